@@ -1,0 +1,86 @@
+# Marquee's commands. `make` alone lists them.
+# Every variable below can be given on the command line or in the environment: `make serve PORT=3100`.
+
+DATA ?= sample
+PORT ?= 3000
+GRPC_PORT ?= 8001
+MODEL_REPOSITORY ?= model_repository
+MARQUEE_HOME ?= .marquee
+HOST ?= http://127.0.0.1:$(PORT)
+USERS ?= 32
+DURATION ?= 30s
+
+# onnxruntime/onnxruntime-gpu and faiss-cpu/faiss-gpu own the same modules: exactly one pair is installed.
+HARDWARE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu)
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" MARQUEE_HOME="$(MARQUEE_HOME)" MODEL_REPOSITORY="$(MODEL_REPOSITORY)"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup release serve test test-all lint format load bench evaluate bento image clean
+
+help: ## List these commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nVariables: DATA=%s PORT=%s GRPC_PORT=%s MODEL_REPOSITORY=%s MARQUEE_HOME=%s HARDWARE=%s\n' \
+	  '$(DATA)' '$(PORT)' '$(GRPC_PORT)' '$(MODEL_REPOSITORY)' '$(MARQUEE_HOME)' '$(HARDWARE)'
+
+setup: $(VENV)/.serve ## Make .venv with what training and serving need
+
+$(VENV)/bin/python:
+	python3 -m venv $(VENV)
+
+$(VENV)/.serve: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing packages into $(VENV) ($(HARDWARE)); the first time takes some minutes"
+	$(PIP) install --no-compile --constraint constraints.txt --editable '.[$(HARDWARE),train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.serve
+	$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[$(HARDWARE),train,dev]'
+	@touch $@
+
+release: setup ## Train and export a release for DATA, unless one is there
+	@$(RUN) python -m export ensure --data "$(DATA)" --repository "$(MODEL_REPOSITORY)" --home "$(MARQUEE_HOME)"
+
+serve: setup ## Train if needed, then serve recommendations on PORT and GRPC_PORT
+	@set -e; export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \
+	release=$$(python -m export ensure --data "$(DATA)" --repository "$(MODEL_REPOSITORY)" --home "$(MARQUEE_HOME)" --print-release | tail -n 1); \
+	MARQUEE_RELEASE="$$release" GRPC_PORT="$(GRPC_PORT)" MODEL_REPOSITORY="$(MODEL_REPOSITORY)" MARQUEE_HOME="$(MARQUEE_HOME)" \
+	  exec bentoml serve bento.service:Recommender --port "$(PORT)"
+
+test: $(VENV)/.dev lint ## Lint, types, and every test that fits in 12 minutes on 2 cores
+	@$(RUN) python -m pytest -m "not triton and not container and not chaos and not slow and not gpu"
+
+test-all: $(VENV)/.dev lint ## Also the tests marked triton, container, chaos, slow; every skip is printed with its reason
+	@tests/reference_server.sh
+	@$(RUN) TRITON_REFERENCE="$(CURDIR)/.marquee/tritonserver" python -m pytest -rs --require-triton
+
+lint: $(VENV)/.dev ## ruff and mypy
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+
+format: $(VENV)/.dev ## Let ruff write the code as it should look
+	@$(RUN) ruff check --fix .
+	@$(RUN) ruff format .
+
+load: $(VENV)/.dev ## Locust against a running server (HOST), headless, report in reports/
+	@mkdir -p reports
+	@$(RUN) locust -f loadtest/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(DURATION) \
+	  --host "$(HOST)" --html reports/load.html --csv reports/load --only-summary
+
+bench: $(VENV)/.dev release ## Requests/s and p50/p99 at 1, 16, 64 clients, on servers that it starts itself
+	@$(RUN) python -m loadtest.benchmark
+
+evaluate: setup ## Offline metrics for DATA beside the figures demanded of them
+	@$(RUN) python -m training evaluate --data "$(DATA)"
+
+bento: $(VENV)/.dev ## Pack code and release into a bento
+	@$(RUN) bentoml build
+
+image: ## Build the GPU image (needs docker, or CONTAINER_TOOL=buildah)
+	$(or $(CONTAINER_TOOL),docker) build -f Dockerfile.gpu -t marquee:gpu .
+
+clean: ## Remove checkpoints, caches, test releases and reports; keeps .venv, releases, data and Redis
+	rm -rf "$(MARQUEE_HOME)/checkpoints" "$(MARQUEE_HOME)/cache" "$(MARQUEE_HOME)/tests" reports .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,290 @@
+"""The `onnxruntime` backend: ONNX files on the CPU or, where onnxruntime was built for it, on CUDA.
+
+Parameters and execution accelerators carry the names of Triton's ONNX Runtime backend.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import onnxruntime
+import structlog
+from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
+
+from bento.inference.backends import Instance, ModelSource
+from bento.inference.backends.joined import JoinedInstance
+from bento.inference.backends.onnxruntime_settings import providers, session_options
+from bento.inference.backends.ragged import batch_input_names
+from bento.inference.config import DEFAULT_MAX_BATCH_SIZE
+from bento.inference.datatypes import config_type_name, datatype_of_config
+from bento.inference.errors import BackendFailed, BackendMissing, LoadFailed
+from bento.inference.messages import Tensor
+from bento.inference.repository_files import path_inside
+from bento.inference.sequence_controls import control_and_state_names
+
+log = structlog.get_logger()
+
+_DATATYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(bfloat16)": "BF16",
+    "tensor(string)": "BYTES",
+}
+_BFLOAT16_ONNX_TYPE = 16
+"""`TensorProto.BFLOAT16`, written out because serving does not need the onnx package."""
+
+
+class OnnxModel:
+    """An ONNX file. Instances on the same device share one session: `Run` may be called from many threads."""
+
+    def __init__(self, source: ModelSource) -> None:
+        self._source = source
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        path = source.model_file
+        self._path = path / "model.onnx" if path.is_dir() else path
+        if not self._path.is_file():
+            raise LoadFailed(f"unable to find '{self._path}' for model instance '{source.name}'")
+
+    def complete_config(self, config: ModelConfig) -> None:
+        """Inputs, outputs, and for graphs whose first axes are all free a batch size with dynamic batching."""
+        if config.input and config.output:
+            return
+        session = self._any_session(config)
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        batches = all(len(io.shape) > 0 and not isinstance(io.shape[0], int) for io in (*inputs, *outputs))
+        if batches:
+            config.max_batch_size = config.max_batch_size or DEFAULT_MAX_BATCH_SIZE
+            if config.max_batch_size > 1 and config.WhichOneof("scheduling_choice") is None:
+                config.dynamic_batching.SetInParent()
+        elif config.max_batch_size:
+            raise LoadFailed(
+                f"autofill failed for model '{config.name}': model does not support batching while non-zero "
+                "max_batch_size is specified"
+            )
+        told, kept = control_and_state_names(config)
+        told |= batch_input_names(config)
+        if not config.input:
+            _declare(config.input, [io for io in inputs if io.name not in told], config.max_batch_size)
+        if not config.output:
+            _declare(config.output, [io for io in outputs if io.name not in kept], config.max_batch_size)
+
+    def create_instance(self, name: str, config: ModelConfig, kind: int, device_id: int) -> Instance:
+        """An instance on the CPU or, for KIND_GPU, on that GPU."""
+        session = self._session(config, device_id if kind == ModelInstanceGroup.KIND_GPU else None)
+        _check_names_and_types(config, session)
+        on_gpu = session.get_providers()[0] in ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+        device = f"cuda:{device_id}" if on_gpu else "cpu"
+        if on_gpu and not _has_strings(session):  # strings cannot be bound
+            return JoinedInstance(BoundSession(session, device_id), config)
+        return JoinedInstance(PlainSession(session, device), config)
+
+    def close(self) -> None:
+        """Free the sessions."""
+        self._sessions.clear()
+
+    def _any_session(self, config: ModelConfig) -> onnxruntime.InferenceSession:
+        gpus = [
+            gpu for group in config.instance_group if group.kind == ModelInstanceGroup.KIND_GPU for gpu in group.gpus
+        ]
+        return self._session(config, gpus[0] if gpus else None)
+
+    def _session(self, config: ModelConfig, gpu: int | None) -> onnxruntime.InferenceSession:
+        device = "cpu" if gpu is None else f"cuda:{gpu}"
+        if device not in self._sessions:
+            options = session_options(config, self._source.options)
+            libraries = [self._operator_library(name) for name in config.model_operations.op_library_filename]
+            try:
+                for library in libraries:
+                    options.register_custom_ops_library(str(library))
+                session = onnxruntime.InferenceSession(self._path, options, providers=providers(config, gpu))
+            except Exception as error:  # onnxruntime's exceptions share no other base class
+                raise LoadFailed(f"onnx runtime error: {error}") from error
+            self._sessions[device] = session
+        return self._sessions[device]
+
+    def _operator_library(self, name: str) -> Path:
+        """A library of operators: code, like a Python model. Raises: LoadFailed, BackendMissing."""
+        if self._source.is_uploaded or not self._source.options.trust_python_models:
+            raise BackendMissing(
+                f"model '{self._source.name}' loads the library '{name}': that runs only where code of the repository "
+                "is trusted (trust_python_models)"
+            )
+        return path_inside(self._source.folder, name)
+
+
+class PlainSession:
+    """Runs a session on tensors in CPU memory; they pass as they are, but for strings and BF16."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
+        self.device = device
+        self.is_reentrant = device == "cpu"
+        self._session = session
+        self._output_names = [io.name for io in session.get_outputs()]
+        self._has_strings = _has_strings(session)
+        self._has_bfloat16 = "tensor(bfloat16)" in _types(session)
+        self._run = session._sess.run  # InferenceSession.run checks names once more: 1 us a call
+
+    def run(self, inputs: dict[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
+        """Compute the named outputs. Raises: BackendFailed."""
+        names = outputs or self._output_names
+        try:
+            if self._has_bfloat16:
+                return self._run_with_values(inputs, list(names))
+            if self._has_strings:
+                inputs = {name: _as_text(tensor) for name, tensor in inputs.items()}
+            tensors = self._run(names, inputs, None)
+        except (BackendFailed, MemoryError):
+            raise
+        except Exception as error:  # onnxruntime's exceptions share no other base class
+            raise BackendFailed(f"onnx runtime error: {error}") from error
+        if self._has_strings:
+            tensors = [_as_bytes(tensor) for tensor in tensors]
+        return dict(zip(names, tensors, strict=True))
+
+    def _run_with_values(self, inputs: dict[str, Tensor], names: list[str]) -> dict[str, Tensor]:
+        """onnxruntime's NumPy interface knows no BF16: it goes in and out as raw 16-bit words."""
+        values = {name: _to_value(tensor) for name, tensor in inputs.items()}
+        results = self._session.run_with_ort_values(names, values)
+        return {name: _from_value(value) for name, value in zip(names, results, strict=True)}
+
+    def close(self) -> None:
+        """Nothing is held beside the session."""
+
+
+class BoundSession:
+    """Runs a session on a GPU with I/O binding: inputs are copied there once, outputs stay until all are computed."""
+
+    is_reentrant = False
+
+    def __init__(self, session: onnxruntime.InferenceSession, device_id: int, device_type: str = "cuda") -> None:
+        self.device = f"{device_type}:{device_id}"
+        self._session = session
+        self._binding = session.io_binding()
+        self._places = {
+            output.name: ("cpu", 0) if output.type == "tensor(bfloat16)" else (device_type, device_id)
+            for output in session.get_outputs()
+        }
+
+    def run(self, inputs: dict[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
+        """Compute the named outputs. Raises: BackendFailed."""
+        names = list(outputs or self._places)
+        binding = self._binding
+        try:
+            for name, tensor in inputs.items():
+                binding.bind_ortvalue_input(name, _to_value(tensor))  # which copies it to the device
+            for name in names:
+                binding.bind_output(name, *self._places[name])
+            self._session.run_with_iobinding(binding)
+            return {name: _from_value(value) for name, value in zip(names, binding.get_outputs(), strict=True)}
+        except BackendFailed:
+            raise
+        except Exception as error:  # onnxruntime's exceptions share no other base class
+            raise BackendFailed(f"onnx runtime error: {error}") from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Free the device memory that is still bound."""
+        self._binding.clear_binding_inputs()
+        self._binding.clear_binding_outputs()
+
+
+def _types(session: onnxruntime.InferenceSession) -> set[str]:
+    return {tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())}
+
+
+def _has_strings(session: onnxruntime.InferenceSession) -> bool:
+    return "tensor(string)" in _types(session)
+
+
+def _declare(declared: object, arguments: Sequence[object], max_batch_size: int) -> None:
+    """Write the graph's inputs or outputs into a configuration."""
+    for argument in arguments:
+        shape = [size if isinstance(size, int) else -1 for size in argument.shape]  # type: ignore[attr-defined]
+        dims = shape[1:] if max_batch_size else shape
+        datatype = _datatype(argument)
+        io = declared.add(name=argument.name, data_type=config_type_name(datatype), dims=dims or [1])  # type: ignore[attr-defined]
+        if not dims and max_batch_size:
+            io.reshape.SetInParent()
+
+
+def _datatype(argument: object) -> str:
+    try:
+        return _DATATYPES[argument.type]  # type: ignore[attr-defined]
+    except KeyError:
+        raise LoadFailed(f"unsupported datatype {argument.type} for tensor '{argument.name}'") from None  # type: ignore[attr-defined]
+
+
+def _check_names_and_types(config: ModelConfig, session: onnxruntime.InferenceSession) -> None:
+    """Raises LoadFailed where configuration and graph disagree."""
+    for kind, declared, arguments in (
+        ("input", config.input, session.get_inputs()),
+        ("output", config.output, session.get_outputs()),
+    ):
+        known = {argument.name: argument for argument in arguments}
+        for io in declared:
+            if io.name not in known:
+                allowed = ", ".join(sorted(known))
+                raise LoadFailed(f"unexpected inference {kind} '{io.name}', allowed {kind}s are: {allowed}")
+            told, actual = datatype_of_config(io.data_type), _datatype(known[io.name])
+            if told != actual:
+                raise LoadFailed(
+                    f"unable to load model '{config.name}', configuration expects datatype "
+                    f"{config_type_name(told)} for {kind} '{io.name}', model provides {config_type_name(actual)}"
+                )
+    served, _ = control_and_state_names(config)
+    expected = len(config.input) + len(served | batch_input_names(config))
+    if expected != len(session.get_inputs()):
+        raise LoadFailed(
+            f"unable to load model '{config.name}', configuration expects {expected} inputs, model provides "
+            f"{len(session.get_inputs())}"
+        )
+
+
+def _as_text(tensor: Tensor) -> Tensor:
+    """onnxruntime takes strings as `str`; it would write out the repr of `bytes`."""
+    if tensor.dtype != np.object_:
+        return tensor
+    text = np.empty(tensor.shape, dtype=np.object_)
+    try:
+        text.ravel()[:] = [element.decode() if isinstance(element, bytes) else element for element in tensor.ravel()]
+    except UnicodeDecodeError as error:
+        raise BackendFailed(f"onnx runtime error: string tensors must be UTF-8: {error}") from error
+    return text
+
+
+def _as_bytes(tensor: Tensor) -> Tensor:
+    if tensor.dtype != np.object_:
+        return tensor
+    encoded = np.empty(tensor.shape, dtype=np.object_)
+    encoded.ravel()[:] = [element.encode() for element in tensor.ravel()]
+    return encoded
+
+
+def _to_value(tensor: Tensor) -> onnxruntime.OrtValue:
+    if tensor.dtype == ml_dtypes.bfloat16:
+        words = np.ascontiguousarray(tensor).view(np.uint16)
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(words, _BFLOAT16_ONNX_TYPE)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(_as_text(tensor)))
+
+
+def _from_value(value: onnxruntime.OrtValue) -> Tensor:
+    if value.data_type() != "tensor(bfloat16)":
+        return _as_bytes(value.numpy())
+    shape = tuple(value.shape())
+    words = (ctypes.c_uint16 * int(np.prod(shape))).from_address(value.data_ptr())
+    return np.ctypeslib.as_array(words).copy().view(ml_dtypes.bfloat16).reshape(shape)

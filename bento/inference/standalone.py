@@ -1,0 +1,180 @@
+"""The inference server as a process of its own: both front ends, the metrics port, logging, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+import uvicorn
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bento.inference.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
+from bento.inference.grpc_protocol import start_grpc
+from bento.inference.http_body import Receive
+from bento.inference.http_call import Reply, Scope, Send
+from bento.inference.http_protocol import AsgiApp, make_http_app
+from bento.inference.log_settings import LOGGER, LogSettings, TritonLogFormatter
+from bento.inference.metrics import CONTENT_TYPE, TritonCollector, render_metrics
+from bento.inference.options import ServerOptions
+from bento.inference.server import InferenceServer
+
+logger = logging.getLogger(__name__)
+
+_KEEP_ALIVE_S = 300
+"""How long an idle connection stays open; tritonclient keeps its connections and is surprised by a closed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenOptions:
+    """Where to listen. A port of None is not opened, port 0 takes a free one."""
+
+    http_address: str = "0.0.0.0"
+    http_port: int | None = 8000
+    grpc_address: str = "0.0.0.0"
+    grpc_port: int | None = 8001
+    metrics_address: str = "0.0.0.0"
+    metrics_port: int | None = 8002
+    http_max_input_bytes: int = DEFAULT_MAX_BODY_BYTES
+    grpc_max_message_bytes: int = DEFAULT_MAX_BODY_BYTES
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn without signal handlers: several run in one process, and it is the process that ends."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signals alone."""
+        yield
+
+
+async def serve(options: ServerOptions, listen: ListenOptions, log_settings: LogSettings) -> None:
+    """Load the models, listen, and go on until SIGINT or SIGTERM; then finish the requests in flight.
+
+    Raises: RepositoryFailed; OSError or RuntimeError when a port is taken.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = await InferenceServer.start(options)
+    Console(stderr=True).print(model_table(server.repository_index()))
+    # What is loaded stays; a full garbage collection need not walk through all of it, for milliseconds, every time.
+    gc.collect()
+    gc.freeze()
+    stops: list[_Stop] = []
+    try:
+        await _listen(server, listen, FrontEndState(log_settings=log_settings), options.shutdown_timeout_s, stops)
+        await stop.wait()
+        logger.info("Signal received, waiting for in-flight requests to complete (at most %g s).",
+                    options.shutdown_timeout_s)  # fmt: skip
+    finally:
+        await asyncio.gather(*(end() for end in stops))
+        await server.close()
+
+
+_Stop = Callable[[], Awaitable[object]]
+
+
+async def _listen(
+    server: InferenceServer, listen: ListenOptions, state: FrontEndState, grace_s: float, stops: list[_Stop]
+) -> None:
+    """Open the ports; what closes each once its requests are answered is added to `stops`."""
+    if listen.grpc_port is not None:
+        limit = listen.grpc_max_message_bytes
+        grpc_server, port = await start_grpc(
+            server, listen.grpc_address, listen.grpc_port, max_message_bytes=limit, state=state
+        )
+        stops.append(partial(grpc_server.stop, grace_s))
+        logger.info("Started GRPCInferenceService at %s:%d", listen.grpc_address, port)
+    http_app = make_http_app(server, max_body_bytes=listen.http_max_input_bytes, state=state)
+    for name, app, address, http_port in (
+        ("HTTPService", http_app, listen.http_address, listen.http_port),
+        ("Metrics Service", metrics_app(server), listen.metrics_address, listen.metrics_port),
+    ):
+        if http_port is not None:
+            port, end = _start_http(app, address, http_port, grace_s)
+            stops.append(end)
+            logger.info("Started %s at %s:%d", name, address, port)
+
+
+def _start_http(app: AsgiApp, address: str, port: int, grace_s: float) -> tuple[int, _Stop]:
+    """Listen; returns the port and what stops it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.create_server((address, port), family=family, backlog=2048)
+    config = uvicorn.Config(
+        app, http="httptools", lifespan="off", ws="none", log_level="warning", access_log=False, server_header=False,
+        date_header=False, timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=max(int(grace_s), 1),
+    )  # fmt: skip
+    http_server = _HttpServer(config)
+    serving = asyncio.create_task(http_server.serve(sockets=[listener]))
+
+    async def stop() -> None:
+        http_server.should_exit = True
+        await serving
+
+    return int(listener.getsockname()[1]), stop
+
+
+def metrics_app(server: InferenceServer) -> AsgiApp:
+    """An ASGI application with nothing but GET /metrics."""
+    collector = TritonCollector(server)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != "/metrics":
+            reply = Reply.of_error("Not Found", 404)
+        elif scope["method"] != "GET":
+            reply = Reply.of_error("Method Not Allowed", 405)
+        else:
+            reply = Reply(render_metrics(server, collector), content_type=CONTENT_TYPE.encode())
+        await reply.send(send)
+
+    return app
+
+
+def model_table(index: list[dict[str, str]]) -> Table:
+    """What was loaded, as tritonserver shows it when it starts."""
+    table = Table(box=box.ASCII2)
+    for column in ("Model", "Version", "Status"):
+        table.add_column(column, overflow="fold")
+    for model in index:
+        reason = f": {model['reason']}" if model.get("reason") else ""
+        table.add_row(model["name"], model.get("version") or "-", model.get("state", "not loaded") + reason)
+    return table
+
+
+def _event_line(_logger: object, _method: str, event: MutableMapping[str, object]) -> str:
+    """ "model is ready: model='a', versions=[1]"."""
+    text = str(event.pop("event"))
+    traceback = event.pop("exception", None)
+    details = ", ".join(f"{name}={value!r}" for name, value in event.items())
+    line = f"{text}: {details}" if details else text
+    return f"{line}\n{traceback}" if traceback else line
+
+
+def configure_logging(settings: LogSettings, file: Path | None) -> None:
+    """Send every log line of the inference server, structured or not, to `file` or stderr in Triton's format."""
+    handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TritonLogFormatter(settings))
+    handler.addFilter(settings.allows)
+    LOGGER.addHandler(handler)
+    LOGGER.propagate = False
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            _event_line,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )

@@ -1,0 +1,230 @@
+"""One running instance: everything the service holds, started and stopped in order.
+
+Nothing of BentoML is known here, so tests start an instance without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from bento.inference.front_end import FrontEndState
+from bento.inference.grpc_protocol import start_grpc
+from bento.inference.http_protocol import make_http_app
+from bento.inference.metrics import render_metrics
+from bento.inference.options import ServerOptions
+from bento.inference.server import InferenceServer
+from bento.recommender.asgi import App, HotRoutes, Router
+from bento.recommender.candidates import Models
+from bento.recommender.catalogue_routes import CatalogueRoutes
+from bento.recommender.docs_routes import DocsRoutes
+from bento.recommender.event_routes import EventRoutes
+from bento.recommender.events import Feedback
+from bento.recommender.explanations import Explainer
+from bento.recommender.film_search import FilmSearch
+from bento.recommender.films import FilmCards
+from bento.recommender.filtered_routes import FilteredRoutes
+from bento.recommender.filters import FilmFilter
+from bento.recommender.forget_routes import ForgetRoutes
+from bento.recommender.health_routes import Config, HealthRoutes
+from bento.recommender.metrics import Metrics
+from bento.recommender.page_routes import PageRoutes
+from bento.recommender.people_routes import PeopleRoutes
+from bento.recommender.pipeline import Pipeline, Stores
+from bento.recommender.posters import Posters
+from bento.recommender.request_ids import RequestIds
+from bento.recommender.routes import RecommendRoutes
+from bento.recommender.similarity import ItemSimilarity
+from bento.release import Release, load_release
+from bento.settings import Settings
+from bento.stores.circuit_breaker import CircuitBreaker
+from bento.stores.embedded_redis import EmbeddedRedis
+from bento.stores.errors import StoreUnavailable
+from bento.stores.redis_link import RedisLink, connect
+from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
+from bento.stores.spool import Spool
+from features.catalog import GENRES
+
+log = logging.getLogger("marquee")
+
+
+@dataclass
+class Instance:
+    """What answers requests."""
+
+    release: Release
+    server: InferenceServer
+    v2: App
+    """/v2 over HTTP."""
+    recommender: App
+    """The recommender's own routes."""
+    grpc_port: int
+    _stack: AsyncExitStack
+
+    @classmethod
+    async def start(cls, settings: Settings, metrics: Metrics) -> Instance:
+        """Start everything; gRPC last, so that whoever connects finds it ready.
+
+        Raises: ReleaseError, InferenceError (a model does not load), RuntimeError (the gRPC port is taken). What was
+        started before is stopped again.
+        """
+        started_s = time.perf_counter()
+        async with AsyncExitStack() as stack:
+            release, link = await asyncio.gather(
+                asyncio.to_thread(load_release, settings.model_repository, settings.release),
+                _start_redis(settings, metrics, stack),
+            )
+            server = await InferenceServer.start(_server_options(settings, release))
+            stack.push_async_callback(server.close)
+            prefix = f"marquee:{release.entry.data.name}"  # people of another data set are other people
+            features = RedisFeatureStore(link, prefix)
+            stores = Stores(features, RedisResponseCache(link, prefix))
+            posters = Posters(release.folder)
+            cards = FilmCards(release, posters)
+            similarity = ItemSimilarity(release.item_vectors)
+            explainer = Explainer(release.catalog, similarity)
+            stack.callback(posters.close)
+            models = _models(settings, release, server)
+            pipeline = Pipeline(release, models, stores, cards, explainer, metrics, settings.cache_ttl_s)
+            stack.push_async_callback(pipeline.close)
+            await pipeline.warm_up()
+            event_log, spool = RedisEventLog(link, prefix), Spool.claim(settings.home / "spool")
+            stack.callback(spool.close)
+            feedback = Feedback(features, event_log, spool)
+            feedback.start()
+            stack.push_async_callback(feedback.close)
+            state = FrontEndState()
+            grpc_server, grpc_port = await start_grpc(server, settings.host, settings.grpc_port, state=state)
+            stack.push_async_callback(grpc_server.stop, grace=5.0)
+            config = _config(settings, release, server, grpc_port)
+            ids, search = RequestIds(), FilmSearch(release, server)
+            owners = (
+                RecommendRoutes(pipeline, release, ids),
+                FilteredRoutes(pipeline, release, FilmFilter(release.catalog, cards.mean_ratings), search, ids),
+                EventRoutes(feedback, release.catalog, ids),
+                CatalogueRoutes(release, cards, similarity, posters, search, ids),
+                PeopleRoutes(release, cards, features, ids),
+                ForgetRoutes(features, event_log, spool),
+                HealthRoutes(release, server.is_ready, lambda: link.is_available, config),
+                PageRoutes(),
+            )
+            routes = [route for owner in owners for route in owner.routes()]
+            router = Router([*routes, *DocsRoutes(routes).routes()])
+            instance = cls(
+                release,
+                server,
+                make_http_app(server, max_body_bytes=settings.v2_max_body_bytes, state=state),
+                HotRoutes(router, metrics, settings.max_body_bytes),
+                grpc_port,
+                stack.pop_all(),
+            )
+        _log_start(settings, config, time.perf_counter() - started_s)
+        return instance
+
+    async def close(self) -> None:
+        """Stop everything in reverse order; requests in flight are answered."""
+        await self._stack.aclose()
+
+    def inference_metrics(self) -> str:
+        """The inference server's metrics in Prometheus' text format."""
+        return render_metrics(self.server).decode()
+
+
+async def _start_redis(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> RedisLink:
+    if settings.redis_url is None:
+        embedded = EmbeddedRedis(settings.home)
+        await embedded.open()
+        stack.push_async_callback(embedded.close)
+        url = embedded.url
+    else:
+        url = settings.redis_url
+    timeout_s = settings.redis_timeout_ms / 1_000
+    breaker = CircuitBreaker(settings.redis_retry_ms / 1_000)
+    link = RedisLink(connect(url, timeout_s), timeout_s, breaker, metrics.redis_available.set)
+    stack.push_async_callback(link.close)
+    metrics.redis_available.set(True)
+    try:
+        await link.run("PING")  # connects, so that the first request does not wait for it
+    except StoreUnavailable as error:
+        log.info("starting without redis: %s", error)
+    return link
+
+
+def _server_options(settings: Settings, release: Release) -> ServerOptions:
+    return ServerOptions(
+        repositories=(settings.model_repository,),
+        model_control_mode="explicit",
+        load_models=release.servable_models(),
+        trust_python_models=True,  # the release's checksums were proven a moment ago
+        release=release.number,
+        device=settings.device,
+    )
+
+
+def _models(settings: Settings, release: Release, server: InferenceServer) -> Models:
+    return Models(server, release.number, settings.encoder_timeout_ms / 1_000, settings.retrieval_timeout_ms / 1_000)
+
+
+def _config(settings: Settings, release: Release, server: InferenceServer, grpc_port: int) -> Config:
+    """What `/config` shows: nothing secret."""
+    shown = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+    shown["redis_url"] = "embedded" if settings.redis_url is None else without_password(settings.redis_url)
+    entry = release.entry
+    years = [film.year for film in release.catalog.films if film.year is not None]
+    return Config(
+        release=release.number,
+        created_at=entry.created_at,
+        data={name: getattr(entry.data, name) for name in ("name", "simulated", "people", "films", "events")},
+        coverage=entry.coverage,
+        poster_weights=entry.poster_weights,
+        fusion_weights=entry.fusion.weights,
+        presets=sorted(release.presets),
+        preset_weights=entry.fusion.presets,
+        genres=_genres_by_frequency(release),
+        year_range=[min(years), max(years)] if years else None,
+        models=server.model_devices(),
+        grpc_port=grpc_port,
+        settings=shown,
+    )
+
+
+def _genres_by_frequency(release: Release) -> list[str]:
+    counts = release.catalog.genre_matrix.sum(axis=0)
+    return [GENRES[column] for column in np.argsort(-counts, kind="stable") if counts[column]]
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, place = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}").geturl()
+
+
+def _log_start(settings: Settings, config: Config, elapsed_s: float) -> None:
+    data = config.data
+    simulated = " (simulated)" if data["simulated"] else ""
+    log.info(
+        "release %d: %d films, %d people%s of %s",
+        config.release,
+        data["films"],
+        data["people"],
+        simulated,
+        data["name"],
+    )
+    by_device: dict[str, list[str]] = {}
+    for model, device in sorted(config.models.items()):
+        by_device.setdefault(device, []).append(model)
+    for device, models in sorted(by_device.items()):
+        log.info("models on %s: %s", device, ", ".join(models))
+    log.info("redis: %s", config.settings["redis_url"])
+    address = f"http://{settings.host}:{settings.port}"
+    log.info("%s answers, gRPC on port %d; ready in %.1f s", address, config.grpc_port, elapsed_s)

@@ -1,0 +1,174 @@
+"""Asking the models: encoders side by side, then fusion and retrieval.
+
+This module knows model names and tensor names; nobody else in the recommender does. A model that fails or
+is late becomes a missing source, never an exception: the caller decides what to do without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bento.inference.errors import InferenceError
+from bento.inference.messages import InferRequest, InferResponse
+from features.history import WatchHistory, history_tensors
+from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES
+
+log = logging.getLogger("marquee.recommender")
+
+ENCODERS: dict[str, dict[str, str]] = {
+    "sequence_encoder": {"user_embedding": "sequence"},
+    "user_tower": {"user_embedding": "two_tower"},
+    "ials_user": {"user_embedding": "ials"},
+    "content_profile": {"text_profile": "text", "poster_profile": "poster"},
+}
+"""Encoder -> its outputs -> the source each output is."""
+
+FUSION_INPUTS = {
+    "sequence": "sequence_embedding",
+    "two_tower": "two_tower_embedding",
+    "ials": "ials_embedding",
+    "text": "text_profile",
+    "poster": "poster_profile",
+}
+"""Source -> the input of `fusion` that takes its embedding. Popularity is the same for everybody and has none."""
+
+
+class Inference(Protocol):
+    """What the recommender needs of the inference server."""
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """Answer one request. Raises: InferenceError."""
+
+
+@dataclass(slots=True)
+class Encoded:
+    """A history as the encoders see it; a source that failed or was late is not in it."""
+
+    embeddings: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    """Dense source -> (1, width)."""
+    neighbour_rows: npt.NDArray[np.int64] | None = None
+    """(C,) candidates of the item-to-item source, -1 where there is none; None when it failed."""
+    neighbour_scores: npt.NDArray[np.float32] | None = None
+    missing: list[str] = field(default_factory=list)
+    """Models that failed or were late."""
+
+    def available(self) -> npt.NDArray[np.float32]:
+        """(S,) 1 for sources that can be used, else 0."""
+        has = {**self.embeddings, "popularity": True}
+        if self.neighbour_rows is not None:
+            has[NEIGHBOUR_SOURCE] = True
+        return np.array([source in has for source in SOURCES], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Films in order of score, best first. All arrays have the same length K."""
+
+    rows: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    contributions: npt.NDArray[np.float32]
+    """(K, S) what each source adds to the score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What retrieval is asked for."""
+
+    weights: npt.NDArray[np.float32]
+    """(S,) fusion weights."""
+    k: int
+    excluded_rows: npt.NDArray[np.int64]
+    """(X,) films never to return."""
+    allowed_rows: npt.NDArray[np.int64] | None = None
+    """(A,) the only films to return; None = any."""
+
+
+class Models:
+    """The models of one release, asked by that release's version."""
+
+    def __init__(
+        self, inference: Inference, release: int, encoder_timeout_s: float = 0.5, retrieval_timeout_s: float = 1.0
+    ) -> None:
+        self._inference = inference
+        self._version = str(release)
+        self._encoder_timeout_s = encoder_timeout_s
+        self._retrieval_timeout_s = retrieval_timeout_s
+
+    async def encode(self, history: WatchHistory) -> Encoded:
+        """Ask all encoders at once; each has until the timeout, and whoever misses it is left out."""
+        tensors = history_tensors([history])
+        deadline_ns = time.monotonic_ns() + int(self._encoder_timeout_s * 1e9)
+        names = (*ENCODERS, NEIGHBOUR_SOURCE)
+        tasks = {name: asyncio.create_task(self._infer(name, tensors, deadline_ns)) for name in names}
+        await asyncio.wait(tasks.values(), timeout=self._encoder_timeout_s)
+        encoded = Encoded()
+        for name, task in tasks.items():
+            outputs = _result(name, task)
+            if outputs is None:
+                encoded.missing.append(name)
+            elif name == NEIGHBOUR_SOURCE:
+                encoded.neighbour_rows = outputs["candidate_rows"][0]
+                encoded.neighbour_scores = outputs["candidate_scores"][0]
+            else:
+                encoded.embeddings |= {source: outputs[output] for output, source in ENCODERS[name].items()}
+        return encoded
+
+    async def retrieve(self, encoded: Encoded, wanted: Wanted) -> Ranked | None:
+        """The best films by the weighted sum of all available sources.
+
+        Fewer than wanted come back when the catalogue has fewer. None when fusion or retrieval fails or is late.
+        """
+        deadline_ns = time.monotonic_ns() + int(self._retrieval_timeout_s * 1e9)
+        task = asyncio.create_task(self._fuse_and_search(encoded, wanted, deadline_ns))
+        await asyncio.wait((task,), timeout=self._retrieval_timeout_s)
+        return _result("retrieval", task)
+
+    async def _fuse_and_search(self, encoded: Encoded, wanted: Wanted, deadline_ns: int) -> Ranked:
+        inputs: dict[str, npt.NDArray[Any]] = {"weights": (wanted.weights * encoded.available())[np.newaxis]}
+        for source, name in FUSION_INPUTS.items():
+            inputs[name] = encoded.embeddings.get(source, _zeros(source))
+        fused = await self._infer("fusion", inputs, deadline_ns)
+        rows, scores = encoded.neighbour_rows, encoded.neighbour_scores
+        search = {
+            "query": fused["query"],
+            "extra_rows": (np.empty(0, np.int64) if rows is None else rows)[np.newaxis],
+            "extra_scores": (np.empty(0, np.float32) if scores is None else scores)[np.newaxis],
+            "extra_weight": fused["ease_weight"],
+            "top_k": np.array([[wanted.k]], dtype=np.int32),
+            "excluded_rows": wanted.excluded_rows[np.newaxis],
+        }
+        if wanted.allowed_rows is not None:
+            search["allowed_rows"] = wanted.allowed_rows[np.newaxis]
+        outputs = await self._infer("retrieval", search, deadline_ns)
+        found = outputs["rows"][0] >= 0
+        return Ranked(outputs["rows"][0][found], outputs["scores"][0][found], outputs["contributions"][0][found])
+
+    async def _infer(self, model: str, inputs: dict[str, Any], deadline_ns: int) -> dict[str, Any]:
+        request = InferRequest(model, inputs, model_version=self._version, deadline_ns=deadline_ns)
+        return (await self._inference.infer(request)).outputs
+
+
+def _result(part: str, task: asyncio.Task[Any]) -> Any:
+    """What a task returned; None when it is late (it is cancelled) or failed (it is logged)."""
+    if not task.done():
+        task.cancel()
+        log.warning("%s is late and was left out", part)
+        return None
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if not isinstance(error, InferenceError):
+        raise error
+    log.warning("%s failed and was left out: %s", part, error)
+    return None
+
+
+def _zeros(source: str) -> npt.NDArray[np.float32]:
+    return np.zeros((1, SOURCE_WIDTHS[source]), dtype=np.float32)

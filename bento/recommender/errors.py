@@ -1,0 +1,144 @@
+"""Errors that a caller of the recommender's own routes reads.
+
+    RecommenderError
+    ├── MalformedRequest   400   the body is not JSON
+    ├── UnknownRoute       404
+    ├── UnknownMovie       404
+    ├── WrongMethod        405
+    ├── BodyTooLarge       413
+    ├── InvalidRequest     422   JSON, but a value is missing, of the wrong type or out of bounds
+    │   └── UnknownPreset
+    ├── NotReady           503   the service is starting or stopping
+    └── NotStored          503   nothing holds what the request wanted kept or forgotten
+
+On the wire every one is `{"success": false, "error": {"code", "message", "detail"}}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class RecommenderError(Exception):
+    """A request that is answered with an error. `str(error)` is the message, `detail` what a program may read."""
+
+    http_status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, **detail: Any) -> None:
+        super().__init__(message)
+        self.detail = detail
+
+    def body(self) -> bytes:
+        """The error as JSON."""
+        error = {"code": self.code, "message": str(self), "detail": self.detail}
+        return msgspec.json.encode({"success": False, "error": error})
+
+
+class MalformedRequest(RecommenderError):
+    """The body cannot be read as JSON."""
+
+    http_status, code = 400, "malformed_request"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the body is not valid JSON: {why}", why=why)
+
+
+class InvalidRequest(RecommenderError):
+    """A value of the request cannot be used."""
+
+    http_status, code = 422, "invalid_request"
+
+    def __init__(self, field: str, why: str, value: Any = None) -> None:
+        shown = _shorten(value)
+        super().__init__(
+            f"{field}: {why}, got {shown}" if value is not None else f"{field}: {why}", field=field, value=shown
+        )
+
+
+class UnknownPreset(InvalidRequest):
+    """No such preset of fusion weights."""
+
+    code = "unknown_preset"
+
+    def __init__(self, preset: str, known: Iterable[str]) -> None:
+        super().__init__("preset", f"expected one of {', '.join(sorted(known)) or '(the release has none)'}", preset)
+
+
+class UnknownRoute(RecommenderError):
+    """Nothing is served at this path."""
+
+    http_status, code = 404, "unknown_route"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"nothing is served at {_shorten(path)}; /docs lists the routes", path=_shorten(path))
+
+
+class UnknownMovie(RecommenderError):
+    """The catalogue does not hold the film."""
+
+    http_status, code = 404, "unknown_movie"
+
+    def __init__(self, movie_id: int | str) -> None:
+        super().__init__(f"movie_id {_shorten(movie_id)} is not in the catalogue", movie_id=_shorten(movie_id))
+
+
+class WrongMethod(RecommenderError):
+    """The path exists, but not with this method."""
+
+    http_status, code = 405, "wrong_method"
+
+    def __init__(self, method: str, allowed: Iterable[str]) -> None:
+        self.allowed = sorted(allowed)
+        super().__init__(f"{method} is not allowed here, use {' or '.join(self.allowed)}", allowed=self.allowed)
+
+
+class BodyTooLarge(RecommenderError):
+    """The body exceeds MAX_BODY_BYTES."""
+
+    http_status, code = 413, "body_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the body is larger than {limit_bytes} bytes", limit_bytes=limit_bytes)
+
+
+class NotReady(RecommenderError):
+    """The service is starting or stopping."""
+
+    http_status, code = 503, "not_ready"
+
+    def __init__(self) -> None:
+        super().__init__("the service is not ready")
+
+
+class NotStored(RecommenderError):
+    """Nothing holds what the request wanted kept or forgotten, so it is not acknowledged."""
+
+    http_status, code = 503, "not_stored"
+
+    def __init__(
+        self, message: str = "the event could not be stored; send it again with the same Idempotency-Key"
+    ) -> None:
+        super().__init__(message)
+
+
+SHOWN_CHARACTERS = 80
+
+
+def _shorten(value: Any) -> Any:
+    """A value as it may be repeated in an error: never longer than a line."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    text = (
+        value
+        if isinstance(value, str)
+        else str(value)
+        if not isinstance(value, int) or abs(value) < 2**63
+        else "a huge number"
+    )
+    if isinstance(value, int) and text != "a huge number":
+        return value
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."

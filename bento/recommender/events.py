@@ -1,0 +1,138 @@
+"""What people do, taken in: an event is acknowledged only when Redis or the fsynced spool holds it.
+
+Four stops: route -> feature store (which forgets the person's cached answers in the same step) -> event log; and
+when Redis is away, the spool, which is replayed in order once it is back. Every event has an id under which the
+feature store counts it once, so a replay after a crash changes nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from bento.recommender.errors import NotStored
+from bento.stores.errors import StoreUnavailable
+from bento.stores.interfaces import EventLog, FeatureStore
+from bento.stores.person import Appended, WatchEvent
+from bento.stores.spool import Spool
+
+log = logging.getLogger("marquee.events")
+
+EventType = Literal["view", "click", "rate", "like", "dislike", "purchase"]
+
+LIKE_RATING = 5.0
+DISLIKE_RATING = 0.5
+
+REPLAY_INTERVAL_S = 1.0
+
+FUTURE_TOLERANCE_S = 60
+"""Clocks differ; a timestamp further ahead than this counts as now."""
+
+
+class Event(Struct, frozen=True):
+    """One thing that one person did, as it is kept."""
+
+    event_id: str
+    user_id: str
+    movie_id: int
+    event_type: EventType
+    rating: float
+    """Stars; 0 = none given, -1 = the film was only looked at."""
+    timestamp_s: int
+    received_at_s: float
+    recommendation_id: str | None = None
+
+
+class Acknowledgement(Struct, frozen=True):
+    """What became of an event."""
+
+    success: bool
+    """True: the event is held and will not be lost."""
+    event_id: str
+    status: Literal["accepted", "duplicate"]
+    """duplicate: this event_id was taken before; nothing was changed."""
+    stored_in: Literal["redis", "spool"]
+    late: bool
+    """It is older than the newest event known of the person, and was put in its place."""
+    future: bool
+    """Its timestamp lay in the future and was replaced by now."""
+
+
+class Feedback:
+    """Takes events in."""
+
+    def __init__(
+        self, features: FeatureStore, event_log: EventLog, spool: Spool, now_s: Callable[[], float] = time.time
+    ) -> None:
+        self._features = features
+        self._log = event_log
+        self._spool = spool
+        self._now_s = now_s
+        self._replayer: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look after the spool."""
+        self._replayer = asyncio.create_task(self._replay_for_ever(), name="spool-replay")
+
+    async def close(self) -> None:
+        """Stop looking after the spool; what waits there is replayed by the next start."""
+        if self._replayer is not None:
+            self._replayer.cancel()
+            await asyncio.gather(self._replayer, return_exceptions=True)
+
+    async def accept(self, event: Event) -> Acknowledgement:
+        """Take one event in.
+
+        While older events wait in the spool, newer ones queue behind them, so that the log keeps their order.
+        Raises: NotStored when neither Redis nor the spool takes it.
+        """
+        now_s = self._now_s()
+        future = event.timestamp_s > now_s + FUTURE_TOLERANCE_S
+        if future:
+            event = msgspec.structs.replace(event, timestamp_s=int(now_s))
+        if self._spool.is_empty:
+            try:
+                appended = await self._append(event)
+                if not appended.duplicate:
+                    await self._log.append(event.user_id, msgspec.json.encode(event))
+            except StoreUnavailable as error:
+                log.debug("an event goes to the spool: %s", error)
+            else:
+                late = event.timestamp_s < appended.newest_before_s
+                status: Literal["accepted", "duplicate"] = "duplicate" if appended.duplicate else "accepted"
+                return Acknowledgement(True, event.event_id, status, "redis", late, future)
+        try:
+            await self._spool.add(msgspec.json.encode(event))
+        except OSError as error:
+            log.error("the spool cannot be written: %s", error)
+            raise NotStored from error
+        return Acknowledgement(True, event.event_id, "accepted", "spool", False, future)
+
+    async def _append(self, event: Event) -> Appended:
+        watched = WatchEvent(event.movie_id, event.rating, event.timestamp_s)
+        return await self._features.append(event.user_id, [watched], idempotency_key=event.event_id)
+
+    async def _replay_for_ever(self) -> None:
+        while True:
+            if not self._spool.is_empty:
+                try:
+                    taken = await self._spool.replay(self._apply)
+                    log.info("%d events went from the spool to redis", taken)
+                except StoreUnavailable as error:
+                    log.debug("the spool waits on: %s", error)
+            await asyncio.sleep(REPLAY_INTERVAL_S)
+
+    async def _apply(self, record: bytes) -> None:
+        try:
+            event = msgspec.json.decode(record, type=Event)
+        except msgspec.DecodeError as error:  # the disk lost it; the others must not wait behind it
+            log.error("a spooled record cannot be read and is skipped: %s", error)
+            return
+        await self._append(event)  # counted before, perhaps: then it changes nothing
+        await self._log.append(event.user_id, record)

@@ -1,0 +1,85 @@
+"""Why a film is recommended: what each source said, which film of the history it is like, what they share. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bento.recommender.candidates import Ranked
+from bento.recommender.schemas import Because, Reasons
+from bento.recommender.similarity import ItemSimilarity
+from features.catalog import Catalog
+from features.history import WatchHistory
+from features.sources import SOURCES
+
+BECAUSE_LIMIT = 3
+HISTORY_LIMIT = 200
+"""Newest films of a history that are compared."""
+
+DISLIKED_BELOW = 3.0
+"""Stars; nobody is recommended a film because it is like one they disliked."""
+
+ALIKE_FROM = 0.1
+"""Similarity below which two films are not called alike; 0 is the average pair."""
+
+
+class Explainer:
+    """Explains answers of one release."""
+
+    def __init__(self, catalog: Catalog, similarity: ItemSimilarity) -> None:
+        self._films = catalog.films
+        self._similarity = similarity
+
+    def reasons(self, chosen: Ranked, history: WatchHistory) -> list[Reasons]:
+        """One explanation per recommended film, in order. An empty history leaves the contributions."""
+        liked = _not_disliked(history)
+        alike = self._similarity.between(chosen.rows, liked)
+        seen_people = {person for row in liked.tolist() for person in self._people(row)}
+        return [
+            self._explain(row, chosen.contributions[at], liked, alike[at], seen_people)
+            for at, row in enumerate(chosen.rows.tolist())
+        ]
+
+    def _explain(
+        self,
+        row: int,
+        contributions: npt.NDArray[np.float32],
+        liked: npt.NDArray[np.int64],
+        alike: npt.NDArray[np.float32],
+        seen_people: set[str],
+    ) -> Reasons:
+        nearest = np.argsort(-alike, kind="stable")[:BECAUSE_LIMIT]
+        nearest = nearest[alike[nearest] >= ALIKE_FROM]
+        because = [
+            Because(self._films[other].movie_id, self._films[other].title, round(float(similarity), 4))
+            for other, similarity in zip(liked[nearest].tolist(), alike[nearest].tolist(), strict=True)
+        ]
+        their_genres = {genre for other in liked[nearest].tolist() for genre in self._films[other].genres}
+        genres = [genre for genre in self._films[row].genres if genre in their_genres]
+        people = [person for person in self._people(row) if person in seen_people]
+        added = {source: round(float(value), 6) for source, value in zip(SOURCES, contributions, strict=True)}
+        return Reasons(added, because, genres, people, in_words([film.title for film in because], genres, people))
+
+    def _people(self, row: int) -> list[str]:
+        film = self._films[row]
+        return list(dict.fromkeys(person for person in (film.director, *film.cast) if person))
+
+
+def _not_disliked(history: WatchHistory) -> npt.NDArray[np.int64]:
+    """Rows of the newest films that were not disliked, each once."""
+    ratings = history.ratings[-HISTORY_LIMIT:]
+    kept = (ratings == 0) | (ratings >= DISLIKED_BELOW)
+    return np.unique(history.item_rows[-HISTORY_LIMIT:][kept])
+
+
+def in_words(because: list[str], genres: list[str], people: list[str]) -> str:
+    """One plain sentence: the likest film, what it shares, who is in it; popularity when there is nothing else."""
+    if not because:
+        return f"With {people[0]}, whom you have seen before." if people else "Popular with many people."
+    shared = f", which shares {_listed(genres)} with it" if genres else ""
+    with_people = f", with {_listed(people[:2])}" if people else ""
+    return f"Because you watched {because[0]}{shared}{with_people}."
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

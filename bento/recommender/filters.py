@@ -1,0 +1,123 @@
+"""Which films pass a set of filters. Pure: arrays made once per release, a mask per question."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta, Struct
+
+from bento.recommender.errors import InvalidRequest
+from features.catalog import GENRES, Catalog, Film
+
+NAMES_LIMIT = 50
+
+Year = Annotated[int, Meta(ge=1800, le=2200)]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Names = Annotated[list[Name], Meta(max_length=NAMES_LIMIT)]
+
+
+class GenreFilter(Struct, frozen=True, forbid_unknown_fields=True):
+    """Genres of which a film has one (`any`), or all of them (`all`); both may be given."""
+
+    any: Names = []
+    all: Names = []
+
+
+class Filters(Struct, frozen=True, omit_defaults=True):
+    """What films must be. What is left out does not matter."""
+
+    genres: GenreFilter | Names | None = None
+    """A plain list means any of them."""
+    exclude_genres: Names = []
+    min_year: Year | None = None
+    max_year: Year | None = None
+    people: Names = []
+    """Directors or actors, by full name or any part of it: films with at least one of them."""
+    country: Name | None = None
+    min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
+    """Lowest mean of the stars; films that nobody rated do not pass."""
+    text: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+    """What the film is about: the hundred films nearest in meaning pass."""
+
+
+class FilmFilter:
+    """The films of one release."""
+
+    def __init__(self, catalog: Catalog, mean_ratings: npt.NDArray[np.float32]) -> None:
+        """mean_ratings: (N,), 0 where nobody rated."""
+        self._genres = catalog.genre_matrix > 0
+        self._years = np.array([film.year or 0 for film in catalog.films])
+        self._ratings = mean_ratings
+        self._rows_of_person = _rows_by_name(catalog.films, lambda film: (film.director, *film.cast))
+        self._rows_of_country = _rows_by_name(catalog.films, lambda film: film.country.split(","))
+
+    def mask(self, filters: Filters) -> npt.NDArray[np.bool_]:
+        """(N,) films that pass everything but `text`, which needs a model. Films whose year is not known pass no
+        bound on it.
+
+        Raises: InvalidRequest for a genre that does not exist.
+        """
+        passing = np.ones(len(self._years), dtype=bool)
+        wanted = filters.genres if isinstance(filters.genres, GenreFilter) else GenreFilter(any=filters.genres or [])
+        if wanted.any:
+            passing &= self._genres[:, _columns("genres", wanted.any)].any(axis=1)
+        if wanted.all:
+            passing &= self._genres[:, _columns("genres", wanted.all)].all(axis=1)
+        if filters.exclude_genres:
+            passing &= ~self._genres[:, _columns("exclude_genres", filters.exclude_genres)].any(axis=1)
+        if filters.min_year is not None:
+            passing &= self._years >= filters.min_year
+        if filters.max_year is not None:
+            passing &= (self._years <= filters.max_year) & (self._years > 0)
+        if filters.people:
+            passing &= self._with_any(self._rows_of_person, filters.people)
+        if filters.country is not None:
+            passing &= self._with_any(self._rows_of_country, [filters.country])
+        if filters.min_rating is not None:
+            passing &= (self._ratings >= filters.min_rating) & (self._ratings > 0)
+        return passing
+
+    def _with_any(self, rows_of: dict[str, list[int]], names: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """(N,) films with a name that holds one of these as whole words."""
+        found = np.zeros(len(self._years), dtype=bool)
+        for name in names:
+            wanted = f" {_plain(name)} "
+            for known, rows in rows_of.items():
+                if wanted in f" {known} ":
+                    found[rows] = True
+        return found
+
+
+def applied(filters: Filters) -> dict[str, object]:
+    """The filters that were given, as the answer repeats them."""
+    given: dict[str, object] = msgspec.to_builtins(filters)
+    return given
+
+
+def _columns(field: str, genres: Iterable[str]) -> list[int]:
+    column_of = {genre.casefold(): column for column, genre in enumerate(GENRES)}
+    for genre in genres:
+        if genre.casefold() not in column_of:
+            raise InvalidRequest(field, f"expected genres among {', '.join(GENRES)}", genre)
+    return [column_of[genre.casefold()] for genre in genres]
+
+
+def _rows_by_name(films: Iterable[Film], names_of: Callable[[Film], Iterable[str]]) -> dict[str, list[int]]:
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, film in enumerate(films):
+        for name in names_of(film):
+            if plain := _plain(name):
+                rows_of[plain].append(row)
+    return dict(rows_of)
+
+
+def _plain(name: str) -> str:
+    """Lower case, without accents and doubled spaces."""
+    letters = unicodedata.normalize("NFKD", name).casefold()
+    return " ".join("".join(letter for letter in letters if not unicodedata.combining(letter)).split())

@@ -1,0 +1,105 @@
+"""What the recommender counts and times: the `recsys_*` metrics.
+
+Under `bentoml serve` Prometheus' client writes to files that all workers share; `/metrics` of any worker
+answers for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+LATENCY_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Where the workers of one server share their metrics; BentoML sets it for its workers."""
+
+
+def use_own_folder(home: Path, environment: MutableMapping[str, str]) -> None:
+    """Give this instance a metrics folder of its own, common to its workers and to nobody else.
+
+    BentoML's folder is one per user: a second instance would empty it under the first. Does nothing outside of
+    BentoML's workers. Folders whose server is gone are removed.
+    """
+    if FOLDER_VARIABLE not in environment:
+        return
+    folders = home / "metrics"
+    own = folders / str(os.getppid())  # the process that supervises the workers
+    own.mkdir(parents=True, exist_ok=True)
+    environment[FOLDER_VARIABLE] = str(own)
+    for folder in folders.iterdir():
+        if not _is_running(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)  # another worker may be removing it as well
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # there, and somebody else's
+        return True
+    return True
+
+
+class Metrics:
+    """One set per process; children of labels are made once and kept, looking them up costs microseconds."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.requests = Counter(
+            "recsys_requests", "Requests of the recommender's own routes.", ["route", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "recsys_request_seconds",
+            "Time from request to answer.",
+            ["route"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self._stage_seconds = Histogram(
+            "recsys_stage_seconds", "Time of one stage.", ["stage"], buckets=LATENCY_BUCKETS_S, registry=registry
+        )
+        self.degraded = Counter(
+            "recsys_degraded", "Answers that were made without a part.", ["part"], registry=registry
+        )
+        self.cache = Counter(
+            "recsys_response_cache",
+            "Look-ups: hit, miss, or broken (a value that was not ours).",
+            ["result"],
+            registry=registry,
+        )
+        self.strategies = Counter(
+            "recsys_strategy",
+            "Computed answers: hybrid, cold_start or a rung of the fallback ladder.",
+            ["strategy"],
+            registry=registry,
+        )
+        self.joined = Counter(
+            "recsys_single_flight_joined", "Requests that waited for the same answer being computed.", registry=registry
+        )
+        self.redis_available = Gauge(
+            "recsys_redis_available", "1 while Redis answers.", registry=registry, multiprocess_mode="min"
+        )
+        self._stages: dict[str, Histogram] = {}
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def observe_stages(self, timings_ms: dict[str, float]) -> None:
+        """Note how long each stage of one request took."""
+        for stage, elapsed_ms in timings_ms.items():
+            child = self._stages.get(stage)
+            if child is None:
+                child = self._stages[stage] = self._stage_seconds.labels(stage)
+            child.observe(elapsed_ms / 1_000)
+
+    def observe_answer(self, route: str, status: int, elapsed_s: float) -> None:
+        """Note one answered request."""
+        children = self._answered.get((route, status))
+        if children is None:
+            children = (self.requests.labels(route, str(status)), self.request_seconds.labels(route))
+            self._answered[(route, status)] = children
+        children[0].inc()
+        children[1].observe(elapsed_s)

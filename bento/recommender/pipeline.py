@@ -1,0 +1,259 @@
+"""The spine: the walk of one recommendation, one line per stage.
+
+response cache and feature store (one round trip) -> encoders -> fusion and retrieval -> blend -> answer.
+Every stage is timed and has a named fallback: a source that is late weighs nothing, without retrieval the
+ladder of `fallbacks` answers, without Redis what the release knows of a person does, and a stranger gets
+`cold_start`. Whatever was left out is named in the answer's `degraded`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bento.recommender import cold_start, fallbacks
+from bento.recommender.blending import followed_by, without
+from bento.recommender.candidates import Models, Ranked, Wanted
+from bento.recommender.explanations import Explainer
+from bento.recommender.films import FilmCards
+from bento.recommender.histories import merged
+from bento.recommender.metrics import Metrics
+from bento.recommender.questions import Question
+from bento.recommender.schemas import AnswerBody
+from bento.recommender.single_flight import SingleFlight
+from bento.recommender.stopwatch import Stopwatch
+from bento.release import Release
+from bento.stores.envelope import BrokenSeal, seal, unseal
+from bento.stores.errors import StoreUnavailable
+from bento.stores.interfaces import FeatureStore, ResponseCache
+from bento.stores.person import STRANGER, DamagedState, PersonState
+from features.history import WatchHistory
+
+log = logging.getLogger("marquee.recommender")
+
+TTL_JITTER_RATIO = 0.1
+"""Answers that were cached together do not expire together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is remembered between requests."""
+
+    features: FeatureStore
+    answers: ResponseCache
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer, its body encoded as the cache keeps it."""
+
+    body: bytes
+    """JSON of `schemas.AnswerBody`."""
+    cached: bool
+    degraded: list[str] = field(default_factory=list)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedUp:
+    state: PersonState
+    cached: bytes | None
+    degraded: list[str]
+
+
+class Pipeline:
+    """Answers questions about one release."""
+
+    def __init__(
+        self,
+        release: Release,
+        models: Models,
+        stores: Stores,
+        cards: FilmCards,
+        explainer: Explainer,
+        metrics: Metrics,
+        cache_ttl_s: int = 300,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._release = release
+        self._models = models
+        self._stores = stores
+        self._metrics = metrics
+        self._cache_ttl_s = cache_ttl_s
+        self._now_s = now_s
+        self._cards = cards
+        self._explainer = explainer
+        self._for_strangers = cold_start.popular_and_diverse(release.popularity, release.catalog.genre_matrix)
+        self._flights: SingleFlight[Answer] = SingleFlight()
+        self._in_background: set[asyncio.Task[None]] = set()
+
+    async def recommend(self, question: Question) -> Answer:
+        """The answer to a question. It is never empty, and no failing part makes it an error."""
+        watch = Stopwatch()
+        looked_up = await self._look_up(question)
+        watch.lap("state")
+        if looked_up.cached is not None:
+            answer = Answer(looked_up.cached, cached=True)
+        else:
+            flight = f"{question.owner}\0{question.key}\0{looked_up.state.version}"
+            if self._flights.is_under_way(flight):
+                self._metrics.joined.inc()
+            computed = await self._flights.run(flight, lambda: self._compute(question, looked_up.state))
+            watch.add(computed.timings_ms)
+            answer = Answer(computed.body, cached=False, degraded=looked_up.degraded + computed.degraded)
+        answer.timings_ms = watch.finish()
+        self._metrics.observe_stages(answer.timings_ms)
+        for part in answer.degraded:
+            self._metrics.degraded.labels(part).inc()
+        return answer
+
+    async def warm_up(self) -> None:
+        """Walk the models once for nobody: the first walk allocates memory and wakes threads."""
+        one_film = WatchHistory(np.zeros(1, np.int64), np.zeros(1, np.float32), np.zeros(1, np.int64))
+        encoded = await self._models.encode(one_film)
+        await self._models.retrieve(encoded, Wanted(self._release.weights, 10, one_film.item_rows))
+
+    async def close(self) -> None:
+        """Wait until answers under way are in the cache."""
+        await asyncio.gather(*self._in_background, return_exceptions=True)
+
+    async def _compute(self, question: Question, state: PersonState) -> Answer:
+        """Everything behind the response cache."""
+        watch = Stopwatch()
+        history, seen_rows = self._histories(question, state)
+        excluded_rows = np.unique(np.concatenate([seen_rows, question.excluded_rows]))
+        if len(history.item_rows):
+            strategy, ranked, degraded = await self._rank(question, history, excluded_rows, watch)
+        else:
+            strategy, ranked, degraded = "cold_start", self._popular(), []
+        chosen = self._choose(ranked, self._with_disallowed(excluded_rows, question), question)
+        watch.lap("blend")
+        self._metrics.strategies.labels(strategy).inc()
+        reasons = self._explainer.reasons(chosen, history) if question.explain else None
+        films = self._cards.recommended(chosen.rows, chosen.scores, reasons)
+        body = msgspec.json.encode(AnswerBody(films, self._release.number, strategy, question.ignored_movie_ids))
+        if not degraded:
+            self._remember(question, state, body)
+        watch.lap("answer")
+        return Answer(body, cached=False, degraded=degraded, timings_ms=watch.laps_ms)
+
+    async def _look_up(self, question: Question) -> _LookedUp:
+        """The person's state and a cached answer; both reads travel in one round trip."""
+        degraded: list[str] = []
+        state, sealed = await asyncio.gather(
+            self._read_state(question, degraded), self._read_answer(question, degraded)
+        )
+        cached = self._open(question, state, sealed) if self._cache_ttl_s and not degraded else None
+        return _LookedUp(state, cached, degraded)
+
+    async def _read_state(self, question: Question, degraded: list[str]) -> PersonState:
+        if question.user_id is None:
+            return STRANGER
+        try:
+            return await self._stores.features.read(question.user_id)
+        except (StoreUnavailable, DamagedState) as error:
+            log.debug("going on without the person's state: %s", error)
+            degraded.append("feature_store")
+            return STRANGER
+
+    async def _read_answer(self, question: Question, degraded: list[str]) -> bytes | None:
+        if not self._cache_ttl_s:
+            return None
+        try:
+            return await self._stores.answers.get(question.owner, question.key)
+        except StoreUnavailable as error:
+            log.debug("going on without the response cache: %s", error)
+            degraded.append("response_cache")
+            return None
+
+    def _open(self, question: Question, state: PersonState, sealed: bytes | None) -> bytes | None:
+        """A cached answer, when there is one, it is whole, and it was made for the person's present state."""
+        body, result = None, "miss"
+        if sealed is not None:
+            try:
+                body = unseal(sealed, question.key, state.version, self._now_s())
+                result = "miss" if body is None else "hit"
+            except BrokenSeal as error:
+                log.warning("a cached answer is computed again: %s", error)
+                result = "broken"
+        self._metrics.cache.labels(result).inc()
+        return body
+
+    def _histories(self, question: Question, state: PersonState) -> tuple[WatchHistory, npt.NDArray[np.int64]]:
+        """The history that tells the taste, and the rows of all films the person has seen.
+
+        A history given with the request tells the taste on its own; what is known of the person still counts
+        as seen.
+        """
+        from_release = self._release.people.history_of(question.user_id or "")
+        known = merged(from_release, state, self._release.catalog)
+        if question.history is None:
+            return known.taste, known.seen_rows
+        return question.history, np.concatenate([question.history.item_rows, known.seen_rows])
+
+    async def _rank(
+        self, question: Question, history: WatchHistory, excluded_rows: npt.NDArray[np.int64], watch: Stopwatch
+    ) -> tuple[str, Ranked, list[str]]:
+        """Films by score, with the strategy that found them and what was left out.
+
+        At least top_k of them are not excluded, where the catalogue has as many.
+        """
+        encoded = await self._models.encode(history)
+        watch.lap("encode")
+        wanted = Wanted(question.weights, question.top_k, excluded_rows, question.allowed_rows)
+        ranked = await self._models.retrieve(encoded, wanted)
+        watch.lap("retrieve")
+        if ranked is not None:
+            return "hybrid", ranked, encoded.missing
+        by_genre = fallbacks.genre_popularity(history, self._release.popularity, self._release.catalog.genre_matrix)
+        k = question.top_k + len(self._with_disallowed(excluded_rows, question))
+        strategy, ranked = fallbacks.best_without_retrieval(encoded, self._release.text_vectors, by_genre, k)
+        watch.lap("fallback")
+        return strategy, ranked, [*encoded.missing, "retrieval"]
+
+    def _choose(self, ranked: Ranked, excluded_rows: npt.NDArray[np.int64], question: Question) -> Ranked:
+        """top_k films that are not excluded, popular ones where the ranking has too few.
+
+        Somebody who has seen everything is offered it again, unless they asked for films that pass filters.
+        """
+        chosen = without(ranked, excluded_rows, question.top_k)
+        popular = self._popular()
+        if len(chosen.rows) < question.top_k:
+            chosen = followed_by(chosen, without(popular, excluded_rows, question.top_k), question.top_k)
+        if len(chosen.rows) or question.allowed_rows is not None:
+            return chosen
+        return without(popular, question.excluded_rows, question.top_k)
+
+    def _with_disallowed(self, excluded_rows: npt.NDArray[np.int64], question: Question) -> npt.NDArray[np.int64]:
+        """The excluded films and those that do not pass the question's filters."""
+        if question.allowed_rows is None:
+            return excluded_rows
+        everything = np.arange(len(self._release.catalog))
+        return np.union1d(excluded_rows, np.setdiff1d(everything, question.allowed_rows, assume_unique=True))
+
+    def _popular(self) -> Ranked:
+        return cold_start.as_ranked(self._for_strangers, len(self._release.catalog))
+
+    def _remember(self, question: Question, state: PersonState, body: bytes) -> None:
+        """Put an answer into the cache without making anybody wait for it."""
+        if not self._cache_ttl_s:
+            return
+        ttl_s = self._cache_ttl_s * random.uniform(1 - TTL_JITTER_RATIO, 1 + TTL_JITTER_RATIO)
+        sealed = seal(body, question.key, state.version, self._now_s() + ttl_s)
+        task = asyncio.create_task(self._put(question, sealed, ttl_s))
+        self._in_background.add(task)
+        task.add_done_callback(self._in_background.discard)
+
+    async def _put(self, question: Question, sealed: bytes, ttl_s: float) -> None:
+        try:
+            await self._stores.answers.put(question.owner, question.key, sealed, ttl_s)
+        except StoreUnavailable:
+            log.debug("an answer was not cached")  # the breaker has said so once already

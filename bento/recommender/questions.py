@@ -1,0 +1,128 @@
+"""A request as the pipeline sees it: rows of the served catalogue, a weight vector, bounds that hold.
+
+From here on movie_ids of the request are gone; what the catalogue does not know was counted and left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bento.recommender.errors import InvalidRequest, UnknownPreset
+from bento.recommender.schemas import FilteredRequest, HistoryItem, RecommendRequest
+from bento.release import Release, weight_vector
+from features.catalog import Catalog
+from features.history import WatchHistory
+from features.sources import SOURCES
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the pipeline."""
+
+    user_id: str | None
+    """None: nobody in particular."""
+    history: WatchHistory | None
+    """The history given with the request; None = use what is known of the person."""
+    ignored_movie_ids: int
+    """Films of the given history that the catalogue does not hold."""
+    excluded_rows: npt.NDArray[np.int64]
+    """(X,) films not to recommend, beside those of the history."""
+    top_k: int
+    weights: npt.NDArray[np.float32]
+    """(S,) fusion weights."""
+    explain: bool
+    allowed_rows: npt.NDArray[np.int64] | None
+    """(A,) films that pass the request's filters; None where it has none."""
+    key: str
+    """Equal for equal questions to the same release, and part of the response cache's key."""
+
+    @property
+    def owner(self) -> str:
+        """Whose cached answer it is: the person's, or for nobody in particular the question's own."""
+        return self.user_id if self.user_id is not None else f"anonymous {self.key}"
+
+
+def question_of(
+    request: RecommendRequest | FilteredRequest,
+    release: Release,
+    allowed_rows: npt.NDArray[np.int64] | None = None,
+) -> Question:
+    """Translate a request; `allowed_rows` are what its filters let pass.
+
+    Raises: InvalidRequest (unknown source), UnknownPreset.
+    """
+    history, ignored = None, 0
+    if request.history is not None:
+        history, ignored = _watch_history(request.history, release.catalog)
+    return Question(
+        user_id=None if request.user_id is None else str(request.user_id),
+        history=history,
+        ignored_movie_ids=ignored,
+        excluded_rows=np.array(list(_known_rows(request.exclude, release.catalog)), dtype=np.int64),
+        top_k=min(request.top_k, getattr(request, "final_k", None) or request.top_k),
+        weights=_weights(request, release),
+        explain=request.explain,
+        allowed_rows=allowed_rows,
+        key=question_key(release.number, request),
+    )
+
+
+def question_key(release: int, request: msgspec.Struct) -> str:
+    """Names a request to a release: 16 bytes of BLAKE2b over its type and encoding, readable release first."""
+    digest = hashlib.blake2b(type(request).__name__.encode(), digest_size=16)
+    digest.update(msgspec.msgpack.encode(request))
+    return f"{release}:{digest.hexdigest()}"
+
+
+def row_of(movie_id: int | str, catalog: Catalog) -> int | None:
+    """Row of a film given as a number or as digits; None when the catalogue does not hold it."""
+    if isinstance(movie_id, str):
+        if not (movie_id.isascii() and movie_id.isdigit()):
+            return None
+        movie_id = int(movie_id)
+    return catalog.row_of(movie_id)
+
+
+def _known_rows(movie_ids: Iterable[int | str], catalog: Catalog) -> Iterable[int]:
+    return (row for movie_id in movie_ids if (row := row_of(movie_id, catalog)) is not None)
+
+
+def _watch_history(items: list[int | str | HistoryItem], catalog: Catalog) -> tuple[WatchHistory, int]:
+    """The given history with the number of films that were ignored.
+
+    Where every film carries a timestamp, time gives the order; otherwise the list does.
+    """
+    rows, ratings, stamps = [], [], []
+    for item in items:  # ragged input from the wire
+        item = item if isinstance(item, HistoryItem) else HistoryItem(item)
+        row = row_of(item.movie_id, catalog)
+        if row is not None:
+            rows.append(row)
+            ratings.append(item.rating or 0.0)
+            stamps.append(int(item.timestamp or 0))
+    timestamps_s = np.array(stamps, dtype=np.int64)
+    order = np.argsort(timestamps_s, kind="stable") if all(stamps) else np.arange(len(rows))
+    history = WatchHistory(
+        np.array(rows, dtype=np.int64)[order], np.array(ratings, dtype=np.float32)[order], timestamps_s[order]
+    )
+    return history, len(items) - len(rows)
+
+
+def _weights(request: RecommendRequest | FilteredRequest, release: Release) -> npt.NDArray[np.float32]:
+    if request.weights is not None:
+        if unknown := set(request.weights) - set(SOURCES):
+            raise InvalidRequest("weights", f"expected sources among {', '.join(SOURCES)}", ", ".join(sorted(unknown)))
+        if request.preset is not None:
+            raise InvalidRequest("weights", "give either weights or a preset, not both")
+        return weight_vector(request.weights)
+    if request.preset is not None:
+        if request.preset not in release.presets:
+            raise UnknownPreset(request.preset, release.presets)
+        return release.presets[request.preset]
+    return release.weights

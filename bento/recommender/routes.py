@@ -1,0 +1,75 @@
+"""The recommender's own routes: thin, one implementation behind them all (`pipeline`)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bento.recommender.answers import compose
+from bento.recommender.asgi import About, Request, Response, Route
+from bento.recommender.pipeline import Pipeline
+from bento.recommender.questions import question_of
+from bento.recommender.request_ids import RequestIds
+from bento.recommender.schemas import (
+    RecommendAnswer,
+    RecommendRequest,
+    TopK,
+    UserId,
+    convert,
+    decode,
+)
+from bento.release import Release
+
+
+class RecommendQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`GET /recommend?user_id=&limit=`."""
+
+    user_id: UserId | None = None
+    limit: TopK = 10
+    preset: str | None = None
+
+
+ABOUT_POST = About(
+    "Recommend films to a person, from what is known of them or from the history given here",
+    "recommendations",
+    request=RecommendRequest,
+    answer=RecommendAnswer,
+    errors=(400, 413, 422),
+    headers=("X-Request-Id",),
+    example={"user_id": "visitor-1", "history": [1, {"movie_id": 2, "rating": 4.5}], "top_k": 5},
+)
+ABOUT_GET = About(
+    "Recommend films to a person, from what is known of them",
+    "recommendations",
+    query=RecommendQuery,
+    answer=RecommendAnswer,
+    errors=(422,),
+    headers=("X-Request-Id",),
+    example={"user_id": "1", "limit": 5},
+)
+
+
+class RecommendRoutes:
+    """`POST /recommend` and `GET /recommend`."""
+
+    def __init__(self, pipeline: Pipeline, release: Release, ids: RequestIds) -> None:
+        self._pipeline = pipeline
+        self._release = release
+        self._ids = ids
+
+    def routes(self) -> list[Route]:
+        """Both routes."""
+        return [Route("POST", "/recommend", self.post, ABOUT_POST), Route("GET", "/recommend", self.get, ABOUT_GET)]
+
+    async def post(self, request: Request) -> Response:
+        """Recommend from a JSON body; `{}` asks for what is popular."""
+        return await self._recommend(decode(request.body, RecommendRequest), request)
+
+    async def get(self, request: Request) -> Response:
+        """Recommend from a query string."""
+        query = convert(request.query, RecommendQuery)
+        return await self._recommend(RecommendRequest(query.user_id, top_k=query.limit, preset=query.preset), request)
+
+    async def _recommend(self, asked: RecommendRequest, request: Request) -> Response:
+        given_id = self._ids.of(request)
+        answer = await self._pipeline.recommend(question_of(asked, self._release))
+        return Response(compose(asked.user_id, answer, given_id, self._ids))

@@ -1,0 +1,250 @@
+"""Requests and answers of the recommender's own routes, as they are on the wire.
+
+msgspec checks types and bounds while it decodes; `decode` turns what it finds into InvalidRequest with the
+field, the value and the limit. A field that no route knows is refused: a misspelt `topk` would be ignored silently.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from bento.recommender.errors import InvalidRequest, MalformedRequest
+from bento.recommender.filters import GenreFilter, Name, Names, Year
+
+TOP_K_LIMIT = 1_000
+HISTORY_LIMIT = 5_000
+USER_ID_LIMIT = 128
+YEAR_2100_S = 4_102_444_800
+
+TopK = Annotated[int, Meta(ge=1, le=TOP_K_LIMIT, description="How many films to return.")]
+UserId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=USER_ID_LIMIT)]
+"""A number or a string; 7 and "7" are the same person."""
+
+MovieId = int | Annotated[str, Meta(max_length=USER_ID_LIMIT)]
+"""A number or a string of digits. Ids that the catalogue does not hold are ignored where lists are given."""
+
+
+class HistoryItem(Struct, frozen=True, forbid_unknown_fields=True):
+    """One film of a history."""
+
+    movie_id: MovieId
+    rating: Annotated[float, Meta(ge=0, le=5, description="Stars; 0 = watched without rating.")] | None = None
+    timestamp: Annotated[float, Meta(ge=0, le=YEAR_2100_S, description="Unix seconds.")] | None = None
+
+
+History = Annotated[
+    list[int | Annotated[str, Meta(max_length=USER_ID_LIMIT)] | HistoryItem],
+    Meta(max_length=HISTORY_LIMIT, description="Watched films, oldest first."),
+]
+
+
+class RecommendRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /recommend`. Everything may be left out: nobody in particular gets the popular films."""
+
+    user_id: UserId | None = None
+    history: History | None = None
+    """Describes the taste on its own when given; without it, what is known of `user_id` does."""
+    top_k: TopK = 10
+    preset: str | None = None
+    weights: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    """Fusion weight per source; sources left out weigh 0."""
+    exclude: Annotated[list[MovieId], Meta(max_length=HISTORY_LIMIT)] = []
+    """Films not to recommend."""
+    explain: bool = False
+    """Say why each film is recommended."""
+
+
+class FilteredRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /recommend/filtered`: a recommendation among the films that pass; see `filters.Filters`."""
+
+    user_id: UserId | None = None
+    history: History | None = None
+    top_k: TopK = 10
+    final_k: TopK | None = None
+    """How many of the top_k to return; all of them when left out."""
+    preset: str | None = None
+    weights: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    exclude: Annotated[list[MovieId], Meta(max_length=HISTORY_LIMIT)] = []
+    explain: bool = False
+    genres: GenreFilter | Names | None = None
+    exclude_genres: Names = []
+    min_year: Year | None = None
+    max_year: Year | None = None
+    people: Names = []
+    country: Name | None = None
+    min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
+    text: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+
+
+class EventRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /events`: one thing that one person did."""
+
+    user_id: UserId
+    item_id: MovieId
+    event_type: Literal["view", "click", "rate", "like", "dislike", "purchase"]
+    value: Annotated[float, Meta(ge=0.5, le=5, description="Stars, for event_type rate.")] | None = None
+    timestamp: Annotated[float, Meta(ge=0, le=YEAR_2100_S, description="Unix seconds; left out = now.")] | None = None
+    recommendation_id: Annotated[str, Meta(max_length=128)] | None = None
+    """The answer that the person saw."""
+
+
+class Because(Struct, frozen=True):
+    """A film of the person's history that a recommendation is like."""
+
+    movie_id: int
+    title: str
+    similarity: float
+    """0 = as alike as any two films, 1 = as alike as can be."""
+
+
+class Reasons(Struct, frozen=True):
+    """Why a film is recommended."""
+
+    contributions: dict[str, float]
+    """What each source adds to the score; together they are the score."""
+    because: list[Because]
+    """The films of the history most like this one, best first."""
+    shared_genres: list[str]
+    """Genres that this film shares with those."""
+    shared_people: list[str]
+    """Directors and actors of this film whom the person has seen in films they did not dislike."""
+    text: str
+    """All this in one sentence."""
+
+
+class RecommendedFilm(Struct, frozen=True):
+    """One recommendation. Scores of one answer compare with each other, not with other answers'."""
+
+    movie_id: int
+    score: float
+    title: str
+    genres: tuple[str, ...]
+    year: int | None
+    poster_url: str | None
+    reasons: Reasons | UnsetType = UNSET
+    """Only where the request said `explain`."""
+
+
+class AnswerBody(Struct, frozen=True):
+    """The part of an answer that may be cached."""
+
+    recommendations: list[RecommendedFilm]
+    release: int
+    strategy: str
+    """hybrid, cold_start, or the rung of the fallback ladder that answered."""
+    ignored_movie_ids: int
+    """Films of the request's history that the catalogue does not hold."""
+
+
+class AnswerTail(Struct, frozen=True):
+    """The part of an answer that is new every time."""
+
+    cached: bool
+    degraded: list[str]
+    """Parts that were left out because they failed or were late."""
+    timings_ms: dict[str, float]
+    request_id: str
+    recommendation_id: str
+
+
+class FilteredTail(Struct, frozen=True):
+    """What an answer of `/recommend/filtered` says beside that of `/recommend`."""
+
+    filters_applied: dict[str, Any]
+    reason: str | None
+    """Why there are fewer films than asked for; null when there are as many."""
+
+
+class FilteredAnswer(Struct, frozen=True):
+    """Answer of `/recommend/filtered`, as it leaves: `RecommendAnswer` and `FilteredTail`."""
+
+    user_id: int | str | None
+    recommendations: list[RecommendedFilm]
+    release: int
+    strategy: str
+    ignored_movie_ids: int
+    cached: bool
+    degraded: list[str]
+    timings_ms: dict[str, float]
+    request_id: str
+    recommendation_id: str
+    filters_applied: dict[str, Any]
+    reason: str | None
+
+
+class RecommendAnswer(Struct, frozen=True):
+    """Answer of `/recommend`, as it leaves: who asked, `AnswerBody`, `AnswerTail`."""
+
+    user_id: int | str | None
+    recommendations: list[RecommendedFilm]
+    release: int
+    strategy: str
+    ignored_movie_ids: int
+    cached: bool
+    degraded: list[str]
+    timings_ms: dict[str, float]
+    request_id: str
+    recommendation_id: str
+
+
+T = TypeVar("T")
+_PLACE = re.compile(r" - at `(?P<place>[^`]*)`$")
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Read a JSON body.
+
+    Raises: MalformedRequest, InvalidRequest.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, _loosely(body)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedRequest(str(error)) from None
+
+
+def convert(values: dict[str, str], kind: type[T]) -> T:
+    """Read the parameters of a query string; numbers are written as text there.
+
+    Raises: InvalidRequest.
+    """
+    try:
+        return msgspec.convert(values, type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, values) from None
+
+
+def join_objects(*objects: bytes) -> bytes:
+    """One JSON object with the fields of several encoded ones; none of them may be empty."""
+    return b"{" + b",".join(encoded[1:-1] for encoded in objects) + b"}"
+
+
+def _loosely(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # broken beyond the wrong value
+        return None
+
+
+def _invalid(error: msgspec.ValidationError, values: Any) -> InvalidRequest:
+    """msgspec's "Expected `int` <= 1000 - at `$.top_k`" with the value that stands there."""
+    message = str(error)
+    match = _PLACE.search(message)
+    place = match["place"].removeprefix("$").removeprefix(".") if match else ""
+    why = (message[: match.start()] if match else message).replace("`", "")
+    return InvalidRequest(place or "request", why[0].lower() + why[1:], _value_at(values, place) if place else None)
+
+
+def _value_at(values: Any, place: str) -> Any:
+    """The value at msgspec's notation of a place, `history[3].rating`; None where it cannot be told."""
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d*|\.\.\.)\]", place):
+        try:
+            values = values[int(index)] if index.isdigit() else values[name]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return values if isinstance(values, str | int | float) else None

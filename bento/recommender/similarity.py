@@ -1,0 +1,74 @@
+"""Films like a film: cosines in the fused space, source by source. Pure.
+
+"Alike" is relative to the catalogue: item vectors are centred, so 0 means as alike as any two films.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from features.sources import source_slices
+
+By = Literal["blend", "text", "poster", "collaborative"]
+
+SOURCES_OF: dict[By, tuple[str, ...]] = {
+    "text": ("text",),
+    "poster": ("poster",),
+    "collaborative": ("sequence", "two_tower", "ials"),
+    "blend": ("sequence", "two_tower", "ials", "text", "poster"),
+}
+
+
+class ItemSimilarity:
+    """Cosines between films of one release."""
+
+    def __init__(self, item_vectors: npt.NDArray[np.float32]) -> None:
+        """item_vectors: (N, D) centred; may be mapped from disk, it is read once for the lengths."""
+        self._vectors = item_vectors
+        self._lengths = {
+            source: np.sqrt(np.einsum("nd,nd->n", item_vectors[:, columns], item_vectors[:, columns]))
+            for source, columns in source_slices().items()
+            if source in SOURCES_OF["blend"]
+        }
+
+    def has(self, row: int, by: By) -> bool:
+        """Whether the film has any vector of this kind."""
+        return any(self._lengths[source][row] > 0 for source in SOURCES_OF[by])
+
+    def to_film(self, row: int, by: By) -> npt.NDArray[np.float32]:
+        """(N,) similarity of every film to one, -1..1: the mean of the cosines of the sources that the film has.
+
+        A film without a vector of some source counts 0 there: nothing is known, nothing is alike.
+        """
+        sources = [source for source in SOURCES_OF[by] if self._lengths[source][row] > 0]
+        total = np.zeros(len(self._vectors), dtype=np.float32)
+        for source in sources:
+            columns, lengths = source_slices()[source], self._lengths[source]
+            products = self._vectors[:, columns] @ self._vectors[row, columns]
+            total += np.divide(products, lengths * lengths[row], out=np.zeros_like(products), where=lengths > 0)
+        return total / np.float32(max(len(sources), 1))
+
+    def between(self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """(A, B) blended similarity of each of `rows` to each of `others`.
+
+        The mean of the cosines of the sources that both films have; 0 where they have none in common.
+        """
+        total = np.zeros((len(rows), len(others)), dtype=np.float32)
+        n_sources = np.zeros_like(total)
+        for source in SOURCES_OF["blend"]:
+            columns = source_slices()[source]
+            lengths = np.outer(self._lengths[source][rows], self._lengths[source][others])
+            products = self._vectors[rows, columns] @ self._vectors[others, columns].T
+            total += np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+            n_sources += lengths > 0
+        return np.divide(total, np.maximum(n_sources, 1), dtype=np.float32)
+
+    def nearest(self, row: int, by: By, top_k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Rows and similarities of the top_k films most alike, without the film itself, best first."""
+        similarity = self.to_film(row, by)
+        similarity[row] = -np.inf
+        best = np.argsort(-similarity, kind="stable")[: min(top_k, len(similarity) - 1)]
+        return best, similarity[best]

@@ -1,0 +1,90 @@
+"""Finding films by title: prefix, words, and letters that nearly match.
+
+Everything is computed once from the catalogue; a search touches only films that share a run of three letters with
+the query. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalog import Catalog
+
+_ARTICLE_BEHIND = re.compile(r"^(?P<title>.+), (?P<article>the|a|an|la|le|les|il|el|der|die|das)$")
+_YEAR = re.compile(r"\s*\(\d{4}\)\s*$")
+
+FUZZY_LIMIT = 0.35
+"""Share of common letter runs below which a title is another title: "Godfahter" shares 0.4 with "Godfather"."""
+
+
+class TitleSearch:
+    """The titles of one catalogue."""
+
+    def __init__(self, catalog: Catalog, popularity: npt.NDArray[np.float32]) -> None:
+        self._titles = [normalised(film.title) for film in catalog.films]
+        self._popularity = popularity / max(float(popularity.max(initial=0)), 1e-9)
+        rows_of: dict[str, list[int]] = defaultdict(list)
+        for row, title in enumerate(self._titles):
+            for run in _runs(title):
+                rows_of[run].append(row)
+        self._rows_of = {run: np.array(rows, dtype=np.int64) for run, rows in rows_of.items()}
+        self._n_runs = np.array([len(_runs(title)) for title in self._titles], dtype=np.float32)
+
+    def find(self, query: str, limit: int) -> list[tuple[int, float]]:
+        """Rows with scores, best first: 3..4 the title begins so, 2..3 a word does, 1..2 it contains it, below 1 it
+        nearly does. Among equals the popular film comes first."""
+        wanted = normalised(query)
+        if not wanted:
+            return []
+        scores: dict[int, float] = {}
+        shared = self._shared_runs(wanted)
+        for row in np.flatnonzero(shared > 0).tolist():
+            score = self._score(row, wanted, float(shared[row]))
+            if score > 0:
+                scores[row] = score
+        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
+
+    def _shared_runs(self, wanted: str) -> npt.NDArray[np.int64]:
+        """(N,) runs of letters that each title shares with the query; a query of one or two letters counts words."""
+        rows = [self._rows_of[run] for run in _runs(wanted) if run in self._rows_of]
+        if not rows:
+            return np.zeros(len(self._titles), dtype=np.int64)
+        return np.bincount(np.concatenate(rows), minlength=len(self._titles))
+
+    def _score(self, row: int, wanted: str, shared: float) -> float:
+        title = self._titles[row]
+        popular = 0.5 * float(self._popularity[row])
+        if title == wanted:
+            return 4.0
+        if title.startswith(wanted):
+            return 3 + popular
+        if f" {wanted}" in title:
+            return 2 + popular
+        if wanted in title:
+            return 1 + popular
+        n_wanted = len(_runs(wanted))
+        alike = shared / (n_wanted + float(self._n_runs[row]) - shared)
+        covered = shared / n_wanted  # "godfahter" against the longer "the godfather part ii"
+        closeness = max(alike, 0.8 * covered if shared >= 3 else 0)
+        return closeness if closeness >= FUZZY_LIMIT else 0.0
+
+
+def normalised(title: str) -> str:
+    """Lower case without accents, punctuation and year, articles in front: "Amelie" of "Amélie (2001)"."""
+    plain = unicodedata.normalize("NFKD", _YEAR.sub("", title)).casefold()
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter)).strip()
+    behind = _ARTICLE_BEHIND.match(plain)
+    if behind:
+        plain = f"{behind['article']} {behind['title']}"
+    return " ".join(re.sub(r"[^\w\s]", " ", plain).split())
+
+
+def _runs(text: str) -> set[str]:
+    """Runs of three letters, with the beginnings of words marked by a space."""
+    padded = f"  {text} "
+    return {padded[at : at + 3] for at in range(len(padded) - 2)}

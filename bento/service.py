@@ -1,0 +1,124 @@
+"""The BentoML service: `bentoml serve bento.service:Recommender`. Nothing but wiring.
+
+Hot routes (`/recommend`, `/v2/...` and the rest of our own) go straight from the server to their handlers through
+`to_asgi`; probes, metrics and the schema stay on BentoML's ordinary routes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import bentoml
+from _bentoml_sdk import Service
+
+from bento.ports import PortTaken, check_port_is_free
+from bento.release import ReleaseError, check_release
+from bento.settings import Settings, WrongSetting
+
+if TYPE_CHECKING:
+    from bento.instance import Instance
+    from bento.recommender.asgi import App, Receive, Scope, Send
+
+
+def _settings() -> Settings:
+    """The settings of this process; a wrong one ends it in one line. Whoever imports this module serves."""
+    try:
+        return Settings.from_env(os.environ)
+    except WrongSetting as error:
+        raise SystemExit(f"marquee: {error}") from None
+
+
+SETTINGS = _settings()
+
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # nobody is told that this runs, unless somebody asks for it
+
+FRAMEWORK_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json", "/docs.json"})
+FRAMEWORK_FOLDER = "/static_content/"
+
+
+class FrontDoor:
+    """Passes each request to whoever owns its path."""
+
+    def __init__(self, framework: App, service: RecommenderService) -> None:
+        self._framework = framework
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path in FRAMEWORK_PATHS or path.startswith(FRAMEWORK_FOLDER):
+            await self._framework(scope, receive, send)
+        elif path.startswith("/v2/") or path == "/v2":
+            await self._service.running.instance.v2(scope, receive, send)
+        else:
+            await self._service.running.instance.recommender(scope, receive, send)
+
+
+class RecommenderService(Service[Any]):
+    """A BentoML service with a door of its own."""
+
+    running: Any
+    """The `Recommender` object that BentoML made; requests come only after its start."""
+
+    def __call__(self) -> Any:
+        self.running = super().__call__()
+        return self.running
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        return FrontDoor(super().to_asgi(is_main), self)
+
+
+@bentoml.service(
+    service_class=RecommenderService,
+    http={"host": SETTINGS.host, "port": SETTINGS.port},
+    workers=1,
+    metrics={"enabled": True},
+)
+class Recommender:
+    """Movie recommendations, and the Open Inference Protocol (v2) over HTTP and gRPC."""
+
+    instance: Instance
+
+    @bentoml.on_deployment
+    @staticmethod
+    def check() -> None:
+        """Before any worker starts: refuse, in one line, what would fail in each of them."""
+        try:
+            SETTINGS.home.mkdir(parents=True, exist_ok=True)
+            check_release(SETTINGS.model_repository, SETTINGS.release)
+            check_port_is_free(SETTINGS.host, SETTINGS.grpc_port)
+        except (ReleaseError, PortTaken) as error:
+            raise SystemExit(f"marquee: {error}") from None
+        except OSError as error:
+            raise SystemExit(f"marquee: MARQUEE_HOME={SETTINGS.home}: {error.strerror}") from None
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        """Start everything on the worker's own event loop."""
+        from bento.recommender.metrics import Metrics, use_own_folder
+
+        logging.getLogger("marquee").setLevel(logging.INFO)
+        use_own_folder(SETTINGS.home, os.environ)
+        from bento.instance import Instance
+
+        try:
+            self.instance = await Instance.start(SETTINGS, Metrics())
+        except Exception:
+            # BentoML's supervisor would start the worker again, for ever; what failed once at the start stays failed.
+            os.kill(os.getppid(), signal.SIGTERM)
+            raise
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        """Stop everything."""
+        if hasattr(self, "instance"):
+            await self.instance.close()
+
+    async def __is_ready__(self) -> bool:
+        return self.instance.server.is_ready()
+
+    def __metrics__(self, text: str) -> str:
+        """BentoML's and the recommender's metrics, which share a registry, then the inference server's."""
+        return text + self.instance.inference_metrics()

@@ -1,0 +1,157 @@
+"""Every setting of the service, read once from the environment.
+
+No other module of `bento` reads environment variables. `settings_table` renders the list for the README.
+"""
+
+# ruff: noqa: RUF009 - setting() returns dataclasses.field(), which the rule cannot see
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+T = TypeVar("T")
+
+CLONE = Path(__file__).resolve().parent.parent
+"""Where `bento` was unpacked: the clone, or the `src` folder of a built bento. Both hold `model_repository`."""
+
+
+class WrongSetting(ValueError):
+    """An environment variable holds a value that cannot be used; the service does not start."""
+
+    def __init__(self, variable: str, value: str, expected: str) -> None:
+        super().__init__(f"{variable}={value!r}: expected {expected}")
+        self.variable = variable
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How the text of a variable becomes a value. `read` raises ValueError on anything but `expected`."""
+
+    read: Callable[[str], Any]
+    expected: str
+
+
+def whole(low: int, high: int) -> Kind:
+    """A whole number from `low` to `high`, both included."""
+
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return Kind(read, f"a whole number from {low} to {high}")
+
+
+def one_of(*words: str) -> Kind:
+    """One of a few words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return Kind(read, " or ".join(words))
+
+
+def url(*schemes: str) -> Kind:
+    """An address that begins with one of the schemes."""
+
+    def read(text: str) -> str:
+        if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(text)
+        return text
+
+    return Kind(read, " or ".join(f"{scheme}://..." for scheme in schemes))
+
+
+FOLDER = Kind(lambda text: Path(text).expanduser().absolute(), "a folder")
+TEXT = Kind(str, "text")
+
+
+def setting(variable: str, kind: Kind, default: T, doc: str, shown: str | None = None) -> T:
+    """One field of `Settings`. `shown` replaces the default in the documentation."""
+    return cast(T, field(default=default, metadata={"variable": variable, "kind": kind, "doc": doc, "shown": shown}))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one instance runs with. Empty variables count as unset."""
+
+    host: str = setting("MARQUEE_HOST", TEXT, "127.0.0.1", "Address that HTTP and gRPC listen on; 0.0.0.0 = everybody.")
+    port: int = setting("PORT", whole(0, 65_535), 3000, "HTTP port: recommendations, `/v2`, metrics, the page.")
+    grpc_port: int = setting(
+        "GRPC_PORT", whole(0, 65_535), 8001, "gRPC port of the inference protocol; 0 = any free port."
+    )
+    model_repository: Path = setting(
+        "MODEL_REPOSITORY", FOLDER, CLONE / "model_repository", "Folder of the models.", "`model_repository`"
+    )
+    release: int | None = setting(
+        "MARQUEE_RELEASE", whole(1, 2**31 - 1), None, "Release to serve.", "`current` of `release.json`"
+    )
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "MARQUEE_DEVICE", one_of("auto", "cpu", "cuda"), "auto", "Where models run; `auto` = CUDA where present."
+    )
+    home: Path = setting(
+        "MARQUEE_HOME", FOLDER, Path(".marquee"), "Folder for data, checkpoints and the embedded Redis.", "`.marquee`"
+    )
+    redis_url: str | None = setting(
+        "REDIS_URL",
+        url("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
+        None,
+        "Redis or Valkey to use, e.g. `redis://host:6379/0`, `redis+cluster://host:6379`.",
+        "an embedded Redis in `MARQUEE_HOME`",
+    )
+    redis_timeout_ms: int = setting(
+        "REDIS_TIMEOUT_MS", whole(1, 60_000), 250, "Milliseconds before Redis counts as hung and is left out."
+    )
+    redis_retry_ms: int = setting(
+        "REDIS_RETRY_MS",
+        whole(10, 600_000),
+        1_000,
+        "Milliseconds a failed Redis is left alone before it is tried again.",
+    )
+    cache_ttl_s: int = setting(
+        "CACHE_TTL_S", whole(0, 604_800), 300, "Seconds an answer may be served again; 0 turns the response cache off."
+    )
+    encoder_timeout_ms: int = setting(
+        "ENCODER_TIMEOUT_MS", whole(1, 60_000), 500, "Milliseconds a source may take before it is left out."
+    )
+    retrieval_timeout_ms: int = setting(
+        "RETRIEVAL_TIMEOUT_MS", whole(1, 60_000), 1_000, "Milliseconds fusion and retrieval may take together."
+    )
+    max_body_bytes: int = setting(
+        "MAX_BODY_BYTES", whole(1_024, 2**30), 2**20, "Largest request body of the recommender's own routes, in bytes."
+    )
+    v2_max_body_bytes: int = setting(
+        "V2_MAX_BODY_BYTES", whole(1_024, 2**32), 64 * 2**20, "Largest request body under `/v2`, in bytes."
+    )
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> Settings:
+        """Read every variable.
+
+        Raises: WrongSetting, which names the variable, its value and what was expected.
+        """
+        values: dict[str, Any] = {"home": Path(".marquee").absolute()}
+        for item in fields(cls):
+            variable, kind = item.metadata["variable"], item.metadata["kind"]
+            text = environment.get(variable, "").strip()
+            if not text:
+                continue
+            try:
+                values[item.name] = kind.read(text)
+            except ValueError:
+                raise WrongSetting(variable, text, kind.expected) from None
+        return cls(**values)
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table: variable, default, meaning."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for item in fields(Settings):
+        shown = item.metadata["shown"] or f"`{item.default}`"
+        rows.append(f"| `{item.metadata['variable']}` | {shown} | {item.metadata['doc']} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,99 @@
+"""A person's state: what they did since the release was trained, and how it is packed.
+
+One value per person, read in one command and turned into arrays without a loop. The layout is little-endian:
+version (uint64), flags (uint32), then one `EVENT` per film. A film is kept once, with its newest event.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+EVENT = np.dtype([("movie_id", "<i8"), ("rating", "<f4"), ("timestamp_s", "<i8")])
+"""20 bytes; MovieLens' ids, so that a state outlives the release that was served when it was written."""
+
+HEADER = struct.Struct("<QI")
+"""Version and flags."""
+
+FORGOTTEN = 1
+"""Flag: this person asked to be forgotten, also what the release knows of them."""
+
+EVENTS_LIMIT = 5_000
+"""Films kept per person; beyond it the oldest are dropped, and may be recommended again."""
+
+CLICKED = -1.0
+"""Rating of a film that was looked at but not watched: it tells the taste and may still be recommended."""
+
+MAX_WHOLE = 2**53
+"""Largest whole number that Redis' Lua holds exactly; ids, timestamps and versions stay below it."""
+
+
+class DamagedState(ValueError):
+    """A stored person state is not one; it counts as empty."""
+
+    def __init__(self, n_bytes: int) -> None:
+        super().__init__(f"{n_bytes} bytes are no person state")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One film that a person watched or rated."""
+
+    movie_id: int
+    rating: float = 0.0
+    """0.5 to 5 stars; 0 = watched without rating; CLICKED = only looked at."""
+    timestamp_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PersonState:
+    """What the feature store knows of a person."""
+
+    version: int = 0
+    """Grows with every change; 0 = never changed."""
+    forgotten: bool = False
+    events: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, dtype=EVENT))
+    """(E,) `EVENT` records, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of events given to the feature store."""
+
+    version: int
+    """The person's version afterwards."""
+    changed: bool
+    """False when nothing new was said: a duplicate, or an event older than what is known of the film."""
+    duplicate: bool = False
+    """The idempotency key was used before; nothing was looked at."""
+    newest_before_s: int = 0
+    """Timestamp of the person's newest event before these; 0 = there was none."""
+
+
+STRANGER = PersonState()
+"""Somebody the feature store knows nothing of."""
+
+
+def pack_events(events: Sequence[WatchEvent]) -> bytes:
+    """Events as `EVENT` records back to back."""
+    rows = [(event.movie_id, event.rating, event.timestamp_s) for event in events]
+    return np.array(rows, dtype=EVENT).tobytes()
+
+
+def unpack_state(value: bytes | None) -> PersonState:
+    """The state of a packed value; None (nothing stored) is a stranger.
+
+    Raises: DamagedState.
+    """
+    if value is None:
+        return STRANGER
+    if len(value) < HEADER.size or (len(value) - HEADER.size) % EVENT.itemsize:
+        raise DamagedState(len(value))
+    version, flags = HEADER.unpack_from(value)
+    events = np.frombuffer(value, dtype=EVENT, offset=HEADER.size)
+    by_time = np.argsort(events["timestamp_s"], kind="stable")  # late events were appended at the end
+    return PersonState(version, bool(flags & FORGOTTEN), events[by_time])

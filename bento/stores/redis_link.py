@@ -1,0 +1,150 @@
+"""The way to Redis: commands of all requests travel together, and a failed Redis costs one timeout a second.
+
+Whatever is asked in the same turn of the event loop, or while a round trip is under way, goes out as one
+pipeline. So a request that reads a person and a cached answer makes one round trip, and many requests at
+once share it. With only one round trip under way, a hung Redis makes everybody wait once, together; from then on
+nobody waits: a probe in the background looks once a second whether it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
+
+from bento.stores.circuit_breaker import CircuitBreaker
+from bento.stores.errors import StoreUnavailable
+
+log = logging.getLogger("marquee.redis")
+
+PROBE_INTERVAL_S = 0.05
+"""How often a probe asks the breaker whether it may look; the breaker decides how often it does."""
+
+BATCH_LIMIT = 256
+"""Commands of one pipeline: about a millisecond of Redis' time."""
+
+Command = tuple[Any, ...]
+
+
+def connect(url: str, timeout_s: float) -> Redis | RedisCluster:
+    """A client for `redis://`, `rediss://`, `unix://` or, for a cluster, `redis+cluster://`.
+
+    It connects on first use and never retries by itself: retrying is the breaker's business.
+    """
+    options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "protocol": 2}
+    scheme, _, rest = url.partition("://")
+    if scheme.endswith("+cluster"):
+        cluster_url = f"{scheme.removesuffix('+cluster')}://{rest}"
+        return RedisCluster.from_url(cluster_url, **options, retry=Retry(NoBackoff(), 1))  # follows moved slots
+    return Redis.from_url(url, **options, retry=Retry(NoBackoff(), 0))
+
+
+class RedisLink:
+    """Joins commands into pipelines and keeps the circuit breaker."""
+
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        timeout_s: float,
+        breaker: CircuitBreaker,
+        on_change: Callable[[bool], None] = lambda available: None,
+    ) -> None:
+        """`on_change` is told when Redis is lost (False) and found again (True)."""
+        self._client = client
+        self._timeout_s = timeout_s
+        self._breaker = breaker
+        self._on_change = on_change
+        self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
+        self._sender: asyncio.Task[None] | None = None
+        self._prober: asyncio.Task[None] | None = None
+
+    @property
+    def is_available(self) -> bool:
+        """Redis answered the last time it was asked."""
+        return not self._breaker.is_open
+
+    async def run(self, *command: Any) -> Any:
+        """Send one command; its answer as the client library gives it.
+
+        Raises: StoreUnavailable when Redis refuses the command, or is dead or hung and has not come back since.
+        """
+        if self._breaker.is_open:
+            raise StoreUnavailable(self._breaker.reason)
+        return await self._queue(command)
+
+    async def _queue(self, command: Command) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_waiting(), name="redis-link")
+        return await answer
+
+    async def close(self) -> None:
+        """Let what is under way finish, then close the connections."""
+        if self._prober is not None:
+            self._prober.cancel()
+            await asyncio.gather(self._prober, return_exceptions=True)
+        if self._sender is not None:
+            await self._sender
+        await self._client.aclose()
+
+    async def _send_waiting(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
+                await self._send(batch)
+        finally:
+            self._sender = None
+
+    async def _send(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                pipeline = self._client.pipeline(transaction=False)
+                for command, _ in batch:
+                    pipeline.execute_command(*command)
+                answers = await pipeline.execute(raise_on_error=False)
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            self._lose(f"{type(error).__name__}: {error}".rstrip(": "), batch)
+            return
+        except BaseException as error:  # a bug of ours, or the end of the program: nobody may wait for ever
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(StoreUnavailable(repr(error)))
+            raise
+        if self._breaker.succeed():
+            log.info("redis is back")
+            self._on_change(True)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():  # whoever asked has left
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(StoreUnavailable(str(answer)))
+            else:
+                future.set_result(answer)
+
+    def _lose(self, reason: str, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+        """Fail the batch and everybody who queued behind it: they have waited long enough."""
+        if self._breaker.fail(reason):
+            log.warning("redis is not available, going on without it: %s", reason)
+            self._on_change(False)
+            self._prober = asyncio.create_task(self._probe_until_back(), name="redis-probe")
+        waiting, self._waiting = self._waiting, []
+        for _, future in batch + waiting:
+            if not future.done():
+                future.set_exception(StoreUnavailable(reason))
+
+    async def _probe_until_back(self) -> None:
+        while self._breaker.is_open:
+            await asyncio.sleep(PROBE_INTERVAL_S)
+            if self._breaker.allows():
+                try:
+                    await self._queue(("PING",))
+                except StoreUnavailable as error:
+                    log.debug("redis is still away: %s", error)

@@ -1,0 +1,182 @@
+"""Where events wait while Redis is away: a local file, fsynced before anything is acknowledged, replayed in order.
+
+One record per line. Records that came while one fsync ran share the next. A line that was cut off by a crash was
+never acknowledged and is skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+log = logging.getLogger("marquee.events")
+
+
+SLOTS = 256
+"""Processes that may share a folder."""
+
+
+class Spool:
+    """A process's waiting events. Only one process writes a file; `claim` finds one that nobody else writes."""
+
+    def __init__(self, path: Path, lock: int | None = None) -> None:
+        """`lock`: descriptor of the lock that makes the file ours, let go by `close`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._lock = lock
+        self._size_bytes = _without_cut_line(path)
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    def claim(cls, folder: Path) -> Spool:
+        """The first file of a folder that no running process writes, with what is left in files of ended ones.
+
+        Raises: OSError when the folder cannot be written or all slots are taken.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        mine: Spool | None = None
+        for slot in range(SLOTS):
+            path = folder / f"events-{slot}.jsonl"
+            if mine is not None and not path.exists():
+                continue
+            lock = _try_lock(path.with_suffix(".lock"))
+            if lock is None:
+                continue
+            if mine is None:
+                mine = cls(path, lock)
+                continue
+            if path.exists():  # of a process that ended and whose slot nobody took
+                _without_cut_line(path)
+                mine._append(path.read_bytes())
+                path.unlink()
+            os.close(lock)
+        if mine is None:
+            raise OSError(f"{folder}: {SLOTS} processes use this folder already")
+        return mine
+
+    def close(self) -> None:
+        """Let somebody else have the file."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing waits to be replayed."""
+        return self._size_bytes == 0 and not self._waiting
+
+    async def add(self, record: bytes) -> None:
+        """Keep a record; it is on disk when this returns.
+
+        Raises: OSError when it cannot be written; then it was not acknowledged either.
+        """
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((record, written))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_waiting(), name="spool")
+        await written
+
+    async def replay(self, apply: Callable[[bytes], Awaitable[None]]) -> int:
+        """Give every record to `apply`, oldest first, and forget those it took; how many.
+
+        An error of `apply` ends the replay and is raised; what was not taken stays.
+        """
+        taken = 0
+        async with self._turn:
+            content = await asyncio.to_thread(self._read)
+            offset = 0
+            try:
+                for line in content.splitlines(keepends=True):
+                    await apply(line[:-1])
+                    taken += 1
+                    offset += len(line)
+            finally:
+                await asyncio.to_thread(self._keep, content[offset:])
+        return taken
+
+    async def remove(self, matches: Callable[[bytes], bool]) -> int:
+        """Forget the records that match; how many there were."""
+        async with self._turn:
+            lines = (await asyncio.to_thread(self._read)).splitlines(keepends=True)
+            kept = [line for line in lines if not matches(line.rstrip(b"\n"))]
+            if len(kept) < len(lines):
+                await asyncio.to_thread(self._keep, b"".join(kept))
+        return len(lines) - len(kept)
+
+    async def _write_waiting(self) -> None:
+        try:
+            while self._waiting:
+                async with self._turn:
+                    batch, self._waiting = self._waiting, []
+                    lines = b"".join(record + b"\n" for record, _ in batch)
+                    try:
+                        await asyncio.to_thread(self._append, lines)
+                    except OSError as error:
+                        for _, written in batch:
+                            if not written.done():
+                                written.set_exception(error)
+                        continue
+                    for _, written in batch:
+                        if not written.done():
+                            written.set_result(None)
+        finally:
+            self._writer = None
+
+    def _append(self, lines: bytes) -> None:
+        if not lines:
+            return
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            written = os.write(descriptor, lines)
+            if written != len(lines):  # the disk is full: take back the part
+                os.ftruncate(descriptor, self._size_bytes)
+                raise OSError(f"{self._path}: {written} of {len(lines)} bytes written")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._size_bytes += len(lines)
+
+    def _read(self) -> bytes:
+        return self._path.read_bytes() if self._path.exists() else b""
+
+    def _keep(self, rest: bytes) -> None:
+        """Replace the file by what is left of it."""
+        if not rest:
+            self._path.unlink(missing_ok=True)
+        elif len(rest) != self._size_bytes:
+            replacement = self._path.with_suffix(".rest")
+            with replacement.open("wb") as file:
+                file.write(rest)
+                file.flush()
+                os.fsync(file.fileno())
+            replacement.replace(self._path)
+        self._size_bytes = len(rest)
+
+
+def _without_cut_line(path: Path) -> int:
+    """Take the line off that a crash cut off: it was never acknowledged. The size that is left, in bytes."""
+    if not path.exists():
+        return 0
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        log.warning("%s: a record that was cut off and never acknowledged is dropped", path)
+        os.truncate(path, whole)
+    return whole
+
+
+def _try_lock(path: Path) -> int | None:
+    """An exclusive lock that ends with the process, or None when another one holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

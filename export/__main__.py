@@ -1,0 +1,243 @@
+"""`python -m export`: make releases, check them, find the one to serve."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from export.choice import Choice, HoldOut, PrecisionName
+from export.errors import ExportError, TrainingUnusable
+from export.manifest import Release, read_manifest
+from training.data_errors import DataError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="From a training to a model repository that Marquee and NVIDIA Triton serve. "
+    "A release is one version number common to all its models; `release.json` lists the releases.",
+)
+console = Console(stderr=True, highlight=False)
+"""Progress and errors; standard output carries results alone."""
+
+Data = Annotated[str, typer.Option(envvar="DATA", help="`sample`, a MovieLens folder or zip, or a downloaded name.")]
+Repository = Annotated[
+    Path,
+    typer.Option(
+        envvar="MODEL_REPOSITORY", help="The model repository. Configurations that it lacks are copied into it."
+    ),
+]
+Home = Annotated[Path, typer.Option(envvar="MARQUEE_HOME", help="Folder for data, caches and checkpoints.")]
+Hold = Annotated[
+    HoldOut | None, typer.Option(help="Keep these events away from the models, to score the served release on.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the training: the same seed gives the same models.")]
+Posters = Annotated[bool, typer.Option(help="Encode posters; without it films have no poster vector.")]
+PosterWeights = Annotated[
+    str,
+    typer.Option(
+        envvar="POSTER_WEIGHTS",
+        help="Of the poster network: a ResNet50 state dict (.pth, .safetensors); imagenet (downloaded); scratch "
+        "(trained on the posters at hand); auto (ImageNet's where torch hub has them already, else scratch).",
+    ),
+]
+Device = Annotated[str, typer.Option(help="Where to train: auto, cuda, mps or cpu.")]
+Precision = Annotated[
+    PrecisionName,
+    typer.Option(help="Of the larger networks: fp16 for GPUs, int8 for CPUs. What it costs is measured and bounded."),
+]
+Keep = Annotated[int, typer.Option(min=1, help="Releases that stay in the repository, the new one among them.")]
+Number = Annotated[int | None, typer.Option("--release", min=1, help="Its number; the current one when left out.")]
+
+
+@app.command()
+def run(
+    data: Data = "sample",
+    repository: Repository = Path("model_repository"),
+    home: Home = Path(".marquee"),
+    hold_out: Hold = None,
+    seed: Seed = 0,
+    posters: Posters = True,
+    poster_weights: PosterWeights = "auto",
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    keep: Keep = 3,
+    max_loss: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the validation NDCG@10 that may be lost against the newest release of the same data.",
+        ),
+    ] = 0.05,
+    accept_worse: Annotated[bool, typer.Option(help="Publish even when more is lost.")] = False,
+) -> None:
+    """Export a release, training first when these options have not been trained yet.
+
+    Every exported network is compared with the one it was made from; when one differs, nothing is published.
+    The number of the new release goes to standard output. For example:
+
+    python -m export run --data ml-latest-small --repository /srv/models
+    """
+    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights)
+    with _errors_shown():
+        print(_make(choice, repository, home, keep, None if accept_worse else max_loss))
+
+
+@app.command("ensure")
+def ensure_command(
+    data: Data = "sample",
+    repository: Repository = Path("model_repository"),
+    home: Home = Path(".marquee"),
+    hold_out: Hold = None,
+    seed: Seed = 0,
+    posters: Posters = True,
+    poster_weights: PosterWeights = "auto",
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    keep: Keep = 3,
+    print_release: Annotated[
+        bool, typer.Option(help="Print the number alone as the last line of standard output.")
+    ] = False,
+) -> None:
+    """Find a whole release of these data made by this version, or train and export one.
+
+    What `make serve` runs first. When there is nothing to do it takes well under a second.
+    """
+    from export.ensure import ensure
+
+    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights)
+    with _errors_shown():
+        ensured = ensure(
+            choice,
+            repository,
+            home,
+            lambda: _make(choice, repository, home, keep, None),
+            lambda line: console.print(line),
+        )
+        release = read_manifest(repository).releases[ensured.number]
+        console.print(f"Release [bold]{ensured.number}[/] in {repository}: {_describe(release)}")
+    if print_release:
+        print(ensured.number)
+
+
+@app.command("validate")
+def validate_command(repository: Repository = Path("model_repository"), number: Number = None) -> None:
+    """Check every file of a release: there, unaltered, proven, and all of one release.
+
+    Ends with status 0 when the release is whole, else with 1 and a line for each part that is off. For example:
+
+    python -m export validate --repository /srv/models --release 3
+    """
+    from export.validate import validate
+
+    with _errors_shown():
+        problems = validate(repository, number)
+        shown, release = read_manifest(repository).release(number)
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise typer.Exit(1)
+    files = sum(len(model.files) for model in release.models.values())
+    print(f"Release {shown} is whole: {len(release.models)} models, {files} files, {_describe(release)}")
+
+
+@app.command("list")
+def list_command(repository: Repository = Path("model_repository")) -> None:
+    """List the releases of a repository; * marks the one that servers start with."""
+    with _errors_shown():
+        manifest = read_manifest(repository)
+    table = Table("", "release", "made", "data", "people", "films", "quality", box=None, pad_edge=False)
+    for number, release in sorted(manifest.releases.items()):
+        mark = "*" if number == manifest.current else ""
+        data = release.data
+        table.add_row(
+            mark, str(number), release.created_at, data.name + (" (simulated)" if data.simulated else ""),
+            f"{data.people:,}", f"{data.films:,}", _quality(release),
+        )  # fmt: skip
+    Console(highlight=False).print(table if manifest.releases else f"{repository} holds no release")
+
+
+@app.command("use")
+def use_command(
+    number: Annotated[int, typer.Argument(min=1, help="Number of a release in the repository.")],
+    repository: Repository = Path("model_repository"),
+) -> None:
+    """Let servers start with another release, for instance the former one.
+
+    NVIDIA Triton, which reads no release.json, goes on serving the highest number of each model by itself;
+    Marquee asks it for the release's number explicitly.
+    """
+    from export.release import make_current, repository_lock
+
+    with _errors_shown(), repository_lock(repository):
+        make_current(repository, number)
+    print(f"Release {number} is current")
+
+
+def _make(choice: Choice, repository: Path, home: Path, keep: int, max_loss_ratio: float | None) -> int:
+    """Train, or find the training, and export; the number of the release."""
+    console.print(f"Making a release for [bold]{choice.data}[/]; the first time takes some minutes")
+    import structlog
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from export.build import PublishOptions, export_release
+    from training.data_location import locate_data
+    from training.dataset import read_dataset
+    from training.train import train
+    from training.trained import CheckpointFormatError
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    dataset = read_dataset(locate_data(choice.data, home))
+    try:
+        trained = train(dataset, home, choice.train_options())
+    except CheckpointFormatError as error:
+        raise TrainingUnusable(error) from error
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("Exporting")
+
+        def on_model(model: str, done: int, total: int) -> None:
+            progress.update(task, description=f"Exporting {model}", completed=done, total=total)
+
+        options = PublishOptions(keep, choice.seed, choice.precision, max_loss_ratio, on_model)
+        number = export_release(trained, dataset, repository, options)
+        progress.update(task, description=f"Exported release {number}", completed=progress.tasks[task].total)
+    return number
+
+
+def _describe(release: Release) -> str:
+    data = release.data
+    people = f"{data.people:,} {'SIMULATED ' if data.simulated else ''}people"
+    held_out = f", {data.hold_out} held out" if data.hold_out else ""
+    return f"{data.name}, {people}, {data.films:,} films{held_out}; validation NDCG@10 {_quality(release)}"
+
+
+def _quality(release: Release) -> str:
+    from export.quality_gate import quality
+
+    return f"{quality(release.metrics):.4f}"
+
+
+@contextmanager
+def _errors_shown() -> Iterator[None]:
+    """What is known to go wrong becomes one line and exit status 1."""
+    try:
+        yield
+    except (ExportError, DataError) as error:
+        _show(error)
+
+
+def _show(error: Exception) -> None:
+    console.print(f"[bold red]{type(error).__name__}:[/]", end=" ")
+    console.print(str(error), markup=False)
+    raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    app()

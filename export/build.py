@@ -1,0 +1,208 @@
+"""From a finished training to a published release: the files of every model, proven and summed up in release.json."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+import features
+from export import networks
+from export.histories import visible_events, write_histories
+from export.index import fused_vectors, write_index
+from export.layout import (
+    IMAGE_MODELS,
+    MODELS,
+    OPTIONAL_MODELS,
+    TORCHSCRIPT_TOWER,
+    USER_ENCODERS,
+    backend_of,
+    copy_missing_configs,
+    read_config,
+)
+from export.manifest import CatalogFacts, DataFacts, FusionFacts, ModelFacts, Parity, Recipe, Release, read_manifest
+from export.onnx_graphs import onnx_run
+from export.posters_archive import write_posters
+from export.precision import REDUCIBLE_MODELS, Precision
+from export.quality_gate import check_quality
+from export.recipe import export_hash
+from export.release import Draft, open_draft, publish, repository_lock
+from features.sources import SOURCES
+
+if TYPE_CHECKING:
+    from training.dataset import Dataset, Events
+    from training.trained import Trained
+
+PYTHON_MODELS = Path(__file__).parent / "python_models"
+FEATURES = Path(features.__file__).parent
+
+ENSEMBLE_NOTE = "An ensemble has no files of its own: ../config.pbtxt names its steps.\n"
+"""Something must lie in the version folder that Triton asks for: git, archives and images lose empty folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """How a release is published."""
+
+    keep: int = 3
+    """Releases that stay in the repository, the new one among them."""
+    seed: int = 0
+    """The training's: it decides which events `random` held out."""
+    precision: Precision = "fp32"
+    """Of the networks that can be reduced, see `export.precision`."""
+    max_loss_ratio: float | None = None
+    """Share of the current release's quality that the new one may lose; None = any."""
+    on_model: Callable[[str, int, int], None] = lambda model, done, total: None
+    """Called with (model, models done, models in all) before each model is written."""
+
+
+def export_release(trained: Trained, dataset: Dataset, repository: Path, options: PublishOptions) -> int:
+    """Write, prove and publish a release; its number. Nothing is published when a proof fails.
+
+    Raises: ExportError and its kinds.
+    """
+    events = visible_events(trained, dataset, options.seed)
+    copy_missing_configs(repository)
+    release = _release(trained, {}, options.precision)
+    with repository_lock(repository):
+        if options.max_loss_ratio is not None:
+            check_quality(release, read_manifest(repository), options.max_loss_ratio)
+        build = Build(trained, dataset, events, open_draft(repository), options.precision)
+        models = released_models(trained)
+        facts = {}
+        for done, model in enumerate(models):
+            options.on_model(model, done, len(models))
+            facts[model] = build.write(model)
+        publish(build.draft, replace(release, models=facts, created_at=_now()), options.keep)
+    return build.draft.number
+
+
+def released_models(trained: Trained) -> list[str]:
+    """The models of a release, in the order in which they are written."""
+    return [model for model in MODELS if model not in IMAGE_MODELS or trained.content.image_encoder is not None]
+
+
+@dataclass(frozen=True)
+class Build:
+    """One release on its way to the repository."""
+
+    trained: Trained
+    dataset: Dataset
+    events: Events
+    """Those that the training saw."""
+    draft: Draft
+    precision: Precision = "fp32"
+
+    def write(self, model: str) -> ModelFacts:
+        """Write one model's files into the draft."""
+        config = read_config(self.draft.repository, model)
+        folder = self.draft.folder(model)
+        parity = self._write_files(model, config, folder)
+        return ModelFacts(backend_of(config), model in OPTIONAL_MODELS, self.draft.files(model), parity)
+
+    def _write_files(self, model: str, config: Any, folder: Path) -> Parity | None:
+        trained, encoders = self.trained, self.trained.encoders
+        if model in USER_ENCODERS:
+            trial = networks.user_encoder_trial(model, trained)
+            return networks.export_network(encoders[model], trial, config, folder, self._precision_of(model))
+        if model == TORCHSCRIPT_TOWER:
+            trial = networks.user_encoder_trial("user_tower", trained)
+            return networks.export_traced_network(encoders["user_tower"], trial, config, folder)
+        if model == "fusion":
+            return networks.export_network(encoders[model], networks.fusion_trial(trained, self.fused), config, folder)
+        if model == "text_encoder":
+            return self._write_text_encoder(config, folder)
+        if model == "image_encoder":
+            return self._write_image_encoder(config, folder)
+        writers = {"retrieval": self._write_retrieval, "tokenizer": self._write_tokenizer}
+        writers |= {"image_decoder": self._write_image_decoder}
+        writers.get(model, _write_ensemble)(folder)
+        return None
+
+    def _precision_of(self, model: str) -> Precision:
+        return self.precision if model in REDUCIBLE_MODELS else "fp32"
+
+    @cached_property
+    def fused(self) -> Any:
+        """(N, D) item vectors in the fused space."""
+        return fused_vectors(self.trained.item_vectors, len(self.trained.catalog))
+
+    def _write_text_encoder(self, config: Any, folder: Path) -> Parity:
+        trial = networks.text_trial(self.trained)
+        parity = networks.export_network(self.trained.content.text_encoder, trial, config, folder, self.precision)
+        networks.check_stored_texts(self.trained, onnx_run(folder / "model.onnx"), parity.tolerance)
+        return parity
+
+    def _write_image_encoder(self, config: Any, folder: Path) -> Parity:
+        encoder, most = self.trained.content.image_encoder, config.max_batch_size
+        assert encoder is not None
+        trial = networks.poster_trial(self.trained, self.dataset, most)
+        parity = networks.export_network(encoder, trial, config, folder, self.precision)
+        run = onnx_run(folder / "model.onnx")
+        networks.check_stored_posters(self.trained, self.dataset, most, run, parity.tolerance)
+        return parity
+
+    def _write_retrieval(self, folder: Path) -> None:
+        _copy(folder, PYTHON_MODELS / "retrieval.py", PYTHON_MODELS / "exact_search.py", FEATURES / "sources.py")
+        write_index(folder / "items.index", self.fused)
+        self.trained.catalog.save(folder / "catalog.json")
+        write_histories(folder / "histories.npz", self.dataset.user_ids, self.events)
+        write_posters(folder / "posters.zip", self.trained.catalog, self.dataset.poster_paths)
+        content = self.trained.content
+        # Without a single poster the vectors have no width: zeros for 60,000 films would take half a gigabyte.
+        posters = content.poster if content.poster_present.any() else content.poster[:, :0]
+        for name, array in {
+            "item_vectors": self.fused,
+            "popularity": self.trained.popularity,
+            "text_vectors": content.text,
+            "text_present": content.text_present,
+            "poster_vectors": posters,
+            "poster_present": content.poster_present,
+        }.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+    def _write_tokenizer(self, folder: Path) -> None:
+        _copy(folder, PYTHON_MODELS / "tokenizer.py", FEATURES / "text.py")
+        (folder / "tokenizer.json").write_bytes(self.trained.content.tokenizer_json)
+
+    def _write_image_decoder(self, folder: Path) -> None:
+        _copy(folder, PYTHON_MODELS / "image_decoder.py", FEATURES / "posters.py")
+        (folder / "settings.json").write_bytes(orjson.dumps({"image_size": self.trained.content.poster_size}))
+
+
+def _copy(folder: Path, model: Path, *beside: Path) -> None:
+    shutil.copyfile(model, folder / "model.py")
+    for path in beside:
+        shutil.copyfile(path, folder / path.name)
+
+
+def _write_ensemble(folder: Path) -> None:
+    (folder / "ensemble.txt").write_text(ENSEMBLE_NOTE)
+
+
+def _release(trained: Trained, models: dict[str, ModelFacts], precision: Precision) -> Release:
+    facts, catalog = trained.facts, trained.catalog
+    return Release(
+        created_at=_now(),
+        data=DataFacts(
+            facts.name, facts.fingerprint, facts.simulated, facts.people, facts.films, facts.events, facts.hold_out
+        ),
+        catalog=CatalogFacts(catalog.sha256, len(catalog)),
+        models=models,
+        fusion=FusionFacts(SOURCES, trained.fusion_weights, trained.presets),
+        metrics=trained.metrics,
+        coverage=trained.content.coverage(),
+        poster_weights=trained.content.poster_weights,
+        recipe=Recipe(trained.options_hash, export_hash(precision)),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

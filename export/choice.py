@@ -1,0 +1,51 @@
+"""Which training a release is made from, and how, as said on the command line; imports nothing slow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from training.options import TrainOptions
+
+HoldOut = Literal["last5", "last1", "newuser", "random", "mixed"]
+"""The names of `training.splits.Protocol`."""
+
+PrecisionName = Literal["fp32", "fp16", "int8"]
+"""The names of `export.precision.Precision`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Data, and the options that can be chosen."""
+
+    data: str
+    """`sample`, a path, or the name of a downloaded data set."""
+    hold_out: HoldOut | None = None
+    """Events kept away from the models, so that the served release can be scored on them."""
+    seed: int = 0
+    posters: bool = True
+    device: str = "auto"
+    precision: PrecisionName = "fp32"
+    """Of the exported networks; see `export.precision`."""
+    poster_weights: str = "auto"
+    """Of the poster network; see `training.poster_network`."""
+
+    @property
+    def key(self) -> str:
+        """Equal for choices of the same training, wherever it is asked for from."""
+        path = Path(self.data)
+        data = str(path.resolve()) if self.data != "sample" and path.exists() else self.data
+        posters = self.poster_weights if self.posters else None
+        return f"{data} hold_out={self.hold_out} seed={self.seed} posters={posters}"
+
+    def train_options(self) -> TrainOptions:
+        """As training understands it; takes seconds the first time, because torch is imported."""
+        from training.options import TrainOptions
+        from training.splits import Protocol
+
+        hold_out = Protocol(self.hold_out) if self.hold_out else None
+        options = TrainOptions(hold_out=hold_out, seed=self.seed, device=self.device)
+        content = replace(options.content, posters=self.posters, poster_weights=self.poster_weights, seed=self.seed)
+        return replace(options, content=content)

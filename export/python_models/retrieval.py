@@ -1,0 +1,92 @@
+"""Triton Python-backend model `retrieval`: the release's FAISS index, searched for all waiting requests at once.
+
+Export writes it as `model.py` beside `items.index`, `exact_search.py` and `sources.py`. It needs NumPy and faiss only.
+What goes in and out is written in `model_repository/retrieval/config.pbtxt`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import faiss
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+def _load_beside(name: str) -> ModuleType:
+    """A module of this folder, under a name of its own: two releases may live in one process."""
+    path = Path(__file__).with_name(f"{name}.py")
+    module = ModuleType(f"{name}@{path}")
+    sys.modules[module.__name__] = module
+    exec(compile(path.read_bytes(), path, "exec"), module.__dict__)
+    return module
+
+
+exact_search = _load_beside("exact_search")
+sources = _load_beside("sources")
+
+
+class TritonPythonModel:
+    """Holds the index; on a GPU instance also its copy there."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read the index; move a copy to the GPU where the instance has one and this faiss can use it."""
+        index = faiss.read_index(str(Path(__file__).with_name("items.index")))
+        gpu_index = None
+        if args["model_instance_kind"] == "GPU" and hasattr(faiss, "StandardGpuResources"):
+            self.gpu_resources = faiss.StandardGpuResources()  # must outlive the index
+            gpu_index = faiss.index_cpu_to_gpu(self.gpu_resources, int(args["model_instance_device_id"]), index)
+        self.search = exact_search.ExactSearch(index, tuple(sources.SOURCE_WIDTHS.values()), gpu_index)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """One response per request. A request that cannot be answered gets an error; the others their films."""
+        questions = [self._question(request) for request in requests]
+        good = [question for question in questions if not isinstance(question, pb_utils.TritonError)]
+        answers = iter(self.search.answer(good) if good else ())
+        return [
+            pb_utils.InferenceResponse(error=question)
+            if isinstance(question, pb_utils.TritonError)
+            else _response(next(answers))
+            for question in questions
+        ]
+
+    def finalize(self) -> None:
+        """Let go of the index, and of the GPU's memory with it."""
+        del self.search
+
+    def _question(self, request: Any) -> Any:
+        """exact_search.Question of a request, or the TritonError that answers it."""
+        tensors = {name: _tensor(request, name) for name in exact_search.Question.__dataclass_fields__}
+        if tensors["extra_rows"].shape != tensors["extra_scores"].shape:
+            shapes = f"{tensors['extra_rows'].shape} and {tensors['extra_scores'].shape}"
+            return _refusal(f"extra_rows and extra_scores must have one shape, not {shapes}")
+        tensors["extra_weight"] = tensors["extra_weight"].reshape(-1)
+        tensors["top_k"] = tensors["top_k"].reshape(-1).astype(np.int64)
+        question = exact_search.Question(**tensors)
+        try:
+            self.search.check(question)
+        except exact_search.SearchRefused as error:
+            return _refusal(str(error))
+        return question
+
+
+def _tensor(request: Any, name: str) -> Any:
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return None if tensor is None else tensor.as_numpy()
+
+
+def _refusal(message: str) -> Any:
+    return pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG)
+
+
+def _response(answer: Any) -> Any:
+    return pb_utils.InferenceResponse(
+        [
+            pb_utils.Tensor("rows", answer.rows),
+            pb_utils.Tensor("scores", answer.scores),
+            pb_utils.Tensor("contributions", answer.contributions),
+        ]
+    )

@@ -1,0 +1,94 @@
+"""The catalogue: films, their rows, and the way it is written to disk.
+
+`movie_id` is the data's own number (MovieLens'), `item_row` is ours: 0..N-1 in catalogue order.
+Every model, index and answer of a release counts rows in the order of that release's catalogue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+GENRES = (
+    "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
+    "Film-Noir", "Horror", "IMAX", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
+)  # fmt: skip
+"""MovieLens' genre names, in the order of `Catalog.genre_matrix`'s columns (G = 19)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """One film. Empty strings and tuples mean "not known"; `year` is None when the title carries none."""
+
+    movie_id: int
+    title: str
+    year: int | None = None
+    genres: tuple[str, ...] = ()
+    director: str = ""
+    cast: tuple[str, ...] = ()
+    country: str = ""
+    overview: str = ""
+    tags: tuple[str, ...] = ()
+    """What people called it, most frequent first."""
+
+
+class Catalog:
+    """Films in row order, with look-ups both ways.
+
+    Raises ValueError when two films share a movie_id.
+    """
+
+    def __init__(self, films: Iterable[Film]) -> None:
+        self.films: tuple[Film, ...] = tuple(films)
+        self._row_of = {film.movie_id: row for row, film in enumerate(self.films)}
+        if len(self._row_of) != len(self.films):
+            raise ValueError(f"catalogue holds {len(self.films)} films but only {len(self._row_of)} distinct movie_ids")
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def row_of(self, movie_id: int) -> int | None:
+        """Row of a film, or None when the catalogue does not hold it."""
+        return self._row_of.get(movie_id)
+
+    @cached_property
+    def movie_ids(self) -> npt.NDArray[np.int64]:
+        """(N,) movie_id of each row."""
+        return np.array([film.movie_id for film in self.films], dtype=np.int64)
+
+    @cached_property
+    def genre_matrix(self) -> npt.NDArray[np.float32]:
+        """(N, G) 1 where the film has the genre; genres outside `GENRES` are not counted."""
+        column = {genre: index for index, genre in enumerate(GENRES)}
+        matrix = np.zeros((len(self.films), len(GENRES)), dtype=np.float32)
+        for row, film in enumerate(self.films):
+            matrix[row, [column[genre] for genre in film.genres if genre in column]] = 1
+        return matrix
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the catalogue's content and order; equal catalogues give equal rows."""
+        return hashlib.sha256(_to_json(self.films)).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write as JSON (an array of films in row order)."""
+        path.write_bytes(_to_json(self.films))
+
+    @classmethod
+    def load(cls, path: Path) -> Catalog:
+        """Read what `save` wrote."""
+        return cls(
+            Film(**{**row, "genres": tuple(row["genres"]), "cast": tuple(row["cast"]), "tags": tuple(row["tags"])})
+            for row in orjson.loads(path.read_bytes())
+        )
+
+
+def _to_json(films: Sequence[Film]) -> bytes:
+    return orjson.dumps([asdict(film) for film in films])

@@ -1,0 +1,200 @@
+"""`make bench`: Marquee beside the floor it stands on, in one run.
+
+Starts what it measures (Marquee, a standalone inference server with one tiny ONNX model, a bare uvicorn
+and a bare grpcio echo), loads each in turn, round by round so that a noisy neighbour hits all alike, and
+prints requests/s, p50 and p99 as the median over the rounds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import numpy as np
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from tritonclient.grpc import service_pb2
+
+from loadtest.closed_loop import Round, Target, measure
+from loadtest.workload import workload_from_answer
+
+READY_TIMEOUT_S = 120.0
+UNCACHED_BODIES = 4096
+"""Distinct requests of the uncached scenario; more than a round can send before the cache could answer one."""
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(command: list[str], ready_port: int, environment: dict[str, str], ready_path: str | None) -> Iterator[None]:
+    """A server process, ready when `ready_path` answers 200 (or, without one, when its port accepts).
+
+    Raises RuntimeError with the end of the process's own output when it stops or is not ready in time.
+    """
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + READY_TIMEOUT_S
+            while not is_ready(ready_port, ready_path):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise RuntimeError(
+                        f"{' '.join(command)} is not ready:\n{log.read()[-3000:].decode(errors='replace')}"
+                    )
+                time.sleep(0.1)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def is_ready(port: int, path: str | None) -> bool:
+    """Whether a server on `port` answers."""
+    try:
+        if path is None:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=1).status_code == 200
+    except (OSError, httpx.TransportError):
+        return False
+
+
+def write_small_model(repository: Path) -> None:
+    """A repository with one model, `add`: two FP32 vectors of 16 in, their sum out, no batching."""
+    from onnx import TensorProto, helper, save
+
+    vector = [16]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["a", "b"], ["sum"])],
+        "add",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, vector) for name in ("a", "b")],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, vector)],
+    )
+    version = repository / "add" / "1"
+    version.mkdir(parents=True)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), version / "model.onnx")
+    (repository / "add" / "config.pbtxt").write_text('backend: "onnxruntime"\nmax_batch_size: 0\n')
+
+
+def http_infer_request() -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a binary v2 request to `add`."""
+    inputs = [
+        {"name": name, "shape": [16], "datatype": "FP32", "parameters": {"binary_data_size": 64}} for name in ("a", "b")
+    ]
+    header = orjson.dumps({"inputs": inputs, "outputs": [{"name": "sum", "parameters": {"binary_data": True}}]})
+    data = np.ones(16, dtype=np.float32).tobytes()
+    headers = {"Inference-Header-Content-Length": str(len(header)), "Content-Type": "application/octet-stream"}
+    return header + data + data, headers
+
+
+def grpc_infer_request() -> bytes:
+    """A serialised ModelInferRequest to `add`."""
+    request = service_pb2.ModelInferRequest(model_name="add")
+    for name in ("a", "b"):
+        request.inputs.add(name=name, datatype="FP32", shape=[16])
+        request.raw_input_contents.append(np.ones(16, dtype=np.float32).tobytes())
+    serialised: bytes = request.SerializeToString()
+    return serialised
+
+
+def recommend_targets(port: int) -> list[Target]:
+    """POST /recommend answered from the cache, and never from the cache."""
+    chance = random.Random(7)
+    answer = httpx.post(f"http://127.0.0.1:{port}/recommend", json={"user_id": "bench", "top_k": 200}, timeout=30)
+    answer.raise_for_status()
+    workload = workload_from_answer(answer.json()["recommendations"])
+    json_type = {"Content-Type": "application/json"}
+    cached = (orjson.dumps(workload.uncached_body(chance)),)
+    uncached = tuple(orjson.dumps(workload.uncached_body(chance)) for _ in range(UNCACHED_BODIES))
+    return [
+        Target("POST /recommend, cached", "http", port, "/recommend", cached, json_type),
+        Target("POST /recommend, uncached", "http", port, "/recommend", uncached, json_type),
+    ]
+
+
+def print_results(results: dict[tuple[str, int], list[Round]], console: Console) -> list[dict[str, float | str | int]]:
+    """Print the table; returns its rows."""
+    table = Table("what", "clients", "requests/s", "p50 µs", "p99 µs", title="median over rounds")
+    rows: list[dict[str, float | str | int]] = []
+    for (name, clients), rounds in results.items():
+        per_second = float(np.median([one.per_second for one in rounds]))
+        p50, p99 = (float(np.median([np.percentile(one.latencies_us, q) for one in rounds])) for q in (50, 99))
+        table.add_row(name, str(clients), f"{per_second:,.0f}", f"{p50:,.0f}", f"{p99:,.0f}")
+        rows.append({"what": name, "clients": clients, "per_second": per_second, "p50_us": p50, "p99_us": p99})
+    console.print(table)
+    p50_of = {(row["what"], row["clients"]): float(row["p50_us"]) for row in rows}
+    for served, floor in (("v2 infer over HTTP", "bare uvicorn echo"), ("v2 infer over gRPC", "bare grpcio echo")):
+        if (served, 1) in p50_of:
+            console.print(f"{served} at 1 client: {p50_of[served, 1] - p50_of[floor, 1]:+.0f} µs against {floor}")
+    return rows
+
+
+def main(
+    clients: Annotated[str, typer.Option(help="Clients at a time, one column each.")] = "1,16,64",
+    seconds: Annotated[float, typer.Option(help="Length of one round.")] = 2.0,
+    rounds: Annotated[int, typer.Option(help="Rounds of each measurement; the median counts.")] = 5,
+    recommend: Annotated[bool, typer.Option(help="Also start the whole service and ask for recommendations.")] = True,
+    report: Annotated[Path, typer.Option(help="Where the figures go as JSON.")] = Path("reports/bench.json"),
+) -> None:
+    """Measure Marquee beside bare echo servers and print requests/s, p50 and p99."""
+    http_echo, grpc_echo, http_add, grpc_add, metrics, http_service, grpc_service = (free_port() for _ in range(7))
+    http_body, http_headers = http_infer_request()
+    grpc_path = "/inference.GRPCInferenceService/ModelInfer"
+    python = sys.executable
+    with contextlib.ExitStack() as stack:
+        repository = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write_small_model(repository)
+        echo = ["--http-port", str(http_echo), "--grpc-port", str(grpc_echo)]
+        stack.enter_context(running([python, "-m", "loadtest.echo_servers", *echo], http_echo, {}, None))
+        ports = ["--http-port", str(http_add), "--grpc-port", str(grpc_add), "--metrics-port", str(metrics)]
+        standalone = [python, "-m", "bento.inference", "--model-repository", str(repository), *ports]
+        stack.enter_context(running(standalone, http_add, {}, "/v2/health/ready"))
+        targets = [
+            Target("bare uvicorn echo", "http", http_echo, "/", (http_body,), http_headers),
+            Target("v2 infer over HTTP", "http", http_add, "/v2/models/add/infer", (http_body,), http_headers),
+            Target("bare grpcio echo", "grpc", grpc_echo, grpc_path, (grpc_infer_request(),)),
+            Target("v2 infer over gRPC", "grpc", grpc_add, grpc_path, (grpc_infer_request(),)),
+        ]
+        if recommend:
+            service = [python, "-m", "bentoml", "serve", "bento.service:Recommender", "--port", str(http_service)]
+            grpc_setting = {"GRPC_PORT": str(grpc_service)}
+            stack.enter_context(running(service, http_service, grpc_setting, "/v2/health/ready"))
+            targets += recommend_targets(http_service)
+        counts = [int(count) for count in clients.split(",")]
+        results: dict[tuple[str, int], list[Round]] = {
+            (target.name, count): [] for target in targets for count in counts
+        }
+        plan = [(target, count) for _ in range(rounds) for count in counts for target in targets]
+        for target, count in track(plan, "measuring", console=Console(stderr=True)):
+            results[target.name, count].append(measure(target, count, seconds))
+    rows = print_results(results, Console())
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps({"rounds": rounds, "seconds": seconds, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

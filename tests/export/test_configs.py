@@ -1,0 +1,133 @@
+"""The committed config.pbtxt files: they parse, agree with features.sources and with one another, as Triton demands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tritonclient.grpc.model_config_pb2 import DataType, ModelInstanceGroup
+
+from export.layout import COMMITTED_REPOSITORY, MODELS, USER_ENCODERS, backend_of, read_config
+from features.history import HISTORY_LENGTH
+from features.sources import FUSED_WIDTH, NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES
+
+CONFIGS = {model: read_config(COMMITTED_REPOSITORY, model) for model in MODELS}
+ENSEMBLES = [model for model, config in CONFIGS.items() if config.HasField("ensemble_scheduling")]
+
+
+def tensors(part: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {tensor.name: (DataType.Name(tensor.data_type).removeprefix("TYPE_"), tuple(tensor.dims)) for tensor in part}
+
+
+def test_every_folder_of_the_repository_is_a_model_of_the_release() -> None:
+    assert {path.parent.name for path in COMMITTED_REPOSITORY.glob("*/config.pbtxt")} == set(MODELS)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_configuration_says_what_the_model_does_and_is_called(model: str) -> None:
+    first_line = (COMMITTED_REPOSITORY / model / "config.pbtxt").read_text().splitlines()[0]
+    assert first_line.startswith("# ")
+    assert first_line.endswith((".", ";", ":")) or len(first_line) > 40
+    assert CONFIGS[model].name == model
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_models_are_batched_and_serve_the_latest_version(model: str) -> None:
+    config = CONFIGS[model]
+    assert config.version_policy.latest.num_versions == 1
+    assert config.max_batch_size >= 16
+    if model in ENSEMBLES:
+        return  # their steps batch
+    sizes = list(config.dynamic_batching.preferred_batch_size)
+    assert sizes == sorted(sizes)
+    assert 0 < sizes[-1] <= config.max_batch_size
+    assert config.dynamic_batching.default_queue_policy.max_queue_size > 0
+    assert [group.kind for group in config.instance_group] in (
+        [ModelInstanceGroup.KIND_AUTO], [ModelInstanceGroup.KIND_CPU],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("model", [*USER_ENCODERS, "user_tower_torchscript"])
+def test_user_encoders_read_a_history(model: str) -> None:
+    assert tensors(CONFIGS[model].input) == {
+        "history": ("INT64", (HISTORY_LENGTH,)),
+        "ratings": ("FP32", (HISTORY_LENGTH,)),
+        "age_days": ("FP32", (HISTORY_LENGTH,)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "source"),
+    [
+        ("sequence_encoder", "sequence"),
+        ("user_tower", "two_tower"),
+        ("user_tower_torchscript", "two_tower"),
+        ("ials_user", "ials"),
+    ],
+)
+def test_user_embeddings_are_as_wide_as_their_source(model: str, source: str) -> None:
+    assert tensors(CONFIGS[model].output) == {"user_embedding": ("FP32", (SOURCE_WIDTHS[source],))}
+
+
+def test_content_profiles_are_as_wide_as_their_sources() -> None:
+    assert tensors(CONFIGS["content_profile"].output) == {
+        "text_profile": ("FP32", (SOURCE_WIDTHS["text"],)),
+        "poster_profile": ("FP32", (SOURCE_WIDTHS["poster"],)),
+    }
+
+
+def test_fusion_joins_every_source() -> None:
+    assert tensors(CONFIGS["fusion"].input) == {
+        "sequence_embedding": ("FP32", (SOURCE_WIDTHS["sequence"],)),
+        "two_tower_embedding": ("FP32", (SOURCE_WIDTHS["two_tower"],)),
+        "ials_embedding": ("FP32", (SOURCE_WIDTHS["ials"],)),
+        "text_profile": ("FP32", (SOURCE_WIDTHS["text"],)),
+        "poster_profile": ("FP32", (SOURCE_WIDTHS["poster"],)),
+        "weights": ("FP32", (len(SOURCES),)),
+    }
+    assert tensors(CONFIGS["fusion"].output) == {
+        "query": ("FP32", (FUSED_WIDTH,)),
+        f"{NEIGHBOUR_SOURCE}_weight": ("FP32", (1,)),
+    }
+
+
+def test_retrieval_searches_the_fused_space() -> None:
+    config = CONFIGS["retrieval"]
+    assert tensors(config.input)["query"] == ("FP32", (FUSED_WIDTH,))
+    assert tensors(config.output)["contributions"] == ("FP32", (-1, len(SOURCES)))
+    assert {tensor.name for tensor in config.input if tensor.optional} == {"allowed_rows", "excluded_rows"}
+    # Requests of different lengths would never share a batch otherwise.
+    assert {t.name for t in config.input if -1 in t.dims} == {t.name for t in config.input if t.allow_ragged_batch}
+
+
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+def test_ensemble_tensors_fit_together(ensemble: str) -> None:
+    """The rules of Triton's ensemble validation: types and dimensions agree, everything is fed and produced once."""
+    config = CONFIGS[ensemble]
+    known = tensors(config.input)
+    for step in config.ensemble_scheduling.step:
+        part = CONFIGS[step.model_name]
+        assert part.max_batch_size >= config.max_batch_size
+        inputs, outputs = tensors(part.input), tensors(part.output)
+        required = {tensor.name for tensor in part.input if not tensor.optional}
+        assert required <= set(step.input_map) <= set(inputs)
+        for name, value in step.input_map.items():
+            assert known[value] == inputs[name]
+        for name, value in step.output_map.items():
+            assert value not in known, f"{value} is produced twice"
+            known[value] = outputs[name]
+    for name, kind in tensors(config.output).items():
+        assert known[name] == kind
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_warm_up_feeds_every_input(model: str) -> None:
+    config = CONFIGS[model]
+    for sample in config.model_warmup:
+        assert {name: (value.data_type, list(value.dims)) for name, value in sample.inputs.items()} == {
+            tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in config.input
+        }
+
+
+def test_backends_are_those_of_the_architecture() -> None:
+    assert {backend_of(config) for config in CONFIGS.values()} == {"onnxruntime", "pytorch", "python", "ensemble"}

@@ -1,0 +1,128 @@
+"""TorchScript models answer like the modules they were made from."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pytest
+
+from bento.inference.errors import BackendFailed, RepositoryFailed
+from bento.inference.messages import InferRequest
+
+from .conftest import StartServer
+from .model_folders import write_add_constant
+
+torch = pytest.importorskip("torch", reason="needs torch")
+
+CONFIG = """
+    platform: "pytorch_libtorch"
+    max_batch_size: 8
+    dynamic_batching { }
+    input [{ name: "a" data_type: TYPE_FP32 dims: [ 3 ] }, { name: "b" data_type: TYPE_FP32 dims: [ 3 ] }]
+    output [{ name: "difference" data_type: TYPE_FP32 dims: [ 3 ] }, { name: "sum" data_type: TYPE_FP32 dims: [ 3 ] }]
+"""
+
+
+class DifferenceAndSum(torch.nn.Module):  # type: ignore[misc, name-defined]
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[name-defined]
+        return a - b, a + b
+
+
+def write_torch(repository: Path, name: str, module: torch.nn.Module, config: str) -> Path:  # type: ignore[name-defined]
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text(dedent(config))
+    one = torch.zeros(1, 3)
+    torch.jit.trace(module, (one, one)).save(str(folder / "1" / "model.pt"))
+    return folder
+
+
+def request(a: float, b: float, *, name: str = "torch", reverse: bool = False) -> InferRequest:
+    inputs = {"a": np.full((2, 3), a, np.float32), "b": np.full((2, 3), b, np.float32)}
+    return InferRequest(name, dict(reversed(inputs.items())) if reverse else inputs)
+
+
+async def test_it_answers_like_its_module(repository: Path, start_server: StartServer) -> None:
+    write_torch(repository, "torch", DifferenceAndSum(), CONFIG)
+    server = await start_server()
+    response = await server.infer(request(5, 3))
+    assert response.outputs["difference"].tolist() == [[2] * 3] * 2
+    assert response.outputs["sum"].tolist() == [[8] * 3] * 2
+    assert server.model_devices() == {"torch": "cpu"}
+
+
+async def test_inputs_find_their_arguments_by_name(repository: Path, start_server: StartServer) -> None:
+    swapped = CONFIG.replace('"a"', '"?"').replace('"b"', '"a"').replace('"?"', '"b"')
+    write_torch(repository, "torch", DifferenceAndSum(), swapped)
+    response = await (await start_server()).infer(request(5, 3, reverse=True))
+    assert response.outputs["difference"].tolist() == [[2] * 3] * 2
+
+
+async def test_inputs_and_outputs_may_be_numbered(repository: Path, start_server: StartServer) -> None:
+    """Listed the wrong way round: the index behind the two underscores decides."""
+    numbered = """
+        backend: "pytorch"
+        max_batch_size: 8
+        input [{ name: "INPUT__1" data_type: TYPE_FP32 dims: 3 }, { name: "INPUT__0" data_type: TYPE_FP32 dims: 3 }]
+        output [{ name: "OUT__1" data_type: TYPE_FP32 dims: 3 }, { name: "OUT__0" data_type: TYPE_FP32 dims: 3 }]
+    """
+    write_torch(repository, "torch", DifferenceAndSum(), numbered)
+    inputs = {"INPUT__0": np.full((1, 3), 5, np.float32), "INPUT__1": np.full((1, 3), 3, np.float32)}
+    response = await (await start_server()).infer(InferRequest("torch", inputs))
+    assert response.outputs["OUT__0"].tolist() == [[2] * 3]
+    assert response.outputs["OUT__1"].tolist() == [[8] * 3]
+
+
+async def test_a_batch_is_cut_apart_again(repository: Path, start_server: StartServer) -> None:
+    write_torch(repository, "torch", DifferenceAndSum(), CONFIG)
+    server = await start_server()
+    responses = await asyncio.gather(*(server.infer(request(number, 1)) for number in range(50)))
+    assert [float(response.outputs["sum"][0, 0]) for response in responses] == [number + 1 for number in range(50)]
+
+
+async def test_read_only_inputs_are_left_alone(repository: Path, start_server: StartServer) -> None:
+    write_torch(repository, "torch", DifferenceAndSum(), CONFIG)
+    asked = request(5, 3)
+    for array in asked.inputs.values():
+        array.flags.writeable = False
+    response = await (await start_server()).infer(asked)
+    assert response.outputs["sum"].tolist() == [[8] * 3] * 2
+
+
+async def test_a_failing_module_is_told(repository: Path, start_server: StartServer) -> None:
+    write_torch(repository, "torch", DifferenceAndSum(), CONFIG.replace("dims: [ 3 ]", "dims: [ -1 ]"))
+    inputs = {"a": np.zeros((1, 3), np.float32), "b": np.zeros((1, 4), np.float32)}
+    server = await start_server()
+    with pytest.raises(BackendFailed, match="PyTorch execute failure"):
+        await server.infer(InferRequest("torch", inputs))
+
+
+async def test_a_configuration_without_tensors_is_refused(repository: Path, start_server: StartServer) -> None:
+    write_torch(repository, "torch", DifferenceAndSum(), 'platform: "pytorch_libtorch"')
+    with pytest.raises(RepositoryFailed, match="must specify input and output of a TorchScript model"):
+        await start_server()
+
+
+async def test_a_file_that_is_no_module_is_refused(repository: Path, start_server: StartServer) -> None:
+    folder = write_torch(repository, "torch", DifferenceAndSum(), CONFIG)
+    (folder / "1" / "model.pt").write_bytes(b"no module")
+    with pytest.raises(RepositoryFailed, match="failed to load model 'torch'"):
+        await start_server()
+
+
+async def test_without_torch_the_model_is_unavailable_and_the_rest_is_ready(
+    repository: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_torch(repository, "torch", DifferenceAndSum(), CONFIG)
+    write_add_constant(repository, "plus", 1.0)
+    monkeypatch.delitem(sys.modules, "bento.inference.backends.pytorch_backend", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    server = await start_server(exit_on_error=False)
+    assert server.is_ready()
+    assert not server.is_model_ready("torch")
+    reason = next(row["reason"] for row in server.repository_index() if row["name"] == "torch")
+    assert reason.startswith("Unavailable: backend 'pytorch' needs torch, which is not installed")

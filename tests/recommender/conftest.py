@@ -1,0 +1,102 @@
+"""A release of the genre world on disk, and a pipeline over it with stores in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from bento.recommender.candidates import Models
+from bento.recommender.explanations import Explainer
+from bento.recommender.films import FilmCards
+from bento.recommender.metrics import Metrics
+from bento.recommender.pipeline import Pipeline, Stores
+from bento.recommender.posters import Posters
+from bento.recommender.questions import question_of
+from bento.recommender.schemas import RecommendRequest, decode
+from bento.recommender.similarity import ItemSimilarity
+from bento.release import Release, load_release
+from bento.stores.memory_stores import MemoryFeatureStore, MemoryResponseCache
+
+from . import genre_world
+
+TIMEOUT_S = 5.0
+"""So long that a busy machine never makes a model late; tests of lateness set their own."""
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Read only; tests that damage a release write their own."""
+    folder = tmp_path_factory.mktemp("model_repository")
+    genre_world.write_release(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def release(repository: Path) -> Release:
+    return load_release(repository)
+
+
+@dataclass
+class World:
+    """A pipeline with everything it stands on, for tests to look at and to break."""
+
+    release: Release
+    models: genre_world.GenreModels
+    features: MemoryFeatureStore
+    answers: MemoryResponseCache
+    registry: CollectorRegistry
+    cards: FilmCards
+    pipeline: Pipeline
+
+    async def ask(self, body: str = "{}") -> Answered:
+        """What the pipeline answers to a request body."""
+        request = decode(body.encode(), RecommendRequest)
+        answer = await self.pipeline.recommend(question_of(request, self.release))
+        await self.pipeline.close()
+        return Answered(
+            **decode(answer.body, dict), cached=answer.cached, degraded=answer.degraded, timings_ms=answer.timings_ms
+        )
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A metric's value; 0 when it was never counted."""
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+
+@dataclass
+class Answered:
+    recommendations: list[dict[str, object]]
+    release: int
+    strategy: str
+    ignored_movie_ids: int
+    cached: bool
+    degraded: list[str]
+    timings_ms: dict[str, float]
+
+    @property
+    def movie_ids(self) -> list[object]:
+        return [film["movie_id"] for film in self.recommendations]
+
+
+@pytest.fixture
+def make_world(release: Release) -> Callable[..., World]:
+    def make(timeout_s: float = TIMEOUT_S, **options: object) -> World:
+        models, registry = genre_world.GenreModels(), CollectorRegistry()
+        answers = MemoryResponseCache()
+        features = MemoryFeatureStore(answers)
+        asked = Models(models, release.number, timeout_s, timeout_s)
+        stores = Stores(features, answers)
+        explainer = Explainer(release.catalog, ItemSimilarity(release.item_vectors))
+        cards = FilmCards(release, Posters(release.folder))
+        pipeline = Pipeline(release, asked, stores, cards, explainer, Metrics(registry), **options)  # type: ignore[arg-type]
+        return World(release, models, features, answers, registry, cards, pipeline)
+
+    return make
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    return make_world()

@@ -1,0 +1,51 @@
+"""Settings: defaults, what is refused, and the documentation rendered from them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bento.settings import CLONE, Settings, WrongSetting, settings_table
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = Settings.from_env({})
+    assert (settings.port, settings.grpc_port, settings.cache_ttl_s) == (3000, 8001, 300)
+    assert settings.model_repository == CLONE / "model_repository"
+    assert settings.home == Path.cwd() / ".marquee"
+    assert settings.redis_url is None
+    assert settings.release is None
+
+
+def test_variables_replace_the_defaults(tmp_path: Path) -> None:
+    settings = Settings.from_env({"PORT": "3100", "MARQUEE_HOME": str(tmp_path), "MARQUEE_RELEASE": "7"})
+    assert (settings.port, settings.home, settings.release) == (3100, tmp_path, 7)
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert Settings.from_env({"PORT": " ", "REDIS_URL": ""}) == Settings.from_env({})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("PORT", "three", "a whole number from 0 to 65535"),
+        ("GRPC_PORT", "65536", "a whole number from 0 to 65535"),
+        ("MARQUEE_DEVICE", "tpu", "auto or cpu or cuda"),
+        ("REDIS_URL", "localhost:6379", "redis://"),
+        ("MARQUEE_RELEASE", "0", "a whole number from 1"),
+    ],
+)
+def test_a_wrong_value_names_the_variable_and_what_was_expected(variable: str, value: str, expected: str) -> None:
+    with pytest.raises(WrongSetting, match=f"^{variable}={value!r}: expected.*{expected}"):
+        Settings.from_env({variable: value})
+
+
+def test_the_table_lists_every_setting_with_its_meaning() -> None:
+    table = settings_table()
+    for item in fields(Settings):
+        assert f"| `{item.metadata['variable']}` | " in table
+        assert item.metadata["doc"] in table
+    assert len(table.splitlines()) == len(fields(Settings)) + 2

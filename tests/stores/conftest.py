@@ -1,0 +1,83 @@
+"""A real Redis per test, and the stores on it or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bento.stores.circuit_breaker import CircuitBreaker
+from bento.stores.embedded_redis import EmbeddedRedis
+from bento.stores.interfaces import EventLog, FeatureStore, ResponseCache
+from bento.stores.memory_stores import MemoryEventLog, MemoryFeatureStore, MemoryResponseCache
+from bento.stores.redis_link import RedisLink, connect
+from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
+
+from .redis_cluster import RedisCluster
+
+TIMEOUT_S = 5.0
+"""So long that a busy machine never trips the breaker; tests of the breaker set their own."""
+
+
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[EmbeddedRedis]:
+    server = EmbeddedRedis(tmp_path)
+    await server.open()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def link(redis: EmbeddedRedis) -> AsyncIterator[RedisLink]:
+    link = RedisLink(connect(redis.url, TIMEOUT_S), TIMEOUT_S, CircuitBreaker(retry_s=1.0))
+    yield link
+    await link.close()
+
+
+class Ticks:
+    """A clock in microseconds that moves by one at every look."""
+
+    def __init__(self) -> None:
+        self.now_us = 1_000
+
+    def __call__(self) -> int:
+        self.now_us += 1
+        return self.now_us
+
+
+@dataclass
+class Stores:
+    features: FeatureStore
+    answers: ResponseCache
+    log: EventLog
+
+
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with RedisCluster(tmp_path_factory.mktemp("cluster")) as url:
+        yield url
+
+
+@pytest.fixture
+async def cluster_link(cluster_url: str) -> AsyncIterator[RedisLink]:
+    client = connect(cluster_url, TIMEOUT_S)
+    await client.flushall(target_nodes="primaries")  # type: ignore[misc]
+    link = RedisLink(client, TIMEOUT_S, CircuitBreaker(retry_s=1.0))
+    yield link
+    await link.close()
+
+
+REAL = [pytest.param(fixture, marks=pytest.mark.redis, id=fixture) for fixture in ("link", "cluster_link")]
+
+
+@pytest.fixture(params=["memory", *REAL])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    if request.param == "memory":
+        answers = MemoryResponseCache()
+        return Stores(MemoryFeatureStore(answers, Ticks()), answers, MemoryEventLog())
+    link = request.getfixturevalue(request.param)
+    return Stores(
+        RedisFeatureStore(link, "test", Ticks()), RedisResponseCache(link, "test"), RedisEventLog(link, "test")
+    )

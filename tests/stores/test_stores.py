@@ -1,0 +1,192 @@
+"""What every feature store and response cache does, in memory and on a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from bento.stores import memory_stores, redis_stores
+from bento.stores.person import CLICKED, Appended, PersonState, WatchEvent
+
+from .conftest import Stores
+
+
+def events_of(state: PersonState) -> list[tuple[int, float, int]]:
+    return [tuple(event) for event in state.events.tolist()]
+
+
+def watched(*rows: tuple[int, float, int]) -> Iterable[WatchEvent]:
+    return [WatchEvent(*row) for row in rows]
+
+
+async def test_a_stranger_has_version_0_and_no_events(stores: Stores) -> None:
+    state = await stores.features.read("nobody")
+    assert (state.version, state.forgotten, len(state.events)) == (0, False, 0)
+
+
+async def test_events_come_back_oldest_first(stores: Stores) -> None:
+    await stores.features.append("ann", watched((10, 4.0, 200)))
+    await stores.features.append("ann", watched((30, 0.5, 300), (20, 0.0, 100)))  # the second one is late
+    state = await stores.features.read("ann")
+    assert events_of(state) == [(20, 0.0, 100), (10, 4.0, 200), (30, 0.5, 300)]
+
+
+async def test_every_change_gives_a_higher_version(stores: Stores) -> None:
+    first = await stores.features.append("ann", watched((10, 4.0, 200)))
+    second = await stores.features.append("ann", watched((11, 4.0, 200)))
+    assert 0 < first.version < second.version == (await stores.features.read("ann")).version
+    assert first.changed
+    assert second.changed
+
+
+async def test_a_duplicate_changes_nothing(stores: Stores) -> None:
+    first = await stores.features.append("ann", watched((10, 4.5, 200)))
+    again = await stores.features.append("ann", watched((10, 4.5, 200)))
+    assert again == Appended(first.version, changed=False, newest_before_s=200)
+    assert events_of(await stores.features.read("ann")) == [(10, 4.5, 200)]
+
+
+async def test_a_late_event_on_a_film_does_not_undo_the_newer_one(stores: Stores) -> None:
+    first = await stores.features.append("ann", watched((10, 5.0, 200)))
+    late = await stores.features.append("ann", watched((10, 1.0, 100)))
+    assert late == Appended(first.version, changed=False, newest_before_s=200)
+    assert events_of(await stores.features.read("ann")) == [(10, 5.0, 200)]
+
+
+async def test_a_second_rating_replaces_the_first(stores: Stores) -> None:
+    await stores.features.append("ann", watched((10, 5.0, 200), (11, 3.0, 210)))
+    await stores.features.append("ann", watched((10, 2.0, 220)))
+    assert events_of(await stores.features.read("ann")) == [(11, 3.0, 210), (10, 2.0, 220)]
+
+
+async def test_a_rating_in_the_same_second_replaces_the_first(stores: Stores) -> None:
+    await stores.features.append("ann", watched((10, 5.0, 200)))
+    await stores.features.append("ann", watched((10, 2.0, 200)))
+    assert events_of(await stores.features.read("ann")) == [(10, 2.0, 200)]
+
+
+async def test_a_view_keeps_the_rating_given_before(stores: Stores) -> None:
+    await stores.features.append("ann", watched((10, 4.5, 200)))
+    await stores.features.append("ann", watched((10, 0.0, 300)))
+    assert events_of(await stores.features.read("ann")) == [(10, 4.5, 300)]
+
+
+async def test_a_click_takes_back_neither_a_view_nor_a_rating(stores: Stores) -> None:
+    await stores.features.append("ann", watched((10, 4.5, 200), (11, 0.0, 201), (12, CLICKED, 202)))
+    await stores.features.append("ann", watched((10, CLICKED, 300), (11, CLICKED, 301), (12, 0.0, 302)))
+    assert events_of(await stores.features.read("ann")) == [(10, 4.5, 300), (11, 0.0, 301), (12, 0.0, 302)]
+
+
+async def test_the_oldest_events_go_beyond_the_limit(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_stores, "EVENTS_LIMIT", 3)
+    monkeypatch.setattr(redis_stores, "EVENTS_LIMIT", 3)
+    await stores.features.append("ann", watched((1, 0.0, 50), (2, 0.0, 40), (3, 0.0, 30)))
+    await stores.features.append("ann", watched((4, 0.0, 20), (5, 0.0, 60)))
+    assert events_of(await stores.features.read("ann")) == [(2, 0.0, 40), (1, 0.0, 50), (5, 0.0, 60)]
+
+
+async def test_the_newest_event_before_tells_who_is_late(stores: Stores) -> None:
+    first = await stores.features.append("ann", watched((10, 5.0, 200), (11, 5.0, 150)))
+    second = await stores.features.append("ann", watched((12, 5.0, 100)))
+    assert (first.newest_before_s, second.newest_before_s, second.changed) == (0, 200, True)
+
+
+async def test_of_calls_with_one_idempotency_key_only_the_first_counts(stores: Stores) -> None:
+    first = await stores.features.append("ann", watched((10, 5.0, 200)), idempotency_key="k1")
+    again = await stores.features.append("ann", watched((11, 5.0, 300)), idempotency_key="k1")
+    assert again == Appended(first.version, changed=False, duplicate=True)
+    assert events_of(await stores.features.read("ann")) == [(10, 5.0, 200)]
+    other_key = await stores.features.append("ann", watched((11, 5.0, 300)), idempotency_key="k2")
+    other_person = await stores.features.append("bob", watched((11, 5.0, 300)), idempotency_key="k1")
+    assert other_key.changed
+    assert other_person.changed
+
+
+async def test_the_event_log_keeps_order(stores: Stores) -> None:
+    for n in range(5):
+        await stores.log.append("ann", b'{"n": %d}' % n)
+    assert await stores.log.read(3) == [b'{"n": 2}', b'{"n": 3}', b'{"n": 4}']
+
+
+async def test_a_persons_records_can_be_deleted_from_the_log(stores: Stores) -> None:
+    for n in range(3):
+        await stores.log.append("ann", b"ann %d" % n)
+        await stores.log.append("bob", b"bob %d" % n)
+    assert await stores.log.forget("ann") == 3
+    assert await stores.log.read(10) == [b"bob 0", b"bob 1", b"bob 2"]
+    assert await stores.log.forget("ann") == 0
+
+
+async def test_an_empty_event_log_is_empty(stores: Stores) -> None:
+    assert await stores.log.read(3) == []
+
+
+async def test_people_do_not_see_each_others_events(stores: Stores) -> None:
+    await stores.features.append("ann", watched((10, 4.0, 200)))
+    assert len((await stores.features.read("bob")).events) == 0
+
+
+@pytest.mark.parametrize("user_id", ["", "{}", "}{", "%7B", "名前", "a b\r\nc", "x" * 128])
+async def test_any_text_may_be_a_user_id(stores: Stores, user_id: str) -> None:
+    await stores.features.append(user_id, watched((10, 4.0, 200)))
+    await stores.answers.put(user_id, "question", b"answer", 60)
+    assert events_of(await stores.features.read(user_id)) == [(10, 4.0, 200)]
+    assert await stores.answers.get(user_id, "question") == b"answer"
+
+
+async def test_a_user_id_is_not_mistaken_for_its_quoted_form(stores: Stores) -> None:
+    await stores.features.append("{", watched((10, 4.0, 200)))
+    assert len((await stores.features.read("%7B")).events) == 0
+
+
+async def test_large_ids_survive(stores: Stores) -> None:
+    await stores.features.append("ann", watched((2**53 - 1, 4.0, 4_102_444_800)))
+    await stores.features.append("ann", watched((2**53 - 1, 3.0, 4_102_444_801)))
+    assert events_of(await stores.features.read("ann")) == [(2**53 - 1, 3.0, 4_102_444_801)]
+
+
+async def test_a_forgotten_person_has_no_events_and_the_flag(stores: Stores) -> None:
+    before = await stores.features.append("ann", watched((10, 4.0, 200)))
+    await stores.features.forget("ann")
+    state = await stores.features.read("ann")
+    assert (state.forgotten, len(state.events)) == (True, 0)
+    assert state.version > before.version
+
+
+async def test_a_forgotten_person_who_comes_back_stays_forgotten_to_the_release(stores: Stores) -> None:
+    await stores.features.forget("ann")
+    await stores.features.append("ann", watched((10, 4.0, 200)))
+    state = await stores.features.read("ann")
+    assert (state.forgotten, events_of(state)) == (True, [(10, 4.0, 200)])
+
+
+async def test_concurrent_appends_all_count(stores: Stores) -> None:
+    await asyncio.gather(*(stores.features.append("ann", watched((film, 4.0, 200 + film))) for film in range(50)))
+    state = await stores.features.read("ann")
+    assert state.events["movie_id"].tolist() == list(range(50))
+    assert state.events["rating"].dtype == np.float32
+
+
+async def test_an_answer_comes_back_byte_for_byte(stores: Stores) -> None:
+    sealed = bytes(range(256))
+    await stores.answers.put("ann", "top 10", sealed, 60)
+    assert await stores.answers.get("ann", "top 10") == sealed
+    assert await stores.answers.get("ann", "top 11") is None
+    assert await stores.answers.get("bob", "top 10") is None
+
+
+async def test_an_event_forgets_the_persons_answers_and_nobody_elses(stores: Stores) -> None:
+    await stores.answers.put("ann", "top 10", b"old", 60)
+    await stores.answers.put("bob", "top 10", b"his", 60)
+    await stores.features.append("ann", watched((10, 4.0, 200)))
+    assert await stores.answers.get("ann", "top 10") is None
+    assert await stores.answers.get("bob", "top 10") == b"his"
+
+
+async def test_forgetting_a_person_forgets_their_answers(stores: Stores) -> None:
+    await stores.answers.put("ann", "top 10", b"old", 60)
+    await stores.features.forget("ann")
+    assert await stores.answers.get("ann", "top 10") is None

@@ -1,0 +1,75 @@
+"""How good fitted models are on held-out people: each source alone, the hybrid, and what each source is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.sources import SOURCES
+from training.fitted import FittedModels
+from training.fusion import without
+from training.metrics import RankingMetrics, measure, paired_bootstrap, rank
+from training.scoring import blend, source_scores
+from training.splits import Rows, Split, histories_of
+
+Float32 = npt.NDArray[np.float32]
+
+HYBRID = "hybrid"
+SCORE_BYTES = 400_000_000
+"""People are scored in chunks whose source scores fit in this much memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Metrics of everything that can rank the catalogue, for one split."""
+
+    split: Split
+    table: dict[str, RankingMetrics]
+    """By source, "hybrid", and "hybrid without <source>"."""
+
+    def report(self) -> dict[str, Any]:
+        """The table as plain values for JSON, with the hybrid's lead over its best part."""
+        best = max(SOURCES, key=lambda source: self.table[source].mean("ndcg@10"))
+        lead = self.lead_over(best)
+        return {
+            "protocol": str(self.split.protocol),
+            "people": len(self.split.people),
+            "sources": {name: metrics.summary() for name, metrics in self.table.items()},
+            "best_part": best,
+            "lead_ndcg@10": {"mean": lead.mean, "low": lead.low, "high": lead.high},
+        }
+
+    def lead_over(self, name: str) -> Any:
+        """Paired bootstrap interval of the hybrid's NDCG@10 over another row's."""
+        return paired_bootstrap(
+            self.table[HYBRID].per_person["ndcg@10"], self.table[name].per_person["ndcg@10"]
+        )  # fmt: skip
+
+
+def evaluate(models: FittedModels, split: Split, weights: Mapping[str, float], ablation: bool = True) -> Evaluation:
+    """Rank the whole catalogue for everyone of a split, by each source alone and by their blend."""
+    mixes = {source: dict.fromkeys(SOURCES, 0.0) | {source: 1.0} for source in SOURCES} | {HYBRID: dict(weights)}
+    if ablation:
+        mixes |= {f"{HYBRID} without {source}": without(weights, source) for source in SOURCES}
+    ranked: dict[str, list[Rows]] = {name: [] for name in mixes}
+    for people in chunks(len(split.people), len(models.popularity)):
+        histories = histories_of(split.histories, people)
+        scores = source_scores(models, histories)
+        seen = [history.item_rows for history in histories]
+        for name, mix in mixes.items():
+            ranked[name].append(rank(blend(scores, mix), seen))
+    counts = np.bincount(split.train.item_rows, minlength=len(models.popularity)).astype(np.float32)
+    return Evaluation(
+        split, {name: measure(np.concatenate(parts), split.targets, counts) for name, parts in ranked.items()}
+    )
+
+
+def chunks(n_people: int, n_items: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Positions of people in pieces whose (S, P, N) scores stay under `SCORE_BYTES`."""
+    size = max(1, SCORE_BYTES // (len(SOURCES) * n_items * 4))
+    for start in range(0, n_people, size):
+        yield np.arange(start, min(start + size, n_people))

@@ -1,0 +1,121 @@
+"""Batches and losses of the two trained encoders: the sequence transformer and the two towers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from training.dataset import Events
+from training.fitting import Curve, LoopConfig, fit
+from training.item_features import ItemFeatures
+from training.models.seeded_dropout import seed_dropout
+from training.models.sequence import SequenceConfig, SequenceNet, sampled_softmax
+from training.models.tower_losses import tower_loss
+from training.models.two_tower import TwoTowerConfig, TwoTowerNet
+from training.windows import EventWindows
+
+Float32 = npt.NDArray[np.float32]
+
+Score = Callable[[torch.nn.Module, Float32], float]
+"""Quality on held-out people of (serving module, item vectors (N, D)); higher is better."""
+
+OnEpoch = Callable[[Curve], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A net and everything its training needs; nets are built one after another, and may then run side by side."""
+
+    net: SequenceNet | TwoTowerNet
+    losses: Callable[[torch.Generator], Iterator[Tensor]]
+    loop: LoopConfig
+
+    def run(self, score: Score | None = None, on_epoch: OnEpoch = lambda curve: None) -> Curve:
+        """Train; with `score` it stops early and ends at its best epoch, without it runs to the end."""
+        device = next(self.net.parameters()).device
+        seed_dropout(self.net, torch.Generator(device).manual_seed(self.loop.seed))
+
+        def measured() -> float:
+            assert score is not None
+            return score(self.net.serving(), self.net.item_vectors().cpu().numpy())
+
+        return fit(self.net, self.losses, self.loop, measured if score else None, on_epoch)
+
+
+def sequence_fit(
+    events: Events, features: ItemFeatures, config: SequenceConfig, seed: int, device: torch.device
+) -> Fit:
+    """The training of the transformer on events in time order."""
+    torch.manual_seed(seed)
+    windows = EventWindows.of(events, device)
+    net = SequenceNet(torch.from_numpy(features.static), config).to(device)
+    n_items = len(features.static)
+    weight_of = windows.counts.to(torch.float32) ** -config.person_exponent
+
+    def losses(generator: torch.Generator) -> Iterator[Tensor]:
+        ends = windows.window_ends(generator)
+        shuffled = ends[torch.randperm(len(ends), generator=generator)[: config.max_windows].to(device)]
+        for batch in shuffled.split(config.windows_per_batch):
+            history, ratings, age_days, at = windows.before(batch)
+            inside = history > 0
+            table = net.items()
+            states = net.states(table, history, ratings, age_days)[inside]
+            at = at[inside]
+            positives = windows.after(at, config.horizon)
+            negatives = torch.randperm(n_items, generator=generator)[: config.negatives].to(device) + 1
+            weight = weight_of[windows.person[at]]
+            loss = sampled_softmax(states, positives, negatives, table, config.temperature)
+            yield (loss * weight).sum() / weight.sum()
+
+    return Fit(net, losses, loop_of(config, seed))
+
+
+def two_tower_fit(
+    events: Events, features: ItemFeatures, config: TwoTowerConfig, seed: int, device: torch.device
+) -> Fit:
+    """The training of the two towers on events in time order."""
+    torch.manual_seed(seed)
+    windows = EventWindows.of(events, device)
+    net = TwoTowerNet(
+        torch.from_numpy(features.static), torch.from_numpy(features.all), torch.from_numpy(features.profile), config
+    ).to(device)
+    n_items = len(features.static)
+    usable = torch.nonzero(windows.position > 0).flatten()
+    chance = windows.counts.to(torch.float64)[windows.person[usable]] ** -config.person_exponent
+    share = torch.zeros(n_items, dtype=torch.float64, device=device)
+    share.index_add_(0, windows.tokens[usable] - 1, chance / chance.sum())
+    # A film is expected so often among a batch's draws; the chance of at least once is 1 - e^-expected.
+    expected = share * config.batch_size * config.horizon + config.extra_negatives / n_items
+    log_q = torch.log(-torch.expm1(-expected)).to(torch.float32)
+    examples = min(max(config.batch_size, int(config.examples_ratio * len(usable))), config.max_examples)
+    ladder = torch.cumsum(chance, dim=0)
+
+    def losses(generator: torch.Generator) -> Iterator[Tensor]:
+        # Not torch.multinomial, which ends at 2^24 choices.
+        height = torch.rand(examples, generator=generator, dtype=torch.float64).to(device) * ladder[-1]
+        drawn = torch.clamp(torch.searchsorted(ladder, height, right=True), max=len(usable) - 1)
+        for batch in usable[drawn].split(config.batch_size):
+            history, ratings, age_days, _ = windows.before(batch)
+            positives = windows.after(batch - 1, config.horizon)
+            extra = torch.randint(1, n_items + 1, (config.extra_negatives,), generator=generator).to(device)
+            films = net.items()
+            users = net.user_tower.embed(films, history, ratings, age_days)
+            columns = torch.unique(torch.cat([positives[positives > 0], extra]))
+            items = net.item_tower(films, columns)
+            yield tower_loss(
+                config.loss, users, positives, columns, items, log_q[columns - 1], config.temperature
+            ).mean()
+
+    return Fit(net, losses, loop_of(config, seed))
+
+
+def loop_of(config: SequenceConfig | TwoTowerConfig, seed: int) -> LoopConfig:
+    """The part of a model's configuration that the training loop reads."""
+    return LoopConfig(
+        config.epochs, config.patience, config.stop_after, config.learning_rate, config.weight_decay, seed
+    )

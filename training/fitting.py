@@ -1,0 +1,97 @@
+"""The loop that trains a net: seeded, stopped early by a score on held-out people, repeatable for a refit."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+WARM_UP_SHARE = 0.5
+"""Share of the learning rate in the first epoch, while Adam's estimates are young."""
+
+GRADIENT_NORM = 5.0
+"""Longest gradient that is followed as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """How long and how fast to train."""
+
+    epochs: int
+    """The learning rate falls to nothing over this many, and training ends there."""
+    patience: int
+    """Epochs without a better score before training stops."""
+    stop_after: int | None
+    """End after this many epochs of the schedule, as an earlier training found best; None = no such limit."""
+    learning_rate: float
+    weight_decay: float
+    seed: int
+
+
+@dataclass(slots=True)
+class Curve:
+    """What happened, per epoch."""
+
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    @property
+    def best_epochs(self) -> int:
+        """How many epochs led to the best score, or all of them when nothing was scored."""
+        return self.scores.index(max(self.scores)) + 1 if self.scores else len(self.losses)
+
+
+def fit(
+    net: nn.Module,
+    losses: Callable[[torch.Generator], Iterator[Tensor]],
+    config: LoopConfig,
+    score: Callable[[], float] | None = None,
+    on_epoch: Callable[[Curve], None] = lambda curve: None,
+) -> Curve:
+    """Train `net` in place with AdamW, cosine learning rate, and leave it with the weights of its best epoch.
+
+    losses: one epoch's batches, each a scalar to descend; it is asked for the next one after the step.
+    score: higher is better, called after each epoch; None trains to the end.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    curve, best = Curve(), copy.deepcopy(net.state_dict())
+    for epoch in range(min(config.epochs, config.stop_after or config.epochs)):
+        net.train()
+        curve.losses.append(_epoch(net, losses(generator), optimizer, learning_rate(config, epoch)))
+        net.eval()
+        if score is not None:
+            curve.scores.append(score())
+            if curve.best_epochs == len(curve.scores):
+                best = copy.deepcopy(net.state_dict())
+        on_epoch(curve)
+        if score is not None and len(curve.scores) - curve.best_epochs >= config.patience:
+            break
+    if score is not None:
+        net.load_state_dict(best)
+    return curve
+
+
+def learning_rate(config: LoopConfig, epoch: int) -> float:
+    """The rate during one epoch: half of a cosine from the full rate towards 0, after a gentler first epoch."""
+    rate = config.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+    return rate * WARM_UP_SHARE if epoch == 0 else rate
+
+
+def _epoch(net: nn.Module, losses: Iterator[Tensor], optimizer: torch.optim.Optimizer, rate: float) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    total, batches = 0.0, 0
+    for loss in losses:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), GRADIENT_NORM)
+        optimizer.step()
+        total, batches = total + loss.item(), batches + 1
+    return total / max(batches, 1)

@@ -1,0 +1,140 @@
+"""The whole of a training: hold out, fit, find the weights, fit again on everything, save.
+
+visible events = the data without what `options.hold_out` keeps away
+1. trial    models of all visible events but each person's last 5; those choose epochs and fusion weights
+2. release  models of all visible events, with the epochs and weights of the trial; these are served
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from torch import nn
+
+from features.history import history_tensors
+from training.comparison import compare
+from training.content import ContentVectors, encode_content
+from training.dataset import Dataset
+from training.evaluate import chunks, evaluate
+from training.fitted import STAGES, FittedModels, Watch, encode, fit_models, for_refit
+from training.fusion import PRESETS, Pool, find_weights, join, pool
+from training.metrics import measure, rank
+from training.options import TrainOptions, pick_device
+from training.scoring import source_scores
+from training.splits import Protocol, Split, histories_of, hold_out, in_time_order, of_people
+from training.trained import FACTS_FILE, DataFacts, Trained
+
+log = structlog.get_logger()
+
+Float32 = npt.NDArray[np.float32]
+
+
+def train(dataset: Dataset, home: Path, options: TrainOptions | None = None) -> Trained:
+    """Train a release on a data set, or load it when the same training has been done before.
+
+    home: content vectors are cached below `cache/`, the result is saved below `checkpoints/`.
+    """
+    options = options or TrainOptions()
+    folder = checkpoint_folder(dataset, home, options)
+    if (folder / FACTS_FILE).exists():
+        log.info("training_found", checkpoint=str(folder))
+        return Trained.load(folder)
+    content = encode_content(dataset, home / "cache", options.content, pick_device(options.device))
+    with _progress() as progress:
+        trained = fit_release(dataset, content, options, progress)
+    trained.save(folder)
+    log.info("training_saved", checkpoint=str(folder))
+    return trained
+
+
+def checkpoint_folder(dataset: Dataset, home: Path, options: TrainOptions) -> Path:
+    """Where a training's result lives; equal data and options share it."""
+    return home / "checkpoints" / f"{dataset.fingerprint[:12]}-{options.hash}"
+
+
+def fit_release(dataset: Dataset, content: ContentVectors, options: TrainOptions, progress: Progress) -> Trained:
+    """Both fits and the search for weights; nothing is read or written. Raises nothing that `fit_models` does not."""
+    test = hold_out(dataset.events, options.hold_out, options.seed) if options.hold_out else None
+    visible = test.train if test else in_time_order(dataset.events)
+    validation = sample_people(hold_out(visible, Protocol.LAST5), options.evaluated_people, options.seed)
+    trial = fit_models(
+        dataset.catalog, validation.train, content, options,
+        Watch(ValidationScore(validation), Stages(progress, "trial")),
+    )  # fmt: skip
+    task = progress.add_task("Finding fusion weights", total=1, note="")
+    weights = find_weights(validation_pool(trial, validation))
+    metrics = {"validation": evaluate(trial, validation, weights).report()}
+    progress.update(task, completed=1)
+    release = fit_models(
+        dataset.catalog, visible, content, for_refit(options, trial.curves), Watch(on_stage=Stages(progress, "release"))
+    )  # fmt: skip
+    if test:
+        tested = sample_people(test, options.tested_people, options.seed)
+        metrics["test"] = evaluate(release, tested, weights).report()
+        metrics["test"]["comparison"] = compare(tested, len(dataset.catalog))
+    facts = DataFacts(
+        name=dataset.name, fingerprint=dataset.fingerprint, simulated=dataset.simulated,
+        people=len(np.unique(visible.user_rows)), films=len(dataset.catalog), events=len(visible),
+        hold_out=str(options.hold_out) if options.hold_out else None,
+    )  # fmt: skip
+    release = replace(release, curves=trial.curves)
+    return Trained(facts, options.hash, dataset.catalog, release, content, weights, dict(PRESETS), metrics)
+
+
+def sample_people(split: Split, most: int, seed: int) -> Split:
+    """The split with at most this many people to predict, drawn at random; `train` stays whole."""
+    if len(split.people) <= most:
+        return split
+    drawn = np.sort(np.random.default_rng(seed).choice(len(split.people), most, replace=False))
+    return of_people(split, drawn)
+
+
+def validation_pool(models: FittedModels, split: Split) -> Pool:
+    """The candidates of everyone of a split, for the search for weights."""
+    pools = []
+    for people in chunks(len(split.people), len(models.popularity)):
+        histories = histories_of(split.histories, people)
+        seen = [history.item_rows for history in histories]
+        pools.append(pool(source_scores(models, histories), seen, [split.targets[row] for row in people]))
+    return join(pools)
+
+
+class ValidationScore:
+    """NDCG@10 of one dot-product encoder on a split's people: what early stopping watches."""
+
+    def __init__(self, split: Split) -> None:
+        self.split = split
+        self.tensors = history_tensors(split.histories)
+        self.seen = [history.item_rows for history in split.histories]
+
+    def __call__(self, encoder: nn.Module, item_vectors: Float32) -> float:
+        """Mean NDCG@10 of (history → user vector) · item vectors (N, D)."""
+        users = encode({"encoder": encoder.cpu()}, "encoder", self.tensors)[0]
+        ranked = rank((users @ item_vectors.T).astype(np.float32), self.seen, 20)
+        return measure(ranked, self.split.targets, np.ones(len(item_vectors), dtype=np.float32)).mean("ndcg@10")
+
+
+class Stages:
+    """Progress bars of one fit, a bar per stage; stages may run at the same time."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self.progress, self.label = progress, label
+        self.tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
+        """Show that `stage` has done this much; the first word of a stage is that it has done nothing yet."""
+        if stage not in self.tasks:
+            title = f"{STAGES.index(stage) + 1}/{len(STAGES)} {stage} ({self.label})"
+            self.tasks[stage] = self.progress.add_task(title, total=total, note="")
+        self.progress.update(self.tasks[stage], completed=done, total=total, note=note)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
+    return Progress(*columns, console=Console(stderr=True))
