@@ -163,6 +163,7 @@ def _server_options(settings: Settings, release: Release) -> ServerOptions:
         model_control_mode="explicit",
         load_models=release.servable_models(),
         trust_python_models=True,  # the release's checksums were proven a moment ago
+        defer_pytorch=True,  # no recommendation waits for torch, and importing it is half of a start
         release=release.number,
         device=settings.device,
     )

@@ -88,6 +88,13 @@ class InstanceGroup:
         self._idle: list[_InstanceThread] = []
         self._threads: list[_InstanceThread] = []
 
+    def add_deferred(self, name: str, create: Callable[[], Instance], device: str) -> None:
+        """Start a thread that creates an instance, which must not fail, on that device, and waits for nothing."""
+        thread = _InstanceThread(self, name, len(self._threads), create)
+        self.devices.append(device)
+        self._threads.append(thread)
+        thread.start()
+
     async def add(self, name: str, create: Callable[[], Instance]) -> None:
         """Start a thread that creates an instance and runs batches on it. Raises whatever `create` raises."""
         thread = _InstanceThread(self, name, len(self._threads), create)

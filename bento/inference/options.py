@@ -30,6 +30,9 @@ class ServerOptions:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     server_id: str = "triton"
     """`name` in the server metadata; clients of Triton expect "triton"."""
+    defer_pytorch: bool = False
+    """Call TorchScript models ready while torch is still being imported, which takes seconds; their first requests wait
+    in the queue. For repositories whose files are already proven: a model that fails then fails its requests."""
     response_cache_bytes: int = 0
     """Size of the local response cache; 0 = no cache."""
     intra_op_threads: int = 0

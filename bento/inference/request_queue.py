@@ -11,6 +11,7 @@ from pathlib import Path
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
 from bento.inference.backends import Instance, OpenedModel
+from bento.inference.backends.deferred import instance_or_failure
 from bento.inference.batching_rules import BatchingRules
 from bento.inference.calls import PendingCall
 from bento.inference.completions import Completions
@@ -74,7 +75,12 @@ class RequestQueue:
             for number in range(group.count):
                 for device_id in group.gpus if on_gpu else [0]:
                     name = f"{group.name}_{number}"
-                    await self._instances.add(name, partial(create, name, group.kind, device_id))
+                    making = partial(create, name, group.kind, device_id)
+                    if opened.is_deferred:
+                        device = f"cuda:{device_id}" if on_gpu else "cpu"
+                        self._instances.add_deferred(name, partial(instance_or_failure, name, making), device)
+                    else:
+                        await self._instances.add(name, making)
 
     def at_hand(self) -> Instance | None:
         """An instance that may be used here and now instead of queueing, None when there is none."""

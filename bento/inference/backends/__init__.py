@@ -116,6 +116,9 @@ class Instance(Protocol):
 class OpenedModel(Protocol):
     """One model version, opened by its backend."""
 
+    is_deferred: bool
+    """Requests are taken before its instances are made."""
+
     def complete_config(self, config: ModelConfig) -> None:
         """Fill in what the model file knows and the configuration lacks. Raises: LoadFailed."""
 
@@ -137,12 +140,11 @@ def open_model(source: ModelSource) -> OpenedModel:
 
         return OnnxModel(source)
     if backend == "pytorch":
-        try:
-            from bento.inference.backends.pytorch_backend import TorchModel
-        except ImportError as error:
-            raise BackendMissing(f"backend 'pytorch' needs torch, which is not installed: {error}") from error
+        if source.options.defer_pytorch and source.config.input and source.config.output:
+            from bento.inference.backends.deferred import DeferredModel
 
-        return TorchModel(source)
+            return DeferredModel(source, _open_pytorch)
+        return _open_pytorch(source)
     if backend == "python":
         from bento.inference.backends.python_backend import PythonModel
 
@@ -150,3 +152,13 @@ def open_model(source: ModelSource) -> OpenedModel:
     raise LoadFailed(
         f"unable to find backend library for backend '{backend}', try specifying runtime on the model configuration."
     )
+
+
+def _open_pytorch(source: ModelSource) -> OpenedModel:
+    """Raises: LoadFailed, BackendMissing."""
+    try:
+        from bento.inference.backends.pytorch_backend import TorchModel
+    except ImportError as error:
+        raise BackendMissing(f"backend 'pytorch' needs torch, which is not installed: {error}") from error
+
+    return TorchModel(source)

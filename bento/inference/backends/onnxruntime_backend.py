@@ -51,6 +51,8 @@ _BFLOAT16_ONNX_TYPE = 16
 class OnnxModel:
     """An ONNX file. Instances on the same device share one session: `Run` may be called from many threads."""
 
+    is_deferred = False
+
     def __init__(self, source: ModelSource) -> None:
         self._source = source
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}

@@ -42,6 +42,8 @@ log = structlog.get_logger()
 class PythonModel:
     """A `model.py`. Every instance runs it as a module of its own, as if it had its own process."""
 
+    is_deferred = False
+
     def __init__(self, source: ModelSource) -> None:
         if not source.options.trust_python_models:
             raise BackendMissing(

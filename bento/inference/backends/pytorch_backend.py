@@ -20,6 +20,8 @@ from bento.inference.messages import Tensor
 class TorchModel:
     """A TorchScript file. Instances on the same device share one module: inference does not change it."""
 
+    is_deferred = False
+
     def __init__(self, source: ModelSource) -> None:
         self._source = source
         self._modules: dict[str, Any] = {}

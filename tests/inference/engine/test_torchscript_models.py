@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
 import pytest
 
+import bento.inference.backends
+from bento.inference.backends import ModelSource, OpenedModel
 from bento.inference.errors import BackendFailed, RepositoryFailed
 from bento.inference.messages import InferRequest
 
@@ -17,6 +20,7 @@ from .conftest import StartServer
 from .model_folders import write_add_constant
 
 torch = pytest.importorskip("torch", reason="needs torch")
+TorchModel = pytest.importorskip("bento.inference.backends.pytorch_backend").TorchModel
 
 CONFIG = """
     platform: "pytorch_libtorch"
@@ -126,3 +130,35 @@ async def test_without_torch_the_model_is_unavailable_and_the_rest_is_ready(
     assert not server.is_model_ready("torch")
     reason = next(row["reason"] for row in server.repository_index() if row["name"] == "torch")
     assert reason.startswith("Unavailable: backend 'pytorch' needs torch, which is not installed")
+
+
+async def test_a_deferred_model_is_ready_before_torch_and_answers_the_same(
+    repository: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_torch(repository, "torch", DifferenceAndSum(), CONFIG)
+    may_import = threading.Event()
+
+    def open_late(source: ModelSource) -> OpenedModel:
+        assert may_import.wait(30)
+        return TorchModel(source)
+
+    monkeypatch.setattr(bento.inference.backends, "_open_pytorch", open_late)
+    server = await start_server(defer_pytorch=True)
+    assert server.is_ready()
+    assert server.model_devices() == {"torch": "cpu"}
+    waiting = asyncio.create_task(server.infer(request(5, 3)))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    may_import.set()
+    assert (await waiting).outputs["sum"].tolist() == [[8] * 3] * 2
+
+
+async def test_a_deferred_model_that_does_not_load_says_so_to_every_request(
+    repository: Path, start_server: StartServer
+) -> None:
+    folder = write_torch(repository, "torch", DifferenceAndSum(), CONFIG)
+    (folder / "1" / "model.pt").write_bytes(b"no module")
+    server = await start_server(defer_pytorch=True)
+    for _ in range(2):
+        with pytest.raises(BackendFailed, match="failed to load model 'torch'"):
+            await server.infer(request(5, 3))
