@@ -6,13 +6,13 @@ import socket
 
 
 class PortTaken(Exception):
-    """Somebody else listens where gRPC should."""
+    """Somebody else listens there."""
 
-    def __init__(self, port: int, why: str) -> None:
-        super().__init__(f"GRPC_PORT={port}: {why}. Stop what uses the port, or set another one")
+    def __init__(self, setting: str, port: int, why: str) -> None:
+        super().__init__(f"{setting}={port}: {why}. Stop what uses the port, or set another one")
 
 
-def check_port_is_free(host: str, port: int) -> None:
+def check_port_is_free(setting: str, host: str, port: int) -> None:
     """Bind the port and let it go again; 0, any free port, is always free. Raises: PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -20,4 +20,4 @@ def check_port_is_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise PortTaken(port, error.strerror or str(error)) from None
+            raise PortTaken(setting, port, error.strerror or str(error)) from None

@@ -12,6 +12,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import bentoml
+import click
 from _bentoml_sdk import Service
 
 from bento.ports import PortTaken, check_port_is_free
@@ -37,6 +38,15 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # nobody is told that thi
 
 FRAMEWORK_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json", "/docs.json"})
 FRAMEWORK_FOLDER = "/static_content/"
+
+
+def _http_address() -> tuple[str, int]:
+    """Where `bentoml serve` will listen: its --host and --port come before the settings. The workers are told."""
+    context = click.get_current_context(silent=True)  # none when Python code serves, not the command line
+    asked = context.params if context else {}
+    host, port = asked.get("host") or SETTINGS.host, asked.get("port") or SETTINGS.port
+    os.environ["PORT"] = str(port)
+    return host, port
 
 
 class FrontDoor:
@@ -88,7 +98,9 @@ class Recommender:
         try:
             SETTINGS.home.mkdir(parents=True, exist_ok=True)
             check_release(SETTINGS.model_repository, SETTINGS.release)
-            check_port_is_free(SETTINGS.host, SETTINGS.grpc_port)
+            host, port = _http_address()
+            check_port_is_free("PORT", host, port)
+            check_port_is_free("GRPC_PORT", SETTINGS.host, SETTINGS.grpc_port)
         except (ReleaseError, PortTaken) as error:
             raise SystemExit(f"marquee: {error}") from None
         except OSError as error:

@@ -42,10 +42,10 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def serve(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def serve(environment: dict[str, str], *arguments: str) -> subprocess.Popen[bytes]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MARQUEE_", "REDIS_"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "bentoml", "serve", "bento.service:Recommender"],
+        [sys.executable, "-m", "bentoml", "serve", "bento.service:Recommender", *arguments],
         cwd=live_world.ROOT,
         env=clean | environment,
         stdout=subprocess.PIPE,
@@ -244,14 +244,20 @@ def test_a_damaged_release_ends_the_start_in_one_line(tmp_path: Path) -> None:
     assert len(output.splitlines()) == 1
 
 
-def test_a_taken_grpc_port_ends_the_start_in_one_line(repository: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["PORT", "GRPC_PORT", "--port"])
+def test_a_taken_port_ends_the_start_in_one_line(setting: str, repository: Path, tmp_path: Path) -> None:
+    environment = dict(zip(("PORT", "GRPC_PORT"), map(str, free_ports(2)), strict=True))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = serve({"MODEL_REPOSITORY": str(repository), "MARQUEE_HOME": str(tmp_path), "GRPC_PORT": str(port)})
+        arguments = (setting, str(port)) if setting == "--port" else ()
+        if not arguments:
+            environment[setting] = str(port)
+        process = serve({"MODEL_REPOSITORY": str(repository), "MARQUEE_HOME": str(tmp_path), **environment}, *arguments)
         output = process.communicate(timeout=START_LIMIT_S)[0].decode()
     assert process.returncode == 1
+    name = "GRPC_PORT" if setting == "GRPC_PORT" else "PORT"
     assert output.strip() == (
-        f"marquee: GRPC_PORT={port}: Address already in use. Stop what uses the port, or set another one"
+        f"marquee: {name}={port}: Address already in use. Stop what uses the port, or set another one"
     )
 
 
