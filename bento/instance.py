@@ -39,6 +39,7 @@ from bento.recommender.page_routes import PageRoutes
 from bento.recommender.people_routes import PeopleRoutes
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.posters import Posters
+from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
 from bento.recommender.similarity import ItemSimilarity
@@ -105,9 +106,10 @@ class Instance:
             stack.push_async_callback(grpc_server.stop, grace=5.0)
             config = _config(settings, release, server, grpc_port)
             ids, search = RequestIds(), FilmSearch(release, server)
+            recommendations = Recommendations(pipeline, release, ids)
             owners = (
-                RecommendRoutes(pipeline, release, ids),
-                FilteredRoutes(pipeline, release, FilmFilter(release.catalog, cards.mean_ratings), search, ids),
+                RecommendRoutes(recommendations),
+                FilteredRoutes(recommendations, FilmFilter(release.catalog, cards.mean_ratings), search),
                 EventRoutes(feedback, release.catalog, ids),
                 CatalogueRoutes(release, cards, similarity, posters, search, ids),
                 PeopleRoutes(release, cards, features, ids),

@@ -95,10 +95,13 @@ class Pipeline:
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._in_background: set[asyncio.Task[None]] = set()
 
-    async def recommend(self, question: Question) -> Answer:
-        """The answer to a question. It is never empty, and no failing part makes it an error."""
+    async def recommend(self, question: Question, use_cache: bool = True) -> Answer:
+        """The answer to a question. It is never empty, and no failing part makes it an error.
+
+        Without `use_cache` it is computed anew, and cached for those who come next.
+        """
         watch = Stopwatch()
-        looked_up = await self._look_up(question)
+        looked_up = await self._look_up(question, use_cache)
         watch.lap("state")
         if looked_up.cached is not None:
             answer = Answer(looked_up.cached, cached=True)
@@ -145,13 +148,15 @@ class Pipeline:
         watch.lap("answer")
         return Answer(body, cached=False, degraded=degraded, timings_ms=watch.laps_ms)
 
-    async def _look_up(self, question: Question) -> _LookedUp:
+    async def _look_up(self, question: Question, use_cache: bool) -> _LookedUp:
         """The person's state and a cached answer; both reads travel in one round trip."""
         degraded: list[str] = []
-        state, sealed = await asyncio.gather(
-            self._read_state(question, degraded), self._read_answer(question, degraded)
-        )
-        cached = self._open(question, state, sealed) if self._cache_ttl_s and not degraded else None
+        use_cache = use_cache and self._cache_ttl_s > 0
+        reading = self._read_state(question, degraded)
+        if not use_cache:
+            return _LookedUp(await reading, None, degraded)
+        state, sealed = await asyncio.gather(reading, self._read_answer(question, degraded))
+        cached = None if degraded else self._open(question, state, sealed)
         return _LookedUp(state, cached, degraded)
 
     async def _read_state(self, question: Question, degraded: list[str]) -> PersonState:
@@ -165,8 +170,6 @@ class Pipeline:
             return STRANGER
 
     async def _read_answer(self, question: Question, degraded: list[str]) -> bytes | None:
-        if not self._cache_ttl_s:
-            return None
         try:
             return await self._stores.answers.get(question.owner, question.key)
         except StoreUnavailable as error:

@@ -1,14 +1,11 @@
-"""The recommender's own routes: thin, one implementation behind them all (`pipeline`)."""
+"""The recommender's own routes: thin, one implementation behind them all (`recommendations`)."""
 
 from __future__ import annotations
 
 import msgspec
 
-from bento.recommender.answers import compose
 from bento.recommender.asgi import About, Request, Response, Route
-from bento.recommender.pipeline import Pipeline
-from bento.recommender.questions import question_of
-from bento.recommender.request_ids import RequestIds
+from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import (
     RecommendAnswer,
     RecommendRequest,
@@ -17,7 +14,6 @@ from bento.recommender.schemas import (
     convert,
     decode,
 )
-from bento.release import Release
 
 
 class RecommendQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,10 +47,8 @@ ABOUT_GET = About(
 class RecommendRoutes:
     """`POST /recommend` and `GET /recommend`."""
 
-    def __init__(self, pipeline: Pipeline, release: Release, ids: RequestIds) -> None:
-        self._pipeline = pipeline
-        self._release = release
-        self._ids = ids
+    def __init__(self, recommendations: Recommendations) -> None:
+        self._recommendations = recommendations
 
     def routes(self) -> list[Route]:
         """Both routes."""
@@ -70,6 +64,4 @@ class RecommendRoutes:
         return await self._recommend(RecommendRequest(query.user_id, top_k=query.limit, preset=query.preset), request)
 
     async def _recommend(self, asked: RecommendRequest, request: Request) -> Response:
-        given_id = self._ids.of(request)
-        answer = await self._pipeline.recommend(question_of(asked, self._release))
-        return Response(compose(asked.user_id, answer, given_id, self._ids))
+        return Response((await self._recommendations.ask(asked, request)).body())

@@ -82,10 +82,11 @@ def test_the_trying_page_loads_only_from_this_server() -> None:
 
 
 async def test_an_answer_is_what_the_document_says(world: World) -> None:
+    from bento.recommender.recommendations import Recommendations
     from bento.recommender.request_ids import RequestIds
     from bento.recommender.routes import RecommendRoutes
 
-    routes = RecommendRoutes(world.pipeline, world.release, RequestIds())
+    routes = RecommendRoutes(Recommendations(world.pipeline, world.release, RequestIds()))
     response = await routes.post(Request({}, {}, {}, b'{"user_id": 7, "history": [202]}'))
     answer = msgspec.json.decode(response.body, type=RecommendAnswer)
     assert set(msgspec.json.decode(response.body)) == set(RecommendAnswer.__struct_fields__)

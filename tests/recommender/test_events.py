@@ -15,6 +15,7 @@ from bento.recommender import events
 from bento.recommender.asgi import HotRoutes, Router
 from bento.recommender.event_routes import EventRoutes
 from bento.recommender.events import Feedback
+from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
 from bento.stores.errors import StoreUnavailable
@@ -69,7 +70,7 @@ async def client(world: World, feedback: Feedback) -> AsyncIterator[httpx.AsyncC
     ids = RequestIds("id")
     routes = [
         *EventRoutes(feedback, world.release.catalog, ids, lambda: NOW_S).routes(),
-        *RecommendRoutes(world.pipeline, world.release, ids).routes(),
+        *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
     app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]

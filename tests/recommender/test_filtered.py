@@ -17,6 +17,7 @@ from bento.recommender.asgi import HotRoutes, Router
 from bento.recommender.film_search import FilmSearch
 from bento.recommender.filtered_routes import FilteredRoutes
 from bento.recommender.filters import FilmFilter, Filters, GenreFilter
+from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.schemas import FilteredAnswer, decode
 from features.catalog import Catalog, Film
@@ -52,7 +53,8 @@ async def client(world: World, meaning: Meaning) -> AsyncIterator[httpx.AsyncCli
     world.release.__dict__["raw_text_vectors"] = np.repeat(np.eye(4, dtype=np.float32), 6, axis=0)
     film_filter = FilmFilter(world.release.catalog, world.cards.mean_ratings)
     search = FilmSearch(world.release, meaning)
-    routes = FilteredRoutes(world.pipeline, world.release, film_filter, search, RequestIds("id")).routes()
+    recommendations = Recommendations(world.pipeline, world.release, RequestIds("id"))
+    routes = FilteredRoutes(recommendations, film_filter, search).routes()
     app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client

@@ -12,6 +12,7 @@ from bento.recommender.asgi import HotRoutes, Router
 from bento.recommender.event_routes import EventRoutes
 from bento.recommender.events import Feedback
 from bento.recommender.forget_routes import ForgetRoutes
+from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
 from bento.stores.errors import StoreUnavailable
@@ -38,7 +39,7 @@ async def client(world: World, event_log: MemoryEventLog, spool: Spool) -> Async
     routes = [
         *ForgetRoutes(world.features, event_log, spool).routes(),
         *EventRoutes(Feedback(world.features, event_log, spool), world.release.catalog, ids).routes(),
-        *RecommendRoutes(world.pipeline, world.release, ids).routes(),
+        *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
     app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]

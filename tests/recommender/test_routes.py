@@ -13,6 +13,7 @@ import pytest
 from bento.recommender.asgi import HotRoutes, Message, Request, Response, Route, Router
 from bento.recommender.errors import WrongMethod
 from bento.recommender.metrics import Metrics
+from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
 
@@ -26,7 +27,7 @@ def app(world: World) -> HotRoutes:
     async def broken(_: Request) -> Response:
         raise RuntimeError("a bug")
 
-    routes = RecommendRoutes(world.pipeline, world.release, RequestIds("id")).routes()
+    routes = RecommendRoutes(Recommendations(world.pipeline, world.release, RequestIds("id"))).routes()
     routes.append(Route("GET", "/broken", broken))
     return HotRoutes(Router(routes), world.pipeline._metrics, MAX_BODY_BYTES)
 

@@ -1,0 +1,101 @@
+"""The one implementation behind every route that recommends films to a person.
+
+A route reads its request into a `RecommendRequest`, asks here, and gives the answer its own shape: `body` for
+native routes, `films` and `headers` for routes whose shape is fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bento.recommender.asgi import Request
+from bento.recommender.pipeline import Answer, Pipeline
+from bento.recommender.questions import Question, question_of
+from bento.recommender.request_ids import RequestIds
+from bento.recommender.schemas import (
+    AnswerBody,
+    AnswerTail,
+    FilteredRequest,
+    RecommendRequest,
+    join_objects,
+)
+from bento.release import Release
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class _UserField(msgspec.Struct):
+    user_id: int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """An answer on its way out."""
+
+    user_id: int | str | None
+    """As the request wrote it."""
+    question: Question
+    answer: Answer
+    release: int
+    request_id: str
+    recommendation_id: str
+
+    def body(self, *more: msgspec.Struct) -> bytes:
+        """The answer as native routes send it: who asked, what may have come from the cache, what is new every time."""
+        answer = self.answer
+        tail = AnswerTail(answer.cached, answer.degraded, answer.timings_ms, self.request_id, self.recommendation_id)
+        encode = msgspec.json.encode
+        return join_objects(encode(_UserField(self.user_id)), answer.body, encode(tail), *map(encode, more))
+
+    def read(self) -> AnswerBody:
+        """The films with their strategy, for routes that show them in another shape."""
+        return msgspec.json.decode(self.answer.body, type=AnswerBody)
+
+    def headers(self) -> Headers:
+        """What answers of a fixed shape carry beside their body."""
+        timings = ",".join(f"{stage}={elapsed_ms}" for stage, elapsed_ms in self.answer.timings_ms.items())
+        return (
+            *release_headers(self.release, self.request_id),
+            (b"x-marquee-recommendation-id", self.recommendation_id.encode()),
+            (b"x-marquee-timings-ms", timings.encode()),
+            (b"x-marquee-degraded", ",".join(self.answer.degraded).encode()),
+            (b"x-marquee-cached", b"true" if self.answer.cached else b"false"),
+        )
+
+
+class Recommendations:
+    """Asks the pipeline for one person."""
+
+    def __init__(self, pipeline: Pipeline, release: Release, ids: RequestIds) -> None:
+        self.release = release
+        self._pipeline = pipeline
+        self._ids = ids
+
+    async def ask(
+        self,
+        asked: RecommendRequest | FilteredRequest,
+        request: Request,
+        allowed_rows: npt.NDArray[np.int64] | None = None,
+        degraded: Iterable[str] = (),
+        use_cache: bool = True,
+    ) -> Recommended:
+        """Recommend. `allowed_rows`: the films that pass the request's filters; `degraded`: what failed before.
+
+        Raises: InvalidRequest (unknown source, unusable X-Request-Id), UnknownPreset.
+        """
+        given_id = self._ids.of(request)
+        question = question_of(asked, self.release, allowed_rows)
+        answer = await self._pipeline.recommend(question, use_cache)
+        answer.degraded = [*degraded, *answer.degraded]
+        new_id = self._ids.new()
+        return Recommended(asked.user_id, question, answer, self.release.number, given_id or new_id, f"rec-{new_id}")
+
+
+def release_headers(release: int, request_id: str) -> Headers:
+    """Which release answered which request."""
+    return (b"x-marquee-release", str(release).encode()), (b"x-request-id", request_id.encode())
