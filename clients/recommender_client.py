@@ -2,6 +2,7 @@
 
 A small typed client (`RecommenderClient`) and the command line around it:
 
+\b
     python clients/recommender_client.py recommend --user-id 42
     python clients/recommender_client.py recommend --history 1,50,260 --top-k 5
     python clients/recommender_client.py health

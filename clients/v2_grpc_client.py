@@ -1,5 +1,6 @@
 """Open Inference Protocol (v2) over gRPC with NVIDIA's own client: text, posters and candidates.
 
+\b
     python clients/v2_grpc_client.py models
     python clients/v2_grpc_client.py embed-text "two friends cross the desert"
     python clients/v2_grpc_client.py embed-image poster.jpg
