@@ -45,7 +45,7 @@ def _http_address() -> tuple[str, int]:
     context = click.get_current_context(silent=True)  # none when Python code serves, not the command line
     asked = context.params if context else {}
     host, port = asked.get("host") or SETTINGS.host, asked.get("port") or SETTINGS.port
-    os.environ["PORT"] = str(port)
+    os.environ |= {"MARQUEE_HOST": host, "PORT": str(port)}
     return host, port
 
 
@@ -100,7 +100,7 @@ class Recommender:
             check_release(SETTINGS.model_repository, SETTINGS.release)
             host, port = _http_address()
             check_port_is_free("PORT", host, port)
-            check_port_is_free("GRPC_PORT", SETTINGS.host, SETTINGS.grpc_port)
+            check_port_is_free("GRPC_PORT", host, SETTINGS.grpc_port)
         except (ReleaseError, PortTaken) as error:
             raise SystemExit(f"marquee: {error}") from None
         except OSError as error:

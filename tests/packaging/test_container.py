@@ -122,7 +122,7 @@ def test_the_container_answers(image: str, tmp_path: Path) -> None:
     container = buildah("from", image).stdout.strip()
     port, log, storage = free_port(), tmp_path / "log", TEST_HOME / "buildah"
     settings = ["--env", f"PORT={port}", "--env", f"GRPC_PORT={free_port()}"]
-    serve = 'exec bentoml serve bento.service:Recommender --host 0.0.0.0 --port "$PORT"'
+    serve = 'exec bentoml serve bento.service:Recommender --port "$PORT"'
     command = ["buildah", "--root", str(storage / "root"), "--runroot", str(storage / "run")]
     command += ["run", "--user", "marquee", *settings, container, "--", "sh", "-c", serve]
     environment = os.environ | {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
