@@ -88,11 +88,15 @@ def test_a_film_opens_with_its_story_and_films_like_it(page: Page) -> None:
     page.wait(lambda: page.one("#film-title").text == title)
 
 
-@pytest.mark.parametrize("width", [320, 360, 600, 820, 1200])
-def test_no_width_scrolls_sideways(page: Page, width: int) -> None:
+@pytest.mark.parametrize("width", [320, 360, 600, 820, 1200, 1400])
+def test_no_width_scrolls_sideways_or_breaks_the_name(page: Page, width: int) -> None:
     page.open("?person=312", size=(width, 900))
     scrolled, shown = page.run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert scrolled == shown
+    height, size = page.run(
+        "const name = document.querySelector('.wordmark'); return [name.offsetHeight, getComputedStyle(name).fontSize]"
+    )
+    assert height < 1.5 * float(size.removesuffix("px"))  # the name stays on one line
 
 
 @pytest.mark.parametrize("query", ["?person=309", "?own"])
