@@ -35,8 +35,11 @@ from bento.recommender.filters import FilmFilter
 from bento.recommender.forget_routes import ForgetRoutes
 from bento.recommender.health_routes import Config, HealthRoutes
 from bento.recommender.metrics import Metrics
+from bento.recommender.movie_title_routes import MovieTitleRoutes
 from bento.recommender.page_routes import PageRoutes
 from bento.recommender.people_routes import PeopleRoutes
+from bento.recommender.person_films import PersonFilms
+from bento.recommender.person_routes import PersonRoutes
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.posters import Posters
 from bento.recommender.recommendations import Recommendations
@@ -110,6 +113,8 @@ class Instance:
             owners = (
                 RecommendRoutes(recommendations),
                 FilteredRoutes(recommendations, FilmFilter(release.catalog, cards.mean_ratings), search),
+                PersonRoutes(recommendations, cards, PersonFilms(release, features)),
+                MovieTitleRoutes(release, cards, similarity, search.titles, ids),
                 EventRoutes(feedback, release.catalog, ids),
                 CatalogueRoutes(release, cards, similarity, posters, search, ids),
                 PeopleRoutes(release, cards, features, ids),

@@ -63,7 +63,7 @@ class About:
     tag: str
     request: type | None = None
     query: type | None = None
-    answer: type | None = None
+    answer: Any = None
     """None: the answer is no JSON, see `content_types`."""
     content_types: tuple[str, ...] = ()
     status: int = 200
@@ -73,7 +73,7 @@ class About:
     example: dict[str, Any] = field(default_factory=dict)
     """Of the body, or of the parameters by name; it runs on the embedded sample."""
 
-    def types(self) -> tuple[type, ...]:
+    def types(self) -> tuple[Any, ...]:
         """All types that the route names."""
         return tuple(kind for kind in (self.request, self.query, self.answer) if kind is not None)
 

@@ -18,6 +18,7 @@ from bento.recommender.films import FilmCards, FilmDetails, SortKey
 from bento.recommender.filters import Year
 from bento.recommender.posters import Posters
 from bento.recommender.questions import row_of
+from bento.recommender.recommendations import release_headers
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.schemas import MovieId, TopK, convert, decode
 from bento.recommender.similarity import By, ItemSimilarity
@@ -234,5 +235,4 @@ class CatalogueRoutes:
 
     def _headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
         """What answers of a fixed shape carry beside their body."""
-        request_id = self._ids.of(request) or self._ids.new()
-        return (b"x-marquee-release", str(self._release.number).encode()), (b"x-request-id", request_id.encode())
+        return release_headers(self._release.number, self._ids.of(request) or self._ids.new())

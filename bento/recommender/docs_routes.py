@@ -91,7 +91,10 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
         parts.append(f"<pre>{escape(msgspec.json.format(msgspec.json.encode(content['example'])).decode())}</pre>")
     answer = next(iter(operation["responses"].values()))["content"].get("application/json")
     if answer:
-        parts.append(_table("Answer", schemas[answer["schema"]["$ref"].rpartition("/")[2]]["properties"]))
+        schema = answer["schema"]
+        listed = "items" in schema
+        name = (schema["items"] if listed else schema)["$ref"].rpartition("/")[2]
+        parts.append(_table("Answer: a list of these" if listed else "Answer", schemas[name]["properties"]))
     return "".join(parts)
 
 

@@ -4,6 +4,7 @@
     ├── MalformedRequest   400   the body is not JSON
     ├── UnknownRoute       404
     ├── UnknownMovie       404
+    ├── UnknownTitle       404
     ├── WrongMethod        405
     ├── BodyTooLarge       413
     ├── InvalidRequest     422   JSON, but a value is missing, of the wrong type or out of bounds
@@ -84,6 +85,15 @@ class UnknownMovie(RecommenderError):
 
     def __init__(self, movie_id: int | str) -> None:
         super().__init__(f"movie_id {_shorten(movie_id)} is not in the catalogue", movie_id=_shorten(movie_id))
+
+
+class UnknownTitle(RecommenderError):
+    """No film has a title like this."""
+
+    http_status, code = 404, "unknown_title"
+
+    def __init__(self, title: str) -> None:
+        super().__init__(f"no film has a title like {_shorten(title)!r}; /search finds films", title=_shorten(title))
 
 
 class WrongMethod(RecommenderError):

@@ -1,19 +1,21 @@
-"""`POST /events`: feedback from whoever shows recommendations."""
+"""`POST /events` and `POST /rate`: feedback from whoever shows recommendations."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta, Struct
 
 from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.errors import InvalidRequest, UnknownMovie
 from bento.recommender.events import DISLIKE_RATING, LIKE_RATING, Acknowledgement, Event, Feedback
 from bento.recommender.questions import row_of
 from bento.recommender.request_ids import RequestIds
-from bento.recommender.schemas import EventRequest, decode
+from bento.recommender.schemas import EventRequest, MovieId, Timestamp, UserId, decode
 from bento.stores.person import CLICKED
 from features.catalog import Catalog
 
@@ -33,6 +35,26 @@ ABOUT = About(
 )
 
 
+class RateRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /rate`: the stars that one person gives a film."""
+
+    user_id: UserId
+    movie_id: MovieId
+    rating: Annotated[float, Meta(ge=0.5, le=5, description="Stars.")]
+    timestamp: Timestamp | None = None
+
+
+ABOUT_RATE = About(
+    "Give a film stars: the event `rate`, for whoever needs nothing else",
+    "feedback",
+    request=RateRequest,
+    answer=Acknowledgement,
+    errors=(400, 404, 413, 422, 503),
+    headers=("Idempotency-Key",),
+    example={"user_id": "visitor-1", "movie_id": 1, "rating": 4.5},
+)
+
+
 class EventRoutes:
     """Takes events in and says what became of them."""
 
@@ -45,12 +67,20 @@ class EventRoutes:
         self._now_s = now_s
 
     def routes(self) -> list[Route]:
-        """The one route."""
-        return [Route("POST", "/events", self.post, ABOUT)]
+        """Both routes."""
+        return [Route("POST", "/events", self.post, ABOUT), Route("POST", "/rate", self.rate, ABOUT_RATE)]
 
     async def post(self, request: Request) -> Response:
         """Acknowledge one event. The same Idempotency-Key of the same person counts once."""
-        asked = decode(request.body, EventRequest)
+        return Response(await self._accept(decode(request.body, EventRequest), request), 202)
+
+    async def rate(self, request: Request) -> Response:
+        """Acknowledge stars."""
+        asked = decode(request.body, RateRequest)
+        event = EventRequest(asked.user_id, asked.movie_id, "rate", asked.rating, asked.timestamp)
+        return Response(await self._accept(event, request))
+
+    async def _accept(self, asked: EventRequest, request: Request) -> bytes:
         key = request.headers.get(IDEMPOTENCY_HEADER)
         if key is not None and not _KEY.fullmatch(key):
             raise InvalidRequest("idempotency-key", "expected 1 to 128 printable ASCII characters without spaces")
@@ -68,7 +98,7 @@ class EventRoutes:
             received_at_s=now_s,
             recommendation_id=asked.recommendation_id,
         )
-        return Response(msgspec.json.encode(await self._feedback.accept(event)), 202)
+        return msgspec.json.encode(await self._feedback.accept(event))
 
 
 def _rating(asked: EventRequest) -> float:

@@ -42,7 +42,7 @@ class FilmSearch:
     def __init__(self, release: Release, inference: Inference) -> None:
         self._release = release
         self._inference = inference
-        self._titles = TitleSearch(release.catalog, release.popularity)
+        self.titles = TitleSearch(release.catalog, release.popularity)
 
     async def find(self, query: str, limit: int) -> tuple[list[Hit], list[str]]:
         """At most `limit` films, best first, with what was left out because it failed.
@@ -50,7 +50,7 @@ class FilmSearch:
         Films whose title holds the query come first, then the nearest by meaning, then titles that nearly match;
         a query of one word is a title with a slip rather than a meaning, so there nearly matching titles go first.
         """
-        by_title = [Hit(row, "title", round(score, 4)) for row, score in self._titles.find(query, limit)]
+        by_title = [Hit(row, "title", round(score, 4)) for row, score in self.titles.find(query, limit)]
         certain = [hit for hit in by_title if hit.score >= CERTAIN]
         near = [hit for hit in by_title if hit.score < CERTAIN]
         if len(certain) >= limit:

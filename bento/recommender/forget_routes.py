@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from bento.recommender.asgi import About, Request, Response, Route
-from bento.recommender.errors import InvalidRequest, NotStored
-from bento.recommender.schemas import USER_ID_LIMIT
+from bento.recommender.errors import NotStored
+from bento.recommender.schemas import user_id_in_path
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import EventLog, FeatureStore
 from bento.stores.spool import Spool
@@ -44,9 +44,7 @@ class ForgetRoutes:
 
     async def delete(self, request: Request) -> Response:
         """Forget one person; somebody unknown is forgotten as well. What is answered is done."""
-        user_id = request.path_values["user_id"]
-        if len(user_id) > USER_ID_LIMIT:
-            raise InvalidRequest("user_id", f"expected at most {USER_ID_LIMIT} characters", user_id)
+        user_id = user_id_in_path(request.path_values)
         try:
             deleted = await self._spool.remove(lambda record: _is_of(record, user_id))
             await self._features.forget(user_id)

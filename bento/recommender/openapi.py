@@ -5,18 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 
 from bento.recommender.asgi import Route
 from bento.recommender.errors import RecommenderError
+from bento.recommender.schemas import USER_ID_LIMIT
 
 DESCRIPTION = """Movie recommendations from a hybrid of sequence, two-tower, collaborative and content models.
 
 Film ids are numbers or strings of digits; a person's id is a number or any string of up to 128 characters.
 Every error has one shape: `{"success": false, "error": {"code", "message", "detail"}}`.
 The Open Inference Protocol (v2) is served at `/v2` on this port and over gRPC on its own, metrics at `/metrics`."""
+
+
+HEADER_SCHEMA = {"type": "string", "pattern": "^[!-~]{1,128}$"}
+"""Of every request header that routes name: printable ASCII without spaces."""
+
+PATH_SCHEMAS = {"user_id": {"type": "string", "minLength": 1, "maxLength": USER_ID_LIMIT}}
+"""What values in paths must be, where it is more than text."""
 
 
 class ErrorDetail(msgspec.Struct):
@@ -38,7 +46,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     """The document; routes that say nothing `about` themselves are not in it."""
     told = [route for route in routes if route.about is not None]
     types = {kind for route in told if route.about for kind in route.about.types()} | {ErrorBody}
-    ordered = sorted(types, key=lambda kind: kind.__name__)
+    ordered = sorted(types, key=str)
     _, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for route in told:
@@ -61,14 +69,14 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
             "name": value,
             "in": "path",
             "required": True,
-            "schema": {"type": "string"},
+            "schema": PATH_SCHEMAS.get(value, {"type": "string"}),
             "example": about.example.get(value),
         }
         for value in re.findall(r"\{(\w+)\}", route.path)
     ]
     if about.query is not None:
         parameters += _query_parameters(components[about.query.__name__], about.example)
-    parameters += [{"name": header, "in": "header", "schema": {"type": "string"}} for header in about.headers]
+    parameters += [{"name": header, "in": "header", "schema": HEADER_SCHEMA} for header in about.headers]
     if parameters:
         operation["parameters"] = parameters
     if about.request is not None:
@@ -93,7 +101,10 @@ def _query_parameters(schema: dict[str, Any], example: dict[str, Any]) -> list[d
     ]
 
 
-def _reference(kind: type) -> dict[str, str]:
+def _reference(kind: Any) -> dict[str, Any]:
+    """The schema of a Struct, or of a list of one."""
+    if get_origin(kind) is list:
+        return {"type": "array", "items": _reference(*get_args(kind))}
     return {"$ref": f"#/components/schemas/{kind.__name__}"}
 
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 import msgspec
-import numpy as np
 from msgspec import Meta, Struct
 
 from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.favourites import favourite_genres
 from bento.recommender.films import FilmCards
-from bento.recommender.histories import PersonHistory, merged
+from bento.recommender.person_films import PersonFilms
+from bento.recommender.recommendations import release_headers
 from bento.recommender.request_ids import RequestIds
-from bento.recommender.schemas import USER_ID_LIMIT, convert
+from bento.recommender.schemas import USER_ID_LIMIT, convert, user_id_in_path
 from bento.release import Release
-from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore
-from bento.stores.person import STRANGER, DamagedState, PersonState
 from features.history import WatchHistory
-
-log = logging.getLogger("marquee.recommender")
 
 PAGE_LIMIT = 100
 HISTORY_PAGE_LIMIT = 1_000
@@ -90,7 +85,7 @@ class PeopleRoutes:
     def __init__(self, release: Release, cards: FilmCards, features: FeatureStore, ids: RequestIds) -> None:
         self._release = release
         self._cards = cards
-        self._features = features
+        self._person_films = PersonFilms(release, features)
         self._ids = ids
         self._user_ids = tuple(release.people.row_of)
 
@@ -121,19 +116,11 @@ class PeopleRoutes:
     async def person(self, request: Request) -> Response:
         """A person's history: the release's, continued by what they did since."""
         query = convert(request.query, PersonQuery)
-        user_id = request.path_values["user_id"]
-        state, degraded = await self._state(user_id)
-        history = _watched(merged(self._release.people.history_of(user_id), state, self._release.catalog))
+        user_id = user_id_in_path(request.path_values)
+        history, degraded = await self._person_films.of(user_id)
         films = [self._film(history, at) for at in range(len(history.item_rows) - 1, -1, -1)[: query.limit]]
         answer = Person(user_id, len(history.item_rows), self._genres(history), films, degraded)
         return Response(msgspec.json.encode(answer), headers=self._headers(request))
-
-    async def _state(self, user_id: str) -> tuple[PersonState, list[str]]:
-        try:
-            return await self._features.read(user_id), []
-        except (StoreUnavailable, DamagedState) as error:
-            log.debug("going on without the person's state: %s", error)
-            return STRANGER, ["feature_store"]
 
     def _known(self, user_id: str) -> KnownPerson:
         history = self._release.people.history_of(user_id)
@@ -150,12 +137,4 @@ class PeopleRoutes:
 
     def _headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
         """What answers of a fixed shape carry beside their body."""
-        request_id = self._ids.of(request) or self._ids.new()
-        return (b"x-marquee-release", str(self._release.number).encode()), (b"x-request-id", request_id.encode())
-
-
-def _watched(person: PersonHistory) -> WatchHistory:
-    """The history without films that were only clicked."""
-    taste = person.taste
-    watched = np.isin(taste.item_rows, person.seen_rows)
-    return WatchHistory(taste.item_rows[watched], taste.ratings[watched], taste.timestamps_s[watched])
+        return release_headers(self._release.number, self._ids.of(request) or self._ids.new())

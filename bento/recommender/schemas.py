@@ -28,6 +28,9 @@ MovieId = int | Annotated[str, Meta(max_length=USER_ID_LIMIT)]
 """A number or a string of digits. Ids that the catalogue does not hold are ignored where lists are given."""
 
 
+Timestamp = Annotated[float, Meta(ge=0, le=YEAR_2100_S, description="Unix seconds; left out = now.")]
+
+
 class HistoryItem(Struct, frozen=True, forbid_unknown_fields=True):
     """One film of a history."""
 
@@ -87,7 +90,7 @@ class EventRequest(Struct, frozen=True, forbid_unknown_fields=True):
     item_id: MovieId
     event_type: Literal["view", "click", "rate", "like", "dislike", "purchase"]
     value: Annotated[float, Meta(ge=0.5, le=5, description="Stars, for event_type rate.")] | None = None
-    timestamp: Annotated[float, Meta(ge=0, le=YEAR_2100_S, description="Unix seconds; left out = now.")] | None = None
+    timestamp: Timestamp | None = None
     recommendation_id: Annotated[str, Meta(max_length=128)] | None = None
     """The answer that the person saw."""
 
@@ -217,6 +220,15 @@ def convert(values: dict[str, str], kind: type[T]) -> T:
         return msgspec.convert(values, type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(error, values) from None
+
+
+class _PersonPath(Struct, frozen=True):
+    user_id: Annotated[str, Meta(max_length=USER_ID_LIMIT)]
+
+
+def user_id_in_path(path_values: dict[str, str]) -> str:
+    """The person that a path names. Raises: InvalidRequest when the id is too long to be one."""
+    return convert(path_values, _PersonPath).user_id
 
 
 def join_objects(*objects: bytes) -> bytes:

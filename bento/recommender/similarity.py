@@ -13,10 +13,13 @@ import numpy.typing as npt
 from features.sources import source_slices
 
 By = Literal["blend", "text", "poster", "collaborative"]
+Kind = By | Literal["content"]
+"""What films are compared by; "content" is what is in a film, whoever watched it."""
 
-SOURCES_OF: dict[By, tuple[str, ...]] = {
+SOURCES_OF: dict[Kind, tuple[str, ...]] = {
     "text": ("text",),
     "poster": ("poster",),
+    "content": ("text", "poster"),
     "collaborative": ("sequence", "two_tower", "ials"),
     "blend": ("sequence", "two_tower", "ials", "text", "poster"),
 }
@@ -34,11 +37,11 @@ class ItemSimilarity:
             if source in SOURCES_OF["blend"]
         }
 
-    def has(self, row: int, by: By) -> bool:
+    def has(self, row: int, by: Kind) -> bool:
         """Whether the film has any vector of this kind."""
         return any(self._lengths[source][row] > 0 for source in SOURCES_OF[by])
 
-    def to_film(self, row: int, by: By) -> npt.NDArray[np.float32]:
+    def to_film(self, row: int, by: Kind) -> npt.NDArray[np.float32]:
         """(N,) similarity of every film to one, -1..1: the mean of the cosines of the sources that the film has.
 
         A film without a vector of some source counts 0 there: nothing is known, nothing is alike.
@@ -66,7 +69,7 @@ class ItemSimilarity:
             n_sources += lengths > 0
         return np.divide(total, np.maximum(n_sources, 1), dtype=np.float32)
 
-    def nearest(self, row: int, by: By, top_k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    def nearest(self, row: int, by: Kind, top_k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Rows and similarities of the top_k films most alike, without the film itself, best first."""
         similarity = self.to_film(row, by)
         similarity[row] = -np.inf
