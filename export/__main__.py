@@ -163,6 +163,34 @@ def list_command(repository: Repository = Path("model_repository")) -> None:
     Console(highlight=False).print(table if manifest.releases else f"{repository} holds no release")
 
 
+@app.command("embeddings")
+def embeddings_command(
+    out: Annotated[Path, typer.Option(help="Folder to write; made if need be.")],
+    repository: Repository = Path("model_repository"),
+    number: Number = None,
+) -> None:
+    """Write the vectors of a release's people and films: .npy for each source, Parquet, embeddings.json.
+
+    They come from the files that are served. A score of a source is the dot product of a row of
+    users_<source>.npy with a row of movies_<source>.npy. For example:
+
+    python -m export embeddings --repository /srv/models --out vectors
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from export.embeddings import release_embeddings
+    from training.embeddings import write_embeddings
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with _errors_shown(), Progress(*columns, console=console) as progress:
+        task = progress.add_task("Encoding people", total=None)
+        embeddings = release_embeddings(
+            repository, number, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+        written = write_embeddings(embeddings, out)
+    print(f"Wrote {len(written)} files to {out}: spaces {', '.join(embeddings.movies)}")
+
+
 @app.command("use")
 def use_command(
     number: Annotated[int, typer.Argument(min=1, help="Number of a release in the repository.")],

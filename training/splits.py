@@ -101,22 +101,37 @@ def hold_out(events: Events, protocol: Protocol, seed: int = 0) -> Split:
     People with too little to hold out (`last5` needs at least 6 events) stay in `train` and are not predicted.
     """
     ordered = in_time_order(events)
+    hidden, trained = roles(ordered, protocol, seed)
+    return replace(_hide(ordered, protocol, hidden), train=select(ordered, trained))
+
+
+def roles(ordered: Events, protocol: Protocol, seed: int = 0) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """(E,) which events in time order are to be predicted, and which are learnt from; no event is both.
+
+    What is neither is the history of people that are not trained on: known only when they are predicted.
+    """
     match protocol:
         case Protocol.LAST5:
-            return _hide(ordered, protocol, _last(ordered, 5))
-        case Protocol.MIXED:
-            split = _hide(ordered, protocol, _last(ordered, 5))
-            return replace(split, train=select(split.train, ~np.isin(split.train.user_rows, newcomers(ordered))))
+            hidden = _last(ordered, 5)
+            return hidden, ~hidden
         case Protocol.LAST1:
-            return _hide(ordered, protocol, _last(ordered, 1))
+            hidden = _last(ordered, 1)
+            return hidden, ~hidden
         case Protocol.RANDOM:
-            drawn = np.random.default_rng(seed).random(len(ordered.user_rows)) < RANDOM_SHARE
-            return _hide(ordered, protocol, drawn)
+            hidden = np.random.default_rng(seed).random(len(ordered.user_rows)) < RANDOM_SHARE
+            return hidden, ~hidden
+        case Protocol.MIXED:
+            hidden = _last(ordered, 5)
+            return hidden, ~hidden & ~np.isin(ordered.user_rows, newcomers(ordered))
         case Protocol.NEWUSER:
             newcomer = np.isin(ordered.user_rows, newcomers(ordered))
-            hidden = newcomer & _last(ordered, NEWUSER_TARGETS)
-            split = _hide(ordered, protocol, hidden)
-            return replace(split, train=select(ordered, ~newcomer))
+            return newcomer & _last(ordered, NEWUSER_TARGETS), ~newcomer
+
+
+def visible_events(events: Events, protocol: Protocol | None, seed: int = 0) -> Events:
+    """The events in time order that models may see when a protocol's are held out; all of them with None."""
+    ordered = in_time_order(events)
+    return select(ordered, roles(ordered, protocol, seed)[1]) if protocol else ordered
 
 
 def newcomers(events: Events) -> Rows:

@@ -28,7 +28,7 @@ from training.metrics import measure, rank
 from training.options import TrainOptions, pick_device
 from training.scoring import source_scores
 from training.splits import Protocol, Split, histories_of, hold_out, in_time_order, of_people
-from training.trained import FACTS_FILE, DataFacts, Trained
+from training.trained import FACTS_FILE, DataFacts, NotTrained, Trained
 
 log = structlog.get_logger()
 
@@ -56,6 +56,17 @@ def train(dataset: Dataset, home: Path, options: TrainOptions | None = None) -> 
 def checkpoint_folder(dataset: Dataset, home: Path, options: TrainOptions) -> Path:
     """Where a training's result lives; equal data and options share it."""
     return home / "checkpoints" / f"{dataset.fingerprint[:12]}-{options.hash}"
+
+
+def find_trained(dataset: Dataset, home: Path, options: TrainOptions) -> Trained:
+    """The result of a training that was done before.
+
+    Raises: NotTrained, CheckpointFormatError.
+    """
+    folder = checkpoint_folder(dataset, home, options)
+    if not (folder / FACTS_FILE).exists():
+        raise NotTrained(folder)
+    return Trained.load(folder)
 
 
 def fit_release(dataset: Dataset, content: ContentVectors, options: TrainOptions, progress: Progress) -> Trained:

@@ -48,6 +48,15 @@ class CheckpointFormatError(Exception):
         super().__init__(f"{folder} holds a checkpoint of format {found}, not {FORMAT}: delete it and train again")
 
 
+class NotTrained(Exception):
+    """A command needs a training that has not been done."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"there is no checkpoint in {folder}: train with the same options first (python -m training train)"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class DataFacts:
     """What the models learnt from."""

@@ -1,0 +1,23 @@
+"""A data set in MovieLens' format, small enough to train on in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .worlds import planted_tastes
+
+
+@pytest.fixture(scope="session")
+def movielens_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty people of four tastes, twelve events each, over 24 films."""
+    events, tastes = planted_tastes(n_people=40, n_items=24, length=12)
+    folder = tmp_path_factory.mktemp("planted")
+    genres = ("Action", "Comedy", "Drama", "Horror")
+    films = [f"{row + 1},Film {row} ({1980 + row}),{genres[tastes[row]]}\n" for row in range(24)]
+    rows = zip(events.user_rows, events.item_rows, events.ratings, events.timestamps_s, strict=True)
+    ratings = [f"{user + 1},{item + 1},{stars},{at}\n" for user, item, stars, at in rows]
+    (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(films))
+    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "".join(ratings))
+    return folder

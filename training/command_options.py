@@ -1,0 +1,70 @@
+"""What the commands share: options of the same name mean the same everywhere, errors become one readable line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from training.data_errors import DataError
+from training.data_location import locate_data
+from training.dataset import Dataset, read_dataset
+from training.options import TrainOptions
+from training.splits import Protocol
+from training.trained import CheckpointFormatError, NotTrained
+
+Data = Annotated[str, typer.Option(envvar="DATA", help="`sample`, a MovieLens folder or zip, or a downloaded name.")]
+Home = Annotated[Path, typer.Option(envvar="MARQUEE_HOME", help="Folder for data, caches and checkpoints.")]
+HoldOut = Annotated[
+    Protocol | None,
+    typer.Option(help="Keep these events away from the models, to score the served release on."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed on the same data gives the same models.")]
+Device = Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")]
+Posters = Annotated[bool, typer.Option(help="Encode posters; without it films have no poster vector.")]
+PosterWeights = Annotated[
+    str,
+    typer.Option(
+        envvar="POSTER_WEIGHTS",
+        help="Of the poster network: a ResNet50 state dict (.pth, .safetensors); imagenet (downloaded); scratch "
+        "(trained on the posters at hand); auto (ImageNet's where torch hub has them already, else scratch).",
+    ),
+]
+
+
+def train_options(
+    seed: int, device: str, hold_out: Protocol | None, posters: bool, poster_weights: str
+) -> TrainOptions:
+    """The training that a command line asks for."""
+    options = TrainOptions(hold_out=hold_out, seed=seed, device=device)
+    content = replace(options.content, posters=posters, poster_weights=poster_weights, seed=seed)
+    return replace(options, content=content)
+
+
+def read_data(data: str, home: Path, console: Console) -> Dataset:
+    """The data set; what is wrong with it becomes one readable line and exit status 1."""
+    with errors_shown(console):
+        return read_dataset(locate_data(data, home))
+
+
+@contextmanager
+def errors_shown(console: Console) -> Iterator[None]:
+    """What is known to go wrong becomes one readable paragraph and exit status 1."""
+    try:
+        yield
+    except (DataError, CheckpointFormatError, NotTrained) as error:
+        console.print(f"[bold red]{type(error).__name__}:[/]", end=" ")
+        console.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(1) from error
+
+
+def progress_bar(console: Console) -> Progress:
+    """Named bars with the time that has passed."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
