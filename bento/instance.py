@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from bento.inference.front_end import FrontEndState
-from bento.inference.grpc_protocol import start_grpc
-from bento.inference.http_protocol import make_http_app
-from bento.inference.metrics import render_metrics
+from bento.inference.models.metrics import render_metrics
 from bento.inference.options import ServerOptions
+from bento.inference.over_grpc.service import start_grpc
+from bento.inference.over_http.application import make_http_app
+from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.server import InferenceServer
 from bento.recommender.asgi import App, HotRoutes, Router
 from bento.recommender.candidates import Models

@@ -10,9 +10,9 @@ import typer
 import uvloop
 
 from bento.inference.errors import InferenceError
-from bento.inference.front_end import DEFAULT_MAX_BODY_BYTES
-from bento.inference.log_settings import LogSettings
 from bento.inference.options import ServerOptions
+from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES
+from bento.inference.protocol.log_settings import LogSettings
 from bento.inference.standalone import ListenOptions, configure_logging, serve
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator
 
 from tritonclient.grpc import model_config_pb2
 
-from bento.inference.completions import Completions
 from bento.inference.datatypes import datatype_of_config
 from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest, InferResponse
+from bento.inference.models.response_cache import CacheStatistics
 from bento.inference.options import ServerOptions
-from bento.inference.preparation import LoadRequest
-from bento.inference.repository import Repository
-from bento.inference.response_cache import CacheStatistics
+from bento.inference.repository.control import Repository
+from bento.inference.repository.preparation import LoadRequest
+from bento.inference.scheduling.completions import Completions
 
 __all__ = ["InferenceServer", "ServerOptions"]
 

@@ -20,14 +20,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bento.inference.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
-from bento.inference.grpc_protocol import start_grpc
-from bento.inference.http_body import Receive
-from bento.inference.http_call import Reply, Scope, Send
-from bento.inference.http_protocol import AsgiApp, make_http_app
-from bento.inference.log_settings import LOGGER, LogSettings, TritonLogFormatter
-from bento.inference.metrics import CONTENT_TYPE, TritonCollector, render_metrics
+from bento.inference.models.metrics import CONTENT_TYPE, TritonCollector, render_metrics
 from bento.inference.options import ServerOptions
+from bento.inference.over_grpc.service import start_grpc
+from bento.inference.over_http.application import AsgiApp, make_http_app
+from bento.inference.over_http.body import Receive
+from bento.inference.over_http.call import Reply, Scope, Send
+from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
+from bento.inference.protocol.log_settings import LOGGER, LogSettings, TritonLogFormatter
 from bento.inference.server import InferenceServer
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from bento.inference.errors import BackendMissing, InferenceError, LoadFailed
 from bento.inference.messages import InferRequest, InferResponse, Parameters, Tensor
 from bento.inference.options import ServerOptions
-from bento.inference.repository_files import path_inside
+from bento.inference.repository.files import path_inside
 
 
 class CallableModel(Protocol):

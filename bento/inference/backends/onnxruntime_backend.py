@@ -19,12 +19,12 @@ from bento.inference.backends import Instance, ModelSource
 from bento.inference.backends.joined import JoinedInstance
 from bento.inference.backends.onnxruntime_settings import providers, session_options
 from bento.inference.backends.ragged import batch_input_names
-from bento.inference.config import DEFAULT_MAX_BATCH_SIZE
 from bento.inference.datatypes import config_type_name, datatype_of_config
 from bento.inference.errors import BackendFailed, BackendMissing, LoadFailed
 from bento.inference.messages import Tensor
-from bento.inference.repository_files import path_inside
-from bento.inference.sequence_controls import control_and_state_names
+from bento.inference.repository.config import DEFAULT_MAX_BATCH_SIZE
+from bento.inference.repository.files import path_inside
+from bento.inference.scheduling.sequence_controls import control_and_state_names
 
 log = structlog.get_logger()
 

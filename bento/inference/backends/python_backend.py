@@ -33,8 +33,8 @@ from bento.inference.backends.python_calls import CallingContext, InferenceReque
 from bento.inference.backends.python_config import ModelConfig as CompletableConfig
 from bento.inference.backends.python_modules import forget_model_module, load_model_module
 from bento.inference.errors import BackendFailed, BackendMissing, LoadFailed
-from bento.inference.model_config_json import model_config_json
-from bento.inference.repository_files import path_inside
+from bento.inference.protocol.model_config_json import model_config_json
+from bento.inference.repository.files import path_inside
 
 log = structlog.get_logger()
 

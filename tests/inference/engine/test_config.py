@@ -9,9 +9,15 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.config import complete_names, fill_defaults, fill_instance_groups, parse_override, read_config
-from bento.inference.config_validation import validate_instance_groups, validate_scheduling, validate_tensors
 from bento.inference.errors import LoadFailed
+from bento.inference.repository.config import (
+    complete_names,
+    fill_defaults,
+    fill_instance_groups,
+    parse_override,
+    read_config,
+)
+from bento.inference.repository.config_validation import validate_instance_groups, validate_scheduling, validate_tensors
 
 from .conftest import StartServer
 from .model_folders import write_add_sub, write_identity

@@ -7,9 +7,9 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.contract import Contract
 from bento.inference.errors import InvalidRequest
 from bento.inference.messages import InferRequest, Tensor
+from bento.inference.models.contract import Contract
 
 SIMPLE = """
     name: "simple" max_batch_size: 8

@@ -14,7 +14,7 @@ from bento.inference.backends import Call, ExecutionTimes
 from bento.inference.backends.joined import JoinedInstance
 from bento.inference.errors import InvalidRequest
 from bento.inference.messages import InferRequest
-from bento.inference.quickness import MOST_PER_TURN, QUICK_NS, Quickness
+from bento.inference.scheduling.quickness import MOST_PER_TURN, QUICK_NS, Quickness
 
 from .conftest import StartServer
 from .gates import gate
@@ -78,7 +78,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_a_quick_model_runs_on_the_loop_once_it_is_known(
     repository: Path, start_server: StartServer, threads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bento.inference.quickness.QUICK_NS", 10**9)  # whatever this machine is busy with
+    monkeypatch.setattr("bento.inference.scheduling.quickness.QUICK_NS", 10**9)  # whatever this machine is busy with
     write_add_constant(repository, "plus", 1.0)
     server = await start_server()
     for value in range(5):
@@ -97,7 +97,7 @@ async def test_a_quick_model_runs_on_the_loop_once_it_is_known(
 async def test_a_slow_model_never_runs_on_the_loop(
     repository: Path, start_server: StartServer, threads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bento.inference.quickness.QUICK_NS", 0)
+    monkeypatch.setattr("bento.inference.scheduling.quickness.QUICK_NS", 0)
     write_add_constant(repository, "plus", 1.0)
     server = await start_server()
     for _ in range(5):
@@ -109,7 +109,7 @@ async def test_a_python_model_never_runs_on_the_loop(
     repository: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may depend on its thread: a gate that is closed would stop the whole server."""
-    monkeypatch.setattr("bento.inference.quickness.QUICK_NS", 10**12)
+    monkeypatch.setattr("bento.inference.scheduling.quickness.QUICK_NS", 10**12)
     write_gated(repository, "quick_gate", "max_batch_size: 4")
     server = await start_server()
     request = InferRequest("quick_gate", {"X": np.zeros((1, 1), np.float32)})

@@ -13,7 +13,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from bento.inference.backends.ragged import RaggedBatch
 from bento.inference.messages import InferRequest
-from bento.inference.warmup import WarmUpCall
+from bento.inference.models.warmup import WarmUpCall
 
 from .conftest import StartServer
 from .model_folders import tensor, write_onnx

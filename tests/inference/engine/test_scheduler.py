@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bento.inference.batching_rules import BatchingRules, QueuePolicy
-from bento.inference.scheduler import DynamicBatcher, Queued, QueueIsFull, Standing
+from bento.inference.scheduling.batching_rules import BatchingRules, QueuePolicy
+from bento.inference.scheduling.dynamic_batcher import DynamicBatcher, Queued, QueueIsFull, Standing
 
 US = 1_000
 JOINING = BatchingRules(max_batch_size=4, joins=True, preferred_batch_sizes=(4,))

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bento.inference.batching_rules import BatchingRules, QueuePolicy
-from bento.inference.scheduler import DynamicBatcher, Queued, QueueIsFull, Standing
+from bento.inference.scheduling.batching_rules import BatchingRules, QueuePolicy
+from bento.inference.scheduling.dynamic_batcher import DynamicBatcher, Queued, QueueIsFull, Standing
 
 US = 1_000
 

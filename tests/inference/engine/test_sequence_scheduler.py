@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bento.inference.messages import SequenceControl
-from bento.inference.sequence_scheduler import SequenceBatcher, Sequenced, SequenceNotStarted, SequenceRules
+from bento.inference.scheduling.sequence_batcher import SequenceBatcher, Sequenced, SequenceNotStarted, SequenceRules
 
 US = 1_000
 

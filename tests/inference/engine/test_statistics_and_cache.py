@@ -11,7 +11,7 @@ import pytest
 
 from bento.inference.errors import RepositoryFailed
 from bento.inference.messages import InferRequest
-from bento.inference.response_cache import ResponseCache, cache_key
+from bento.inference.models.response_cache import ResponseCache, cache_key
 from bento.inference.server import InferenceServer
 
 from .conftest import StartServer

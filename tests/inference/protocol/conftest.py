@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from bento.inference.front_end import FrontEndState
-from bento.inference.grpc_protocol import start_grpc
-from bento.inference.http_protocol import make_http_app
-from bento.inference.log_settings import LOGGER
+from bento.inference.over_grpc.service import start_grpc
+from bento.inference.over_http.application import make_http_app
+from bento.inference.protocol.front_end import FrontEndState
+from bento.inference.protocol.log_settings import LOGGER
 from tests.inference.protocol.numpy_server import NumpyServer
 
 MAX_BODY_BYTES = 1 << 20

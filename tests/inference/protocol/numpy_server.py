@@ -10,11 +10,11 @@ import numpy as np
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.contract import Contract
 from bento.inference.datatypes import datatype_of_config
 from bento.inference.errors import BackendFailed, UnknownModel, UnknownModelVersion
 from bento.inference.messages import InferRequest, InferResponse, RequestTiming, Tensor
-from bento.inference.tensor_bytes import strings_tensor
+from bento.inference.models.contract import Contract
+from bento.inference.protocol.tensor_bytes import strings_tensor
 
 Outputs = dict[str, Tensor]
 

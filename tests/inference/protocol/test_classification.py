@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bento.inference.classification import classify
 from bento.inference.errors import InvalidRequest
+from bento.inference.protocol.classification import classify
 
 GENRES = ["drama", "comedy", ""]
 

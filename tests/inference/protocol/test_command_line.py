@@ -106,7 +106,7 @@ def test_it_serves_http_grpc_and_metrics_and_ends_when_told(models):
         assert 'nv_inference_request_success{model="simple",version="1"}' in text
         assert get(server.port("Metrics Service"), "/nope")[0] == 404
         server.wait_for(r"\| simple +\| 1 +\| READY +\|")
-        server.wait_for(r'D\d{4} [\d:.]+ \d+ http_protocol.py:\d+\] "HTTP request: GET /v2/health/ready"')
+        server.wait_for(r'D\d{4} [\d:.]+ \d+ application.py:\d+\] "HTTP request: GET /v2/health/ready"')
         assert server.end() == 0
         server.wait_for("Signal received, waiting for in-flight requests to complete")
 

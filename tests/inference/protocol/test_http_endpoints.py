@@ -10,7 +10,7 @@ from multiprocessing import shared_memory
 
 import pytest
 
-from bento.inference.http_protocol import make_http_app
+from bento.inference.over_http.application import make_http_app
 from tests.inference.protocol.numpy_server import NumpyServer
 
 

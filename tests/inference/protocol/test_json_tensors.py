@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bento.inference.errors import InvalidRequest
-from bento.inference.json_fields import parse_json
-from bento.inference.json_tensors import MalformedJson, tensor_from_json, tensor_to_json
 from bento.inference.messages import InferRequest
-from bento.inference.tensor_bytes import TensorMisfit, strings_tensor
+from bento.inference.protocol.json_fields import parse_json
+from bento.inference.protocol.json_tensors import MalformedJson, tensor_from_json, tensor_to_json
+from bento.inference.protocol.tensor_bytes import TensorMisfit, strings_tensor
 
 REQUEST = InferRequest("films", {}, id="r1")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bento.inference.errors import InvalidRequest
-from bento.inference.shared_memory import (
+from bento.inference.protocol.shared_memory import (
     SHARED_MEMORY_FOLDER,
     RegionExists,
     RegionUnusable,

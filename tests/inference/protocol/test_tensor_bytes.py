@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bento.inference.errors import InvalidRequest
 from bento.inference.messages import InferRequest
-from bento.inference.tensor_bytes import TensorMisfit, read_tensor, stand_in, strings_tensor, tensor_bytes
+from bento.inference.protocol.tensor_bytes import TensorMisfit, read_tensor, stand_in, strings_tensor, tensor_bytes
 
 REQUEST = InferRequest("films", {}, id="r1")
 ARRAYS = {

@@ -16,7 +16,7 @@ import tritonclient.http
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor, shared_memory
 
-from bento.inference.metrics import render_metrics
+from bento.inference.models.metrics import render_metrics
 from bento.inference.options import ServerOptions
 from bento.inference.server import InferenceServer
 from tests.inference.protocol.conftest import Running, serve_in_thread

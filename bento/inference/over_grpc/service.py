@@ -1,0 +1,192 @@
+"""The v2 protocol over gRPC: tritonserver's GRPCInferenceService, beside grpc.health.v1 and server reflection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message_factory import GetMessageClass
+from grpc.aio import ServicerContext
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from tritonclient.grpc import service_pb2 as pb
+
+from bento.inference.errors import InvalidRequest, Unsupported
+from bento.inference.over_grpc.codec import decode_request, encode_response
+from bento.inference.over_grpc.errors import reported, tolerant_parser
+from bento.inference.over_grpc.health import ReadinessServicer
+from bento.inference.over_grpc.settings import SettingsServicer
+from bento.inference.over_grpc.stream import InferStream
+from bento.inference.protocol.front_end import (
+    DEFAULT_MAX_BODY_BYTES,
+    TIMING_REQUEST_HEADER,
+    FrontEndState,
+    answer,
+    checked_version,
+    server_timing,
+)
+from bento.inference.server import InferenceServer
+
+_SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+
+
+class V2Servicer(SettingsServicer):
+    """One method per RPC. Method names are the protocol's."""
+
+    @reported
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: ServicerContext) -> pb.ModelInferResponse:
+        """One answer to one request."""
+        if self.server.is_decoupled(request.model_name, checked_version(request.model_version)):
+            raise Unsupported("ModelInfer RPC doesn't support models with decoupled transaction policy")
+        decoded = decode_request(request, self.state.regions)
+        decoded.request.deadline_ns = deadline_ns(context)
+        response = await answer(self.server, decoded)
+        if any(key == TIMING_REQUEST_HEADER for key, _ in context.invocation_metadata() or ()):
+            context.set_trailing_metadata((("server-timing", server_timing(response.timing)),))
+        return encode_response(response, decoded)
+
+    async def ModelStreamInfer(
+        self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: ServicerContext
+    ) -> None:
+        """Any number of requests and answers; errors travel inside the stream, which lives on."""
+        await InferStream(self.server, self.state.regions, context.write, deadline_ns(context)).run(request_iterator)
+
+    @reported
+    async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
+        """Whether the server runs."""
+        return pb.ServerLiveResponse(live=True)
+
+    @reported
+    async def ServerReady(self, request: pb.ServerReadyRequest, context: ServicerContext) -> pb.ServerReadyResponse:
+        """Whether the server and (strict readiness) all its models are ready."""
+        return pb.ServerReadyResponse(ready=self.server.is_ready())
+
+    @reported
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: ServicerContext) -> pb.ModelReadyResponse:
+        """Whether a model is ready; an unknown one is not."""
+        version = checked_version(request.version)
+        return pb.ModelReadyResponse(ready=self.server.is_model_ready(request.name, version))
+
+    @reported
+    async def ServerMetadata(
+        self, request: pb.ServerMetadataRequest, context: ServicerContext
+    ) -> pb.ServerMetadataResponse:
+        """Name, version and extensions."""
+        return ParseDict(self.server.server_metadata(), pb.ServerMetadataResponse())
+
+    @reported
+    async def ModelMetadata(
+        self, request: pb.ModelMetadataRequest, context: ServicerContext
+    ) -> pb.ModelMetadataResponse:
+        """Inputs and outputs of a model."""
+        metadata = self.server.model_metadata(request.name, checked_version(request.version))
+        return ParseDict(metadata, pb.ModelMetadataResponse())
+
+    @reported
+    async def ModelConfig(self, request: pb.ModelConfigRequest, context: ServicerContext) -> pb.ModelConfigResponse:
+        """The configuration of a model, with defaults filled in."""
+        return pb.ModelConfigResponse(config=self.server.model_config(request.name, checked_version(request.version)))
+
+    @reported
+    async def ModelStatistics(
+        self, request: pb.ModelStatisticsRequest, context: ServicerContext
+    ) -> pb.ModelStatisticsResponse:
+        """What one model, or every model, has done so far."""
+        statistics = self.server.model_statistics(request.name, checked_version(request.version))
+        return ParseDict({"model_stats": statistics}, pb.ModelStatisticsResponse())
+
+    @reported
+    async def RepositoryIndex(
+        self, request: pb.RepositoryIndexRequest, context: ServicerContext
+    ) -> pb.RepositoryIndexResponse:
+        """All models, loaded or not."""
+        return ParseDict({"models": self.server.repository_index(request.ready)}, pb.RepositoryIndexResponse())
+
+    @reported
+    async def RepositoryModelLoad(
+        self, request: pb.RepositoryModelLoadRequest, context: ServicerContext
+    ) -> pb.RepositoryModelLoadResponse:
+        """Load or reload a model, with another configuration or files from the request if it brings them."""
+        _only_repository(request.repository_name)
+        config, files = None, {}
+        for name, parameter in request.parameters.items():
+            kind = "string_param" if name == "config" else "bytes_param"
+            if name != "config" and not name.startswith("file:"):
+                raise InvalidRequest(f"unrecognized load parameter '{name}'.")
+            if parameter.WhichOneof("parameter_choice") != kind:
+                raise InvalidRequest(f"invalid value type for load parameter '{name}', expected {kind}.")
+            if name == "config":
+                config = parameter.string_param
+            else:
+                files[name.removeprefix("file:")] = parameter.bytes_param
+        await self.server.load_model(request.model_name, config, files or None)
+        return pb.RepositoryModelLoadResponse()
+
+    @reported
+    async def RepositoryModelUnload(
+        self, request: pb.RepositoryModelUnloadRequest, context: ServicerContext
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Unload a model, with the models it is made of if the request says so."""
+        _only_repository(request.repository_name)
+        unload_dependents = False
+        if "unload_dependents" in request.parameters:
+            parameter = request.parameters["unload_dependents"]
+            if parameter.WhichOneof("parameter_choice") != "bool_param":
+                raise InvalidRequest("invalid value type for 'unload_dependents' parameter, expected bool_param.")
+            unload_dependents = parameter.bool_param
+        await self.server.unload_model(request.model_name, unload_dependents)
+        return pb.RepositoryModelUnloadResponse()
+
+
+def _only_repository(name: str) -> None:
+    if name:
+        raise Unsupported("'repository_name' specification is not supported")
+
+
+def deadline_ns(context: ServicerContext) -> int | None:
+    """When the client stops waiting, on the monotonic clock; None when it waits for ever."""
+    remaining_s = context.time_remaining()
+    return None if remaining_s is None else time.monotonic_ns() + int(remaining_s * 1e9)
+
+
+def _handlers(servicer: V2Servicer) -> grpc.GenericRpcHandler:
+    """The servicer's methods under their names on the wire."""
+    handlers = {}
+    for method in _SERVICE.methods:
+        make = grpc.stream_stream_rpc_method_handler if method.client_streaming else grpc.unary_unary_rpc_method_handler
+        handlers[method.name] = make(
+            getattr(servicer, method.name),
+            request_deserializer=tolerant_parser(GetMessageClass(method.input_type)),
+            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+        )
+    return grpc.method_handlers_generic_handler(_SERVICE.full_name, handlers)
+
+
+async def start_grpc(
+    server: InferenceServer,
+    host: str,
+    port: int,
+    *,
+    max_message_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    state: FrontEndState | None = None,
+) -> tuple[grpc.aio.Server, int]:
+    """Serve on that address; port 0 takes a free one. Returns the running server and its port.
+
+    `state` is given where an HTTP front end of the same server shares registered memory and settings.
+    Raises: RuntimeError when the port is taken.
+    """
+    options = [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        # Without this a second server on the port would silently get half of the connections.
+        ("grpc.so_reuseport", 0),
+    ]
+    grpc_server = grpc.aio.server(options=options)
+    grpc_server.add_generic_rpc_handlers((_handlers(V2Servicer(server, state or FrontEndState())),))
+    health_pb2_grpc.add_HealthServicer_to_server(ReadinessServicer(server), grpc_server)
+    reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), grpc_server)
+    bound_port = grpc_server.add_insecure_port(f"{host}:{port}")
+    await grpc_server.start()
+    return grpc_server, bound_port

@@ -1,0 +1,135 @@
+"""The v2 protocol over HTTP as a plain ASGI application: which path and method is answered by which endpoint.
+
+It needs no framework, so any ASGI server runs it and any ASGI application mounts it; paths start with /v2 either way.
+Statuses and texts are tritonserver 2.51's, with few differences on purpose: JSON that is malformed or of the wrong kind
+is 400 instead of 500; a body that cannot be decompressed, and a header length that is no number, are 400 instead of
+being taken for empty; a body over the limit is 413; a required input that is missing never reaches the model. A request
+with the header Inference-Timing gets its times in Server-Timing.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+
+from bento.inference.errors import InferenceError
+from bento.inference.over_http import endpoints
+from bento.inference.over_http.body import ClientGone, Receive, UnsupportedCoding
+from bento.inference.over_http.call import HttpCall, Reply, Scope, Send
+from bento.inference.over_http.infer import infer
+from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
+from bento.inference.server import InferenceServer
+
+logger = logging.getLogger(__name__)
+
+Endpoint = Callable[[HttpCall], Awaitable[Reply]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_MODEL = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[0-9]+))?"
+_REGION = r"(?:/region/(?P<region>[^/]+))?"
+
+_ROUTES: tuple[tuple[re.Pattern[str], tuple[str, ...], Endpoint], ...] = tuple(
+    (re.compile(pattern), tuple(methods.split()), endpoint)
+    for pattern, methods, endpoint in (
+        (rf"{_MODEL}/infer", "POST", infer),
+        (r"/v2/models/stats", "GET", endpoints.model_statistics),
+        (_MODEL, "GET", endpoints.model_metadata),
+        (rf"{_MODEL}/ready", "GET", endpoints.model_ready),
+        (rf"{_MODEL}/config", "GET", endpoints.model_config),
+        (rf"{_MODEL}/stats", "GET", endpoints.model_statistics),
+        (r"/v2", "GET", endpoints.server_metadata),
+        (r"/v2/health/(?P<kind>live|ready)", "GET", endpoints.health),
+        (r"/v2/repository(?:/[^/]+)?/index", "POST", endpoints.repository_index),
+        (
+            r"/v2/repository(?:/(?P<repository>[^/]+))?/models/(?P<model>[^/]+)/(?P<action>load|unload)",
+            "POST",
+            endpoints.repository_control,
+        ),
+        (rf"/v2/systemsharedmemory{_REGION}/(?P<action>status)", "GET", endpoints.system_shared_memory),
+        (
+            rf"/v2/systemsharedmemory{_REGION}/(?P<action>register|unregister)",
+            "POST",
+            endpoints.system_shared_memory,
+        ),
+        (rf"/v2/cudasharedmemory{_REGION}/(?P<action>status)", "GET", endpoints.cuda_shared_memory),
+        (rf"/v2/cudasharedmemory{_REGION}/(?P<action>register|unregister)", "POST", endpoints.cuda_shared_memory),
+        (r"/v2/logging", "GET POST", endpoints.logging_settings),
+        (r"/v2/trace/setting", "GET POST", endpoints.trace_settings),
+        (r"/v2/models/(?P<model>[^/]+)/trace/setting", "GET POST", endpoints.trace_settings),
+    )
+)
+
+
+def make_http_app(
+    server: InferenceServer, *, max_body_bytes: int = DEFAULT_MAX_BODY_BYTES, state: FrontEndState | None = None
+) -> AsgiApp:
+    """An ASGI application that answers /v2 and everything below it.
+
+    `state` is given where a gRPC front end of the same server shares registered memory and settings.
+    """
+    shared = state or FrontEndState()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await _lifespan(receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1000})
+        reply = await _reply(server, shared, scope, receive, max_body_bytes)
+        if reply is not None:
+            await reply.send(send)
+        return None
+
+    return app
+
+
+async def _reply(
+    server: InferenceServer, state: FrontEndState, scope: Scope, receive: Receive, max_body_bytes: int
+) -> Reply | None:
+    """What to answer; None when the client is gone."""
+    path, method = _path(scope), scope["method"]
+    if state.log_settings.log_verbose_level:
+        logger.debug("HTTP request: %s %s", method, path)
+    found = _route(path)
+    if found is None:
+        return Reply.of_error("Not Found", 404)
+    methods, endpoint, fields = found
+    if method not in methods:
+        return Reply.of_error("Method Not Allowed", 405)
+    try:
+        return await endpoint(HttpCall(server, state, scope, receive, max_body_bytes, fields))
+    except UnsupportedCoding as error:
+        accepted = ((b"accept-encoding", b"gzip, deflate"),)
+        return Reply(Reply.of_error(error, 501).body, error.http_status, headers=accepted)
+    except InferenceError as error:
+        return Reply.of_error(error, error.http_status)
+    except ClientGone:
+        return None
+    except Exception:
+        # A bug of ours or of a backend's: the client gets an answer, the log gets the traceback.
+        logger.exception("%s %s failed", method, path)
+        return Reply.of_error("internal error, see the server's log", 500)
+
+
+@lru_cache(maxsize=1024)
+def _route(path: str) -> tuple[tuple[str, ...], Endpoint, dict[str, str]] | None:
+    for pattern, methods, endpoint in _ROUTES:
+        match = pattern.fullmatch(path)
+        if match is not None:
+            return methods, endpoint, match.groupdict("")
+    return None
+
+
+def _path(scope: Scope) -> str:
+    """The path below the place where the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "") or "")
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

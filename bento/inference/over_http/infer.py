@@ -1,0 +1,86 @@
+"""The infer endpoint over HTTP: the one path where every microsecond counts."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bento.inference.errors import Unsupported
+from bento.inference.messages import InferResponse
+from bento.inference.over_http.body import ClientGone, Receive, accepted_coding, compressed
+from bento.inference.over_http.call import JSON, OCTETS, HttpCall, Reply
+from bento.inference.protocol.front_end import TIMING_REQUEST_HEADER, answer, checked_version, server_timing
+from bento.inference.protocol.output_delivery import DecodedRequest
+from bento.inference.protocol.v2_codec import decode_raw_request, decode_request, encode_response, json_length
+
+_JSON_LENGTH_HEADER = b"inference-header-content-length"
+_TIMING_HEADER = TIMING_REQUEST_HEADER.encode()
+
+_WATCH_AFTER_S = 0.02
+"""When to start to watch whether the client is still there: a task for every request would cost more than most run."""
+
+
+async def infer(call: HttpCall) -> Reply:
+    """POST /v2/models/M[/versions/V]/infer."""
+    decoded = await _decode(call)
+    response = await _answer_while_connected(call, decoded)
+    return await _encode(call, response, decoded)
+
+
+async def _decode(call: HttpCall) -> DecodedRequest:
+    server = call.server
+    model, version = call.path_fields["model"], checked_version(call.path_fields["version"])
+    if server.is_decoupled(model, version):
+        raise Unsupported("HTTP end point doesn't support models with decoupled transaction policy")
+    body = await call.body()
+    length = json_length(call.headers.get(_JSON_LENGTH_HEADER), len(body))
+    if length:
+        return decode_request(body, length, model, version, call.state.regions)
+    return decode_raw_request(body, version, server.model_config(model, version))
+
+
+async def _answer_while_connected(call: HttpCall, decoded: DecodedRequest) -> InferResponse:
+    """The answer, unless the client leaves before it is there. Raises: ClientGone; InferenceError."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    watcher: asyncio.Task[bool] | None = None
+
+    def watch() -> None:
+        nonlocal watcher
+        watcher = loop.create_task(_cancel_on_disconnect(call.receive, task))
+
+    timer = loop.call_later(_WATCH_AFTER_S, watch)
+    try:
+        return await answer(call.server, decoded)
+    except asyncio.CancelledError:
+        if watcher is not None and watcher.done() and not watcher.cancelled() and watcher.result():
+            task.uncancel()
+            raise ClientGone from None
+        raise
+    finally:
+        timer.cancel()
+        if watcher is not None:
+            watcher.cancel()
+
+
+async def _cancel_on_disconnect(receive: Receive, task: asyncio.Task[object]) -> bool:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    return task.cancel()
+
+
+async def _encode(call: HttpCall, response: InferResponse, decoded: DecodedRequest) -> Reply:
+    length, parts = encode_response(response, decoded)
+    body = parts[0] if length is None else b"".join(parts)
+    assert isinstance(body, bytes)
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    content_type = JSON
+    if length is not None:
+        content_type = OCTETS
+        headers = ((_JSON_LENGTH_HEADER, b"%d" % length),)
+    asked = call.headers
+    if b"accept-encoding" in asked and (coding := accepted_coding(asked[b"accept-encoding"].decode("latin-1"))):
+        body = await compressed(body, coding)
+        headers = (*headers, (b"content-encoding", coding.encode()))
+    if _TIMING_HEADER in asked:
+        headers = (*headers, (b"server-timing", server_timing(response.timing).encode()))
+    return Reply(body, 200, content_type, headers)

@@ -1,0 +1,79 @@
+"""Reading the members of a request's JSON with tritonserver's complaints about what is missing or of the wrong kind."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from bento.inference.protocol.json_tensors import MalformedJson, wrong_kind
+from bento.inference.protocol.tensor_bytes import Buffer
+
+JsonObject = dict[str, Any]
+
+_LARGEST_UNSIGNED = 2**64 - 1
+
+
+def parse_json(body: Buffer) -> Any:
+    """The JSON value in `body`; NaN and infinities are allowed. Raises: MalformedJson, also when nested too deeply."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if b"NaN" in bytes(body) or b"Infinity" in bytes(body):
+            return _parse_with_nan(body)
+        raise MalformedJson(f"failed to parse the request JSON buffer: {error.msg}. at {error.pos}") from error
+
+
+def _parse_with_nan(body: Buffer) -> Any:
+    try:
+        return json.loads(bytes(body))
+    except json.JSONDecodeError as error:
+        raise MalformedJson(f"failed to parse the request JSON buffer: {error.msg}. at {error.pos}") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise MalformedJson(f"failed to parse the request JSON buffer: {error}") from error
+
+
+def parse_json_object(body: Buffer) -> JsonObject:
+    """The JSON object in `body`; an empty body is an empty object. Raises: MalformedJson."""
+    value = parse_json(body) if len(body) else {}
+    if type(value) is not dict:
+        raise MalformedJson("attempt to access JSON non-object as object")
+    return value
+
+
+def required(parent: Any, name: str) -> Any:
+    """A member that must be there. Raises: MalformedJson."""
+    try:
+        return parent[name]
+    except (KeyError, TypeError, IndexError) as error:
+        text = f"Unable to parse '{name}': attempt to access non-existing object member '{name}'"
+        raise MalformedJson(text) from error
+
+
+def as_string(value: Any, label: str) -> str:
+    """`value` if it is a string. Raises: MalformedJson."""
+    if type(value) is not str:
+        raise wrong_kind("string", label)
+    return value
+
+
+def as_array(value: Any, label: str) -> list[Any]:
+    """`value` if it is an array. Raises: MalformedJson."""
+    if type(value) is not list:
+        raise wrong_kind("array", label)
+    return value
+
+
+def as_bool(value: Any, label: str) -> bool:
+    """`value` if it is a boolean. Raises: MalformedJson."""
+    if type(value) is not bool:
+        raise wrong_kind("boolean", label)
+    return value
+
+
+def as_unsigned(value: Any, label: str) -> int:
+    """`value` if it is an integer from 0 to 2^64 - 1. Raises: MalformedJson."""
+    if type(value) is not int or not 0 <= value <= _LARGEST_UNSIGNED:
+        raise wrong_kind("unsigned-integer", label)
+    return value

@@ -1,0 +1,1 @@
+"""Which requests run next, together, on which instance, and the threads that run them."""
