@@ -20,6 +20,7 @@ from export.index import fused_vectors, write_index
 from export.layout import (
     IMAGE_MODELS,
     MODELS,
+    NEW_FILM_TOWER,
     OPTIONAL_MODELS,
     TORCHSCRIPT_TOWER,
     USER_ENCODERS,
@@ -35,6 +36,7 @@ from export.quality_gate import check_quality
 from export.recipe import export_hash
 from export.release import Draft, open_draft, publish, repository_lock
 from features.sources import SOURCES
+from training.models.new_film_tower import FittedTower, fit_new_film_tower
 
 if TYPE_CHECKING:
     from training.dataset import Dataset, Events
@@ -80,7 +82,8 @@ def export_release(trained: Trained, dataset: Dataset, repository: Path, options
         for done, model in enumerate(models):
             options.on_model(model, done, len(models))
             facts[model] = build.write(model)
-        publish(build.draft, replace(release, models=facts, created_at=_now()), options.keep)
+        explained = build.new_film_tower.explained
+        publish(build.draft, replace(release, models=facts, created_at=_now(), new_films=explained), options.keep)
     return build.draft.number
 
 
@@ -117,6 +120,8 @@ class Build:
             return networks.export_traced_network(encoders["user_tower"], trial, config, folder)
         if model == "fusion":
             return networks.export_network(encoders[model], networks.fusion_trial(trained, self.fused), config, folder)
+        if model == NEW_FILM_TOWER:
+            return self._write_new_film_tower(config, folder)
         if model == "text_encoder":
             return self._write_text_encoder(config, folder)
         if model == "image_encoder":
@@ -133,6 +138,17 @@ class Build:
     def fused(self) -> Any:
         """(N, D) item vectors in the fused space."""
         return fused_vectors(self.trained.item_vectors, len(self.trained.catalog))
+
+    @cached_property
+    def new_film_tower(self) -> FittedTower:
+        """What places films of which nobody has seen anything yet."""
+        return fit_new_film_tower(self.trained)
+
+    def _write_new_film_tower(self, config: Any, folder: Path) -> Parity:
+        trial = networks.new_film_trial(self.trained, self.fused)
+        parity = networks.export_network(self.new_film_tower.module, trial, config, folder)
+        networks.check_new_film_slices(self.trained, self.fused, onnx_run(folder / "model.onnx"), parity.tolerance)
+        return parity
 
     def _write_text_encoder(self, config: Any, folder: Path) -> Parity:
         trial = networks.text_trial(self.trained)

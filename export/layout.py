@@ -15,6 +15,9 @@ COMMITTED_REPOSITORY = Path(__file__).resolve().parent.parent / "model_repositor
 USER_ENCODERS = ("sequence_encoder", "user_tower", "ials_user", "content_profile", "ease")
 """Read `history`, `ratings` and `age_days`; exported to ONNX."""
 
+NEW_FILM_TOWER = "new_film_tower"
+"""Places films that are added while serving; see `training.models.new_film_tower`."""
+
 TORCHSCRIPT_TOWER = "user_tower_torchscript"
 """The user tower as TorchScript. Optional: serving it needs torch."""
 
@@ -23,7 +26,7 @@ IMAGE_MODELS = ("image_decoder", "image_encoder", "image_embedding")
 """Left out of a release whose data have no posters."""
 
 MODELS = (
-    *USER_ENCODERS, TORCHSCRIPT_TOWER, "fusion", "retrieval", *TEXT_MODELS, *IMAGE_MODELS, "hybrid_candidates",
+    *USER_ENCODERS, TORCHSCRIPT_TOWER, "fusion", "retrieval", NEW_FILM_TOWER, *TEXT_MODELS, *IMAGE_MODELS, "hybrid_candidates",
 )  # fmt: skip
 
 OPTIONAL_MODELS = (TORCHSCRIPT_TOWER, *IMAGE_MODELS)

@@ -117,6 +117,9 @@ class Release:
     poster_weights: str
     """Where the image encoder's weights come from, in words."""
     recipe: Recipe
+    new_films: dict[str, float] = field(default_factory=dict)
+    """Share of the variance of each learnt source's film vectors, 0..1, that content explains of films left out: how
+    well a film that is added while serving is placed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,15 @@ from torch import nn
 
 from export.errors import ParityFailed
 from export.example_inputs import BATCH_SIZES, Tensors, empty_history, history_batch
+from export.layout import NEW_FILM_TOWER
 from export.onnx_graphs import export_onnx, network_run, onnx_run
 from export.parity import Claim, Run, prove
 from export.precision import Precision, reduce_precision
 from export.torchscript import export_torchscript, torchscript_run
 from features.posters import UnreadableImage, pixels
-from features.sources import SOURCES
+from features.sources import SOURCES, source_slices
 from features.text import film_text, open_tokenizer, tokenize
+from training.models.new_film_tower import tower_inputs
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -99,6 +101,30 @@ def poster_trial(trained: Trained, dataset: Dataset, max_batch_size: int) -> Tri
     traced = np.resize(images, (max(2, len(images)), *images.shape[1:]))
     batches = [{"pixels": images[:1]}, {"pixels": traced}, *({"pixels": images[:size]} for size in sizes[1:])]
     return Trial(batches, lambda outputs: outputs["embedding"] @ trained.content.poster.T)
+
+
+def new_film_trial(trained: Trained, fused: Float32) -> Trial:
+    """Films of the release as if they were new; among them one of which nothing is known."""
+    inputs = tower_inputs(trained)
+    nothing = {name: np.zeros_like(column[:1]) for name, column in inputs.items()}
+    known = {name: np.concatenate([nothing[name], column]) for name, column in inputs.items()}
+    batches = [rows_from_start(known, size) for size in sorted(BATCH_SIZES, reverse=True)]
+    return Trial([nothing, *batches], lambda outputs: outputs["item_vector"] @ fused.T)
+
+
+def rows_from_start(tensors: Tensors, size: int) -> Tensors:
+    """The first `size` rows, repeated where there are fewer."""
+    return {name: np.resize(column, (size, *column.shape[1:])) for name, column in tensors.items()}
+
+
+def check_new_film_slices(trained: Trained, fused: Float32, run: Run, tolerance: float) -> None:
+    """A film of the release, taken for a new one, gets the text and poster slices of the index. Raises: ParityFailed."""
+    sample = rows_from_start(tower_inputs(trained), min(max(BATCH_SIZES), len(fused)))
+    given = run(sample)["item_vector"]
+    for source in ("text", "poster"):
+        columns = source_slices()[source]
+        for row, vector in enumerate(given[:, columns]):
+            _check_stored(NEW_FILM_TOWER, row, vector, fused[row, columns], tolerance)
 
 
 def check_stored_texts(trained: Trained, run: Run, tolerance: float) -> None:

@@ -104,8 +104,8 @@ def tiny_world(folder: Path, with_posters: bool = True) -> TinyWorld:
         source: centre(random.standard_normal((N_FILMS, width)).astype(np.float32), np.ones(N_FILMS, dtype=bool))
         for source, width in SOURCE_WIDTHS.items()
     }
-    if not with_posters:
-        item_vectors["poster"][:] = 0
+    item_vectors["text"] = centre(content.projected_text(), content.text_present)
+    item_vectors["poster"] = centre(content.projected_poster(), content.poster_present)
     events = Events(
         user_rows=np.repeat(np.arange(4, dtype=np.int32), 3),
         item_rows=np.arange(12, dtype=np.int32),

@@ -1,0 +1,152 @@
+"""A film's place in the fused space before anybody has watched it: from its text, its poster, its genres and its year.
+
+Text and poster slices are the film's own, as the index holds them. The slices that are learnt from watching (sequence,
+two_tower, ials) are estimated by a ridge regression of the release's films on what is known of them; how strong it is
+follows from leaving each film out in turn. Where content says nothing about such a slice, it comes out near zero,
+which is the neutral score. Popularity is that of the average film: neutral, too.
+
+Source: Gantner et al., "Learning Attribute-to-Feature Mappings for Cold-Start Recommendations", ICDM 2010.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from features.catalog import GENRES
+from features.sources import SOURCE_WIDTHS
+from training.item_features import ERA_CENTRES, ERA_WIDTH_YEARS
+from training.models.poster import POSTER_WIDTH
+from training.models.text import TEXT_WIDTH
+
+if TYPE_CHECKING:
+    from training.trained import Trained
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+LEARNT = ("sequence", "two_tower", "ials")
+"""Sources whose item vectors come from what people watched."""
+
+N_FEATURES = len(GENRES) + len(ERA_CENTRES) + 1 + SOURCE_WIDTHS["text"] + SOURCE_WIDTHS["poster"]
+
+STRENGTHS = np.logspace(-3, 3, 13)
+"""Ridge penalties tried, times the mean variance of a column."""
+
+
+class NewFilmTower(nn.Module):
+    """What is known of a film → its vector in the fused space. Zeros stand for "no text", "no poster", "no year"."""
+
+    input_names = ("text_embedding", "poster_embedding", "genres", "year")
+    output_names = ("item_vector",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = {}
+        self.register_buffer("era_centres", torch.from_numpy(ERA_CENTRES))
+        for kind, wide in (("text", TEXT_WIDTH), ("poster", POSTER_WIDTH)):
+            self.register_buffer(f"{kind}_components", torch.zeros(wide, SOURCE_WIDTHS[kind]))
+            self.register_buffer(f"{kind}_offset", torch.zeros(SOURCE_WIDTHS[kind]))
+        self.estimate = nn.Linear(N_FEATURES, sum(SOURCE_WIDTHS[source] for source in LEARNT))
+
+    def forward(self, text_embedding: Tensor, poster_embedding: Tensor, genres: Tensor, year: Tensor) -> tuple[Tensor]:
+        """(B, 384), (B, 2048), (B, 19) 0 or 1, (B, 1) → item_vector (B, D)."""
+        text = project(text_embedding, self.text_components, self.text_offset)
+        poster = project(poster_embedding, self.poster_components, self.poster_offset)
+        known = (year > 0).to(torch.float32)
+        era = torch.exp(-0.5 * ((year - self.era_centres) / ERA_WIDTH_YEARS) ** 2) * known
+        learnt = self.estimate(torch.cat([genres, era, 1 - known, text, poster], dim=1))
+        return (torch.cat([learnt, text, poster, torch.zeros_like(year)], dim=1),)
+
+
+def project(wide: Tensor, components: Any, offset: Any) -> Tensor:
+    """(B, wide) → (B, narrow) centred; zeros stay zeros."""
+    present = ((wide * wide).sum(dim=1, keepdim=True) > 0).to(torch.float32)
+    return (wide @ components - offset) * present
+
+
+@dataclass(frozen=True, slots=True)
+class FittedTower:
+    """The tower, and how well it does."""
+
+    module: NewFilmTower
+    explained: dict[str, float]
+    """Share of the variance of each learnt source that content explains of films left out, 0..1."""
+
+
+def fit_new_film_tower(trained: Trained) -> FittedTower:
+    """The tower for a finished training: nothing is trained again, and equal trainings give equal towers."""
+    module, content = NewFilmTower(), trained.content
+    for kind, projection, wide, present in (
+        ("text", content.text_pca, content.text, content.text_present),
+        ("poster", content.poster_pca, content.poster, content.poster_present),
+    ):
+        components = projection.components.astype(np.float64)
+        # Minus the mean of the films that have one: the index's slices are centred over them.
+        offset = wide[present].mean(axis=0, dtype=np.float64) @ components if present.any() else np.zeros(1)
+        getattr(module, f"{kind}_components").copy_(torch.from_numpy(components))
+        getattr(module, f"{kind}_offset").copy_(torch.from_numpy(np.broadcast_to(offset, components.shape[1]).copy()))
+    features, start, explained = _features(trained), 0, {}
+    with torch.no_grad():
+        module.estimate.weight.zero_()
+        module.estimate.bias.zero_()
+        for source in LEARNT:
+            weights, bias, explained[source] = ridge(features, trained.item_vectors[source])
+            rows = slice(start, start := start + SOURCE_WIDTHS[source])
+            module.estimate.weight[rows] = torch.from_numpy(weights.T.astype(np.float32))
+            module.estimate.bias[rows] = torch.from_numpy(bias.astype(np.float32))
+    return FittedTower(module.eval(), explained)
+
+
+def tower_inputs(trained: Trained) -> dict[str, Float32]:
+    """What the tower would be given for each film of the release, (N, …)."""
+    years = [[film.year or 0] for film in trained.catalog.films]
+    return {
+        "text_embedding": trained.content.text * trained.content.text_present[:, None],
+        "poster_embedding": trained.content.poster * trained.content.poster_present[:, None],
+        "genres": trained.catalog.genre_matrix,
+        "year": np.array(years, dtype=np.float32).reshape(-1, 1),
+    }
+
+
+def _features(trained: Trained) -> Float64:
+    inputs = tower_inputs(trained)
+    year = inputs["year"].astype(np.float64)
+    known = year > 0
+    era = np.exp(-0.5 * ((year - ERA_CENTRES) / ERA_WIDTH_YEARS) ** 2) * known
+    vectors = trained.item_vectors
+    columns = [inputs["genres"], era, 1 - known, vectors["text"], vectors["poster"]]
+    return np.concatenate(columns, axis=1).astype(np.float64)
+
+
+def ridge(features: Float64, targets: Float32) -> tuple[Float64, Float64, float]:
+    """Weights (F, W) and bias (W,) of targets (N, W) on features (N, F), and the share of variance explained.
+
+    Films without a target (all zero) take no part. The penalty is the one with the smallest leave-one-out error; when
+    none is better than saying "the average film", that is what comes out. Fewer than three films say nothing.
+    """
+    has = (targets != 0).any(axis=1)
+    x, y = features[has], targets[has].astype(np.float64)
+    if len(x) < 3:
+        return np.zeros((features.shape[1], targets.shape[1])), np.zeros(targets.shape[1]), 0.0
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    x, y = x - mean_x, y - mean_y
+    variances, axes = np.linalg.eigh(x.T @ x)
+    variances, turned = np.maximum(variances, 0), x @ axes
+    products = turned.T @ y
+    total, best = float((y**2).sum()), (0.0, np.zeros((x.shape[1], y.shape[1])))
+    for strength in STRENGTHS * max(float(variances.mean()), 1e-12):
+        shrunk = 1 / (variances + strength)
+        leverage = (turned**2 * shrunk).sum(axis=1) + 1 / len(x)  # the mean is estimated, too
+        left_out = (y - turned @ (shrunk[:, None] * products)) / np.maximum(1 - leverage, 1e-6)[:, None]
+        explained = 1 - float((left_out**2).sum()) / max(total, 1e-12)
+        if explained > best[0]:
+            best = explained, axes @ (shrunk[:, None] * products)
+    explained, weights = best
+    bias = mean_y - mean_x @ weights if explained > 0 else np.zeros(targets.shape[1])
+    return weights, bias, explained
