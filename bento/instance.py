@@ -30,8 +30,7 @@ from bento.recommender.events import Feedback
 from bento.recommender.explanations import Explainer
 from bento.recommender.film_search import FilmSearch
 from bento.recommender.films import FilmCards
-from bento.recommender.filtered_routes import FilteredRoutes
-from bento.recommender.filters import FilmFilter
+from bento.recommender.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.forget_routes import ForgetRoutes
 from bento.recommender.health_routes import Config, HealthRoutes
 from bento.recommender.metrics import Metrics
@@ -45,7 +44,7 @@ from bento.recommender.posters import Posters
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
-from bento.recommender.similarity import ItemSimilarity
+from bento.recommender.similarity import live_similarity
 from bento.release import Release, load_release
 from bento.settings import Settings
 from bento.stores.circuit_breaker import CircuitBreaker
@@ -92,8 +91,8 @@ class Instance:
             stores = Stores(features, RedisResponseCache(link, prefix))
             posters = Posters(release.folder)
             cards = FilmCards(release, posters)
-            similarity = ItemSimilarity(release.item_vectors)
-            explainer = Explainer(release.catalog, similarity)
+            similarity = live_similarity(release)
+            explainer = Explainer(release, similarity)
             stack.callback(posters.close)
             models = _models(settings, release, server)
             pipeline = Pipeline(release, models, stores, cards, explainer, metrics, settings.cache_ttl_s)
@@ -112,10 +111,10 @@ class Instance:
             recommendations = Recommendations(pipeline, release, ids)
             owners = (
                 RecommendRoutes(recommendations),
-                FilteredRoutes(recommendations, FilmFilter(release.catalog, cards.mean_ratings), search),
+                FilteredRoutes(recommendations, live_filter(release, cards), search),
                 PersonRoutes(recommendations, cards, PersonFilms(release, features)),
                 MovieTitleRoutes(release, cards, similarity, search.titles, ids),
-                EventRoutes(feedback, release.catalog, ids),
+                EventRoutes(feedback, release, ids),
                 CatalogueRoutes(release, cards, similarity, posters, search, ids),
                 PeopleRoutes(release, cards, features, ids),
                 ForgetRoutes(features, event_log, spool),

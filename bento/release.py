@@ -25,9 +25,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bento.film_table import FilmTable
 from bento.stores.known_people import KnownPeople
 from features.catalog import Catalog
-from features.sources import FUSED_WIDTH, SOURCES, source_slices
+from features.sources import FUSED_WIDTH, SOURCES
 
 MANIFEST = "release.json"
 FORMAT = 1
@@ -127,32 +128,34 @@ class Manifest(msgspec.Struct, frozen=True):
     releases: dict[str, ReleaseEntry]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Release:
-    """A release that was checked, with what the recommender needs of it in memory."""
+    """A release that was checked, with what the recommender needs of it in memory.
+
+    Only `films` ever changes: see `film_table`. Whatever is computed from it is kept in a `Live`.
+    """
 
     number: int
     repository: Path
     entry: ReleaseEntry
-    catalog: Catalog
-    popularity: npt.NDArray[np.float32]
-    """(N,) grows with popularity."""
-    item_vectors: npt.NDArray[np.float32]
-    """(N, D) centred, in the fused space; mapped from disk."""
     people: KnownPeople
+    films: FilmTable
+    """The films as they are now: the release's, and those added since."""
 
-    @cached_property
-    def text_vectors(self) -> npt.NDArray[np.float32]:
-        """(N, 128) what the films' texts say, centred; zeros where there is none."""
-        return np.ascontiguousarray(self.item_vectors[:, source_slices()["text"]])
+    @property
+    def catalog(self) -> Catalog:
+        """The films by row."""
+        return self.films.catalog
 
-    @cached_property
-    def raw_text_vectors(self) -> npt.NDArray[np.float32] | None:
-        """(N, 384) what the text encoder says of each film, mapped from disk; None in a release without them."""
-        if "text_vectors.npy" not in self.entry.models[RETRIEVAL].files:
-            return None
-        vectors: npt.NDArray[np.float32] = np.load(self.folder / "text_vectors.npy", mmap_mode="r")
-        return vectors
+    @property
+    def popularity(self) -> npt.NDArray[np.float32]:
+        """(N,) grows with popularity."""
+        return self.films.popularity
+
+    @property
+    def version(self) -> str:
+        """Release and revision of the catalogue: answers of another version are other answers."""
+        return f"{self.number}.{self.films.revision}"
 
     @property
     def folder(self) -> Path:
@@ -247,7 +250,11 @@ def load_release(repository: Path, number: int | None = None) -> Release:
             raise ReleaseMixed(chosen, histories, f"row {people.highest_row} for {len(catalog)} films")
     else:
         people = KnownPeople.nobody()
-    return Release(chosen, repository, entry, catalog, popularity.astype(np.float32), item_vectors, people)
+    raw_text = None
+    if "text_vectors.npy" in entry.models[RETRIEVAL].files:
+        raw_text = np.load(folder / "text_vectors.npy", mmap_mode="r")
+    films = FilmTable(catalog, popularity.astype(np.float32), item_vectors, raw_text, len(catalog))
+    return Release(chosen, repository, entry, people, films)
 
 
 def _check_fusion(number: int, fusion: FusionEntry) -> None:

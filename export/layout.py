@@ -26,7 +26,8 @@ IMAGE_MODELS = ("image_decoder", "image_encoder", "image_embedding")
 """Left out of a release whose data have no posters."""
 
 MODELS = (
-    *USER_ENCODERS, TORCHSCRIPT_TOWER, "fusion", "retrieval", NEW_FILM_TOWER, *TEXT_MODELS, *IMAGE_MODELS, "hybrid_candidates",
+    *USER_ENCODERS, TORCHSCRIPT_TOWER, "fusion", "retrieval", NEW_FILM_TOWER, *TEXT_MODELS, *IMAGE_MODELS,
+    "hybrid_candidates",
 )  # fmt: skip
 
 OPTIONAL_MODELS = (TORCHSCRIPT_TOWER, *IMAGE_MODELS)

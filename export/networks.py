@@ -118,7 +118,7 @@ def rows_from_start(tensors: Tensors, size: int) -> Tensors:
 
 
 def check_new_film_slices(trained: Trained, fused: Float32, run: Run, tolerance: float) -> None:
-    """A film of the release, taken for a new one, gets the text and poster slices of the index. Raises: ParityFailed."""
+    """A film of the release, taken for a new one, gets the index's text and poster slices. Raises: ParityFailed."""
     sample = rows_from_start(tower_inputs(trained), min(max(BATCH_SIZES), len(fused)))
     given = run(sample)["item_vector"]
     for source in ("text", "poster"):

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bento.film_table import AddedFilms
 from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest, InferResponse
 from features.history import WatchHistory, history_tensors
-from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES
+from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES, source_slices
 
 log = logging.getLogger("marquee.recommender")
 
@@ -88,6 +89,8 @@ class Wanted:
     """(X,) films never to return."""
     allowed_rows: npt.NDArray[np.int64] | None = None
     """(A,) the only films to return; None = any."""
+    added: AddedFilms | None = None
+    """Films that the release's index does not hold, searched beside it."""
 
 
 class Models:
@@ -135,6 +138,16 @@ class Models:
         for source, name in FUSION_INPUTS.items():
             inputs[name] = encoded.embeddings.get(source, _zeros(source))
         fused = await self._infer("fusion", inputs, deadline_ns)
+        released = await self._search_release(encoded, wanted, fused, deadline_ns)
+        if wanted.added is None:
+            return released
+        return merged(released, nearest_added(wanted.added, fused["query"][0], wanted), wanted.k)
+
+    async def _search_release(
+        self, encoded: Encoded, wanted: Wanted, fused: dict[str, Any], deadline_ns: int
+    ) -> Ranked:
+        """What the release's index holds; rows of added films mean nothing to it."""
+        end = np.inf if wanted.added is None else wanted.added.first_row
         rows, scores = encoded.neighbour_rows, encoded.neighbour_scores
         search = {
             "query": fused["query"],
@@ -142,10 +155,10 @@ class Models:
             "extra_scores": (np.empty(0, np.float32) if scores is None else scores)[np.newaxis],
             "extra_weight": fused["ease_weight"],
             "top_k": np.array([[wanted.k]], dtype=np.int32),
-            "excluded_rows": wanted.excluded_rows[np.newaxis],
+            "excluded_rows": wanted.excluded_rows[wanted.excluded_rows < end][np.newaxis],
         }
         if wanted.allowed_rows is not None:
-            search["allowed_rows"] = wanted.allowed_rows[np.newaxis]
+            search["allowed_rows"] = wanted.allowed_rows[wanted.allowed_rows < end][np.newaxis]
         outputs = await self._infer("retrieval", search, deadline_ns)
         found = outputs["rows"][0] >= 0
         return Ranked(outputs["rows"][0][found], outputs["scores"][0][found], outputs["contributions"][0][found])
@@ -153,6 +166,28 @@ class Models:
     async def _infer(self, model: str, inputs: dict[str, Any], deadline_ns: int) -> dict[str, Any]:
         request = InferRequest(model, inputs, model_version=self._version, deadline_ns=deadline_ns)
         return (await self._inference.infer(request)).outputs
+
+
+def nearest_added(added: AddedFilms, query: npt.NDArray[np.float32], wanted: Wanted) -> Ranked:
+    """The best k of the added films, scored as the index scores its own; query: (D,)."""
+    rows = np.arange(len(added.vectors)) + added.first_row
+    possible = ~np.isin(rows, wanted.excluded_rows)
+    if wanted.allowed_rows is not None:
+        possible &= np.isin(rows, wanted.allowed_rows)
+    vectors, rows = added.vectors[possible], rows[possible]
+    scores = vectors @ query
+    best = np.argsort(-scores, kind="stable")[: wanted.k]
+    starts = [columns.start for columns in source_slices().values()]
+    contributions = np.zeros((len(best), len(SOURCES)), dtype=np.float32)
+    contributions[:, : len(starts)] = np.add.reduceat(vectors[best] * query, starts, axis=1)
+    return Ranked(rows[best], contributions.sum(axis=1, dtype=np.float64).astype(np.float32), contributions)
+
+
+def merged(first: Ranked, second: Ranked, k: int) -> Ranked:
+    """The best k of two lists that share no film; ties in row order."""
+    rows, scores = np.concatenate([first.rows, second.rows]), np.concatenate([first.scores, second.scores])
+    best = np.lexsort((rows, -scores))[:k]
+    return Ranked(rows[best], scores[best], np.concatenate([first.contributions, second.contributions])[best])
 
 
 def _result(part: str, task: asyncio.Task[Any]) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta, Struct
 
+from bento.film_table import Live
 from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.errors import InvalidRequest, UnknownMovie
 from bento.recommender.film_search import FilmSearch
@@ -144,7 +145,7 @@ class CatalogueRoutes:
         self,
         release: Release,
         cards: FilmCards,
-        similarity: ItemSimilarity,
+        similarity: Live[ItemSimilarity],
         posters: Posters,
         search: FilmSearch,
         ids: RequestIds,
@@ -155,7 +156,7 @@ class CatalogueRoutes:
         self._search = search
         self._ids = ids
         self._similarity = similarity
-        self._years = np.array([film.year or 0 for film in release.catalog.films])
+        self._years = Live(release, lambda films: np.array([film.year or 0 for film in films.catalog.films]))
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -171,8 +172,9 @@ class CatalogueRoutes:
         """Films like a film. One that has no vector of the kind asked for is compared by what it has."""
         asked = decode(request.body, SimilarRequest)
         row = self._row(asked.movie_id)
-        by: By = asked.by if self._similarity.has(row, asked.by) else "blend"
-        rows, similarities = await asyncio.to_thread(self._similarity.nearest, row, by, asked.top_k)
+        similarity = self._similarity.now
+        by: By = asked.by if similarity.has(row, asked.by) else "blend"
+        rows, similarities = await asyncio.to_thread(similarity.nearest, row, by, asked.top_k)
         films = [
             SimilarFilm(self._release.catalog.films[other].movie_id, round(similarity, 6))
             for other, similarity in zip(rows.tolist(), similarities.tolist(), strict=True)
@@ -216,20 +218,21 @@ class CatalogueRoutes:
 
     def _matches(self, query: MoviesQuery) -> npt.NDArray[np.bool_]:
         """(N,) films that pass the filters. Films whose year is not known pass no bound on it."""
-        matches = np.ones(len(self._years), dtype=bool)
+        years = self._years.now
+        matches = np.ones(len(years), dtype=bool)
         for genre in query.genre.split(",") if query.genre else ():
             if genre not in GENRES:
                 raise InvalidRequest("genre", f"expected genres among {', '.join(GENRES)}", genre)
             matches &= self._release.catalog.genre_matrix[:, GENRES.index(genre)] > 0
         if query.min_year is not None:
-            matches &= self._years >= query.min_year
+            matches &= years >= query.min_year
         if query.max_year is not None:
-            matches &= (self._years <= query.max_year) & (self._years > 0)
+            matches &= (years <= query.max_year) & (years > 0)
         return matches
 
     def _row(self, movie_id: int | str) -> int:
         row = row_of(movie_id, self._release.catalog)
-        if row is None:
+        if row is None or not self._release.films.visible[row]:
             raise UnknownMovie(movie_id)
         return row
 

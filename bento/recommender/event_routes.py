@@ -16,8 +16,8 @@ from bento.recommender.events import DISLIKE_RATING, LIKE_RATING, Acknowledgemen
 from bento.recommender.questions import row_of
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.schemas import EventRequest, MovieId, Timestamp, UserId, decode
+from bento.release import Release
 from bento.stores.person import CLICKED
-from features.catalog import Catalog
 
 IDEMPOTENCY_HEADER = b"idempotency-key"
 _KEY = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -59,10 +59,10 @@ class EventRoutes:
     """Takes events in and says what became of them."""
 
     def __init__(
-        self, feedback: Feedback, catalog: Catalog, ids: RequestIds, now_s: Callable[[], float] = time.time
+        self, feedback: Feedback, release: Release, ids: RequestIds, now_s: Callable[[], float] = time.time
     ) -> None:
         self._feedback = feedback
-        self._catalog = catalog
+        self._release = release
         self._ids = ids
         self._now_s = now_s
 
@@ -84,14 +84,15 @@ class EventRoutes:
         key = request.headers.get(IDEMPOTENCY_HEADER)
         if key is not None and not _KEY.fullmatch(key):
             raise InvalidRequest("idempotency-key", "expected 1 to 128 printable ASCII characters without spaces")
-        row = row_of(asked.item_id, self._catalog)
+        catalog = self._release.catalog
+        row = row_of(asked.item_id, catalog)
         if row is None:
             raise UnknownMovie(asked.item_id)
         now_s = self._now_s()
         event = Event(
             event_id=self._ids.new() if key is None else key.decode(),
             user_id=str(asked.user_id),
-            movie_id=self._catalog.films[row].movie_id,
+            movie_id=catalog.films[row].movie_id,
             event_type=asked.event_type,
             rating=_rating(asked),
             timestamp_s=int(now_s if asked.timestamp is None else asked.timestamp),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from bento.film_table import HoldsFilms, Live
 from bento.recommender.candidates import Ranked
 from bento.recommender.schemas import Because, Reasons
 from bento.recommender.similarity import ItemSimilarity
-from features.catalog import Catalog
+from features.catalog import Film
 from features.history import WatchHistory
 from features.sources import SOURCES
 
@@ -26,14 +27,18 @@ ALIKE_FROM = 0.1
 class Explainer:
     """Explains answers of one release."""
 
-    def __init__(self, catalog: Catalog, similarity: ItemSimilarity) -> None:
-        self._films = catalog.films
+    def __init__(self, release: HoldsFilms, similarity: Live[ItemSimilarity]) -> None:
+        self._release = release
         self._similarity = similarity
+
+    @property
+    def _films(self) -> tuple[Film, ...]:
+        return self._release.films.catalog.films
 
     def reasons(self, chosen: Ranked, history: WatchHistory) -> list[Reasons]:
         """One explanation per recommended film, in order. An empty history leaves the contributions."""
         liked = _not_disliked(history)
-        alike = self._similarity.between(chosen.rows, liked)
+        alike = self._similarity.now.between(chosen.rows, liked)
         seen_people = {person for row in liked.tolist() for person in self._people(row)}
         return [
             self._explain(row, chosen.contributions[at], liked, alike[at], seen_people)

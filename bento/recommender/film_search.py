@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest
 from bento.recommender.candidates import Inference
-from bento.recommender.title_search import TitleSearch
+from bento.recommender.title_search import LiveTitles
 from bento.release import Release
 
 log = logging.getLogger("marquee.recommender")
@@ -42,7 +42,7 @@ class FilmSearch:
     def __init__(self, release: Release, inference: Inference) -> None:
         self._release = release
         self._inference = inference
-        self.titles = TitleSearch(release.catalog, release.popularity)
+        self.titles = LiveTitles(release)
 
     async def find(self, query: str, limit: int) -> tuple[list[Hit], list[str]]:
         """At most `limit` films, best first, with what was left out because it failed.
@@ -68,7 +68,7 @@ class FilmSearch:
         return None if scores is None else np.argsort(-scores, kind="stable")[:count]
 
     async def _by_meaning(self, query: str, limit: int) -> tuple[list[Hit], list[str]]:
-        if self._release.raw_text_vectors is None:
+        if self._release.films.raw_text_vectors is None:
             return [], []
         scores = await self._meaning(query)
         if scores is None:
@@ -77,8 +77,9 @@ class FilmSearch:
         return [Hit(int(row), "meaning", round(float(scores[row]), 4)) for row in best if scores[row] > 0], []
 
     async def _meaning(self, text: str) -> npt.NDArray[np.float32] | None:
-        """(N,) cosine of every film's text with this one."""
-        vectors = self._release.raw_text_vectors
+        """(N,) cosine of every film's text with this one; minus infinity for hidden films."""
+        films = self._release.films
+        vectors = films.raw_text_vectors
         if vectors is None:
             return None
         request = InferRequest(
@@ -94,4 +95,5 @@ class FilmSearch:
             log.warning("meaning is left out: %s", error or "late")
             return None
         scores: npt.NDArray[np.float32] = await asyncio.to_thread(np.matmul, vectors, answer.outputs["embedding"][0])
+        scores[films.hidden_rows] = -np.inf
         return scores

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
+from bento.film_table import FilmTable, Live
 from bento.recommender.posters import Posters
 from bento.recommender.schemas import Reasons, RecommendedFilm
 from bento.release import Release
@@ -53,10 +53,16 @@ class FilmCards:
     """What is shown of each film of a release, looked up by row."""
 
     def __init__(self, release: Release, posters: Posters) -> None:
-        self._films = release.catalog.films
+        self._release = release
         self._posters = posters
-        self._popularity = release.popularity
-        self._counts, self.mean_ratings = release.people.rating_statistics(len(release.catalog))
+        released = release.people.rating_statistics(release.films.n_released)
+        self._ratings = Live(release, lambda films: tuple(_lengthened(part, len(films.catalog)) for part in released))
+        self._orders = Live(release, self._sorted)
+
+    @property
+    def mean_ratings(self) -> npt.NDArray[np.float32]:
+        """(N,) mean of the stars, 0 where nobody rated."""
+        return self._ratings.now[1]
 
     def recommended(
         self,
@@ -65,7 +71,8 @@ class FilmCards:
         reasons: Sequence[Reasons] | None = None,
     ) -> list[RecommendedFilm]:
         """Films with their scores, rounded to what float32 carries, and with reasons where they are given."""
-        films = (self._films[row] for row in rows.tolist())
+        catalog = self._release.catalog
+        films = (catalog.films[row] for row in rows.tolist())
         whys: Iterable[Reasons | UnsetType] = itertools.repeat(UNSET, len(rows)) if reasons is None else reasons
         return [
             RecommendedFilm(
@@ -76,12 +83,12 @@ class FilmCards:
 
     def card(self, row: int) -> FilmCard:
         """What lists show of one film."""
-        film = self._films[row]
+        film = self._release.catalog.films[row]
         return FilmCard(film.movie_id, film.title, film.year, film.genres, self._poster_url(film))
 
     def details(self, row: int) -> FilmDetails:
         """Everything about one film."""
-        film, count = self._films[row], int(self._counts[row])
+        film, count = self._release.catalog.films[row], int(self._ratings.now[0][row])
         return FilmDetails(
             movie_id=film.movie_id,
             title=film.title,
@@ -95,21 +102,24 @@ class FilmCards:
             poster_url=self._poster_url(film),
             vote_average=round(float(self.mean_ratings[row]), 2) if count else None,
             vote_count=count,
-            popularity=round(float(self._popularity[row]), 6),
+            popularity=round(float(self._release.popularity[row]), 6),
         )
 
     def in_order(self, key: SortKey) -> npt.NDArray[np.int64]:
-        """All rows by a key: the popular, the well rated and the new first; titles from A to Z. Ties by popularity."""
-        return self._orders[key]
+        """Rows of all films by a key: the popular, the well rated and the new first; titles from A to Z. Ties by
+        popularity. Hidden films are left out."""
+        return self._orders.now[key]
 
     def _poster_url(self, film: Film) -> str | None:
-        return f"/poster/{film.movie_id}" if film.movie_id in self._posters else None
+        shown = film.movie_id in self._posters or film.movie_id in self._release.films.with_poster
+        return f"/poster/{film.movie_id}" if shown else None
 
-    @cached_property
-    def _orders(self) -> dict[SortKey, npt.NDArray[np.int64]]:
-        by_popularity = np.argsort(-self._popularity, kind="stable")
-        years = np.array([film.year or 0 for film in self._films])[by_popularity]
-        titles = np.array([film.title.casefold() for film in self._films], dtype=object)[by_popularity]
+    def _sorted(self, table: FilmTable) -> dict[SortKey, npt.NDArray[np.int64]]:
+        films = table.catalog.films
+        by_popularity = np.argsort(-table.popularity, kind="stable")
+        by_popularity = by_popularity[table.visible[by_popularity]]
+        years = np.array([film.year or 0 for film in films])[by_popularity]
+        titles = np.array([film.title.casefold() for film in films], dtype=object)[by_popularity]
         ratings = self.mean_ratings[by_popularity]
         return {
             "popularity": by_popularity,
@@ -117,3 +127,8 @@ class FilmCards:
             "title": by_popularity[np.argsort(titles, kind="stable")],
             "rating": by_popularity[np.argsort(-ratings, kind="stable")],
         }
+
+
+def _lengthened(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """(N,) with zeros behind it."""
+    return np.concatenate([values, np.zeros(length - len(values), dtype=values.dtype)])

@@ -6,11 +6,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bento.film_table import Live
 from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.film_search import TEXT_MODEL, FilmSearch
+from bento.recommender.films import FilmCards
 from bento.recommender.filters import FilmFilter, Filters, applied
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import FilteredAnswer, FilteredRequest, FilteredTail, decode
+from bento.release import Release
 
 MEANING_POOL = 100
 """Films nearest in meaning that pass a `text` filter."""
@@ -30,10 +33,15 @@ class _Films(msgspec.Struct):
     recommendations: list[msgspec.Raw]
 
 
+def live_filter(release: Release, cards: FilmCards) -> Live[FilmFilter]:
+    """Over the films of a release as they are now."""
+    return Live(release, lambda films: FilmFilter(films.catalog, cards.mean_ratings, films.hidden_rows))
+
+
 class FilteredRoutes:
     """Narrows the catalogue, then asks the same pipeline as `/recommend`."""
 
-    def __init__(self, recommendations: Recommendations, film_filter: FilmFilter, search: FilmSearch) -> None:
+    def __init__(self, recommendations: Recommendations, film_filter: Live[FilmFilter], search: FilmSearch) -> None:
         self._recommendations = recommendations
         self._filter = film_filter
         self._search = search
@@ -54,7 +62,7 @@ class FilteredRoutes:
 
     async def _allowed(self, filters: Filters) -> tuple[npt.NDArray[np.int64], list[str]]:
         """Rows that pass, and what was left out because it failed."""
-        passing = np.flatnonzero(self._filter.mask(filters))
+        passing = np.flatnonzero(self._filter.now.mask(filters))
         if filters.text is None or not len(passing):
             return passing, []
         by_meaning = await self._search.nearest(filters.text, len(self._recommendations.release.catalog))

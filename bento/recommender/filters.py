@@ -47,10 +47,16 @@ class Filters(Struct, frozen=True, omit_defaults=True):
 
 
 class FilmFilter:
-    """The films of one release."""
+    """The films of one catalogue."""
 
-    def __init__(self, catalog: Catalog, mean_ratings: npt.NDArray[np.float32]) -> None:
-        """mean_ratings: (N,), 0 where nobody rated."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        mean_ratings: npt.NDArray[np.float32],
+        hidden_rows: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """mean_ratings: (N,), 0 where nobody rated. hidden_rows: (H,) films that pass nothing."""
+        self._hidden_rows = np.empty(0, dtype=np.int64) if hidden_rows is None else hidden_rows
         self._genres = catalog.genre_matrix > 0
         self._years = np.array([film.year or 0 for film in catalog.films])
         self._ratings = mean_ratings
@@ -81,6 +87,7 @@ class FilmFilter:
             passing &= self._with_any(self._rows_of_country, [filters.country])
         if filters.min_rating is not None:
             passing &= (self._ratings >= filters.min_rating) & (self._ratings > 0)
+        passing[self._hidden_rows] = False
         return passing
 
     def _with_any(self, rows_of: dict[str, list[int]], names: Iterable[str]) -> npt.NDArray[np.bool_]:

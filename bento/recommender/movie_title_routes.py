@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from bento.film_table import Live
 from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.errors import UnknownTitle
 from bento.recommender.films import FilmCard, FilmCards
@@ -16,7 +17,7 @@ from bento.recommender.recommendations import release_headers
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.schemas import convert
 from bento.recommender.similarity import ItemSimilarity, Kind
-from bento.recommender.title_search import TitleSearch
+from bento.recommender.title_search import LiveTitles
 from bento.release import Release
 
 TITLE_LIMIT = 200
@@ -71,7 +72,7 @@ class MovieTitleRoutes:
     """Finds the film, then its neighbours."""
 
     def __init__(
-        self, release: Release, cards: FilmCards, similarity: ItemSimilarity, titles: TitleSearch, ids: RequestIds
+        self, release: Release, cards: FilmCards, similarity: Live[ItemSimilarity], titles: LiveTitles, ids: RequestIds
     ) -> None:
         self._release = release
         self._cards = cards
@@ -87,8 +88,9 @@ class MovieTitleRoutes:
         """The films most like the one that the title means."""
         query = convert(request.query, TitleQuery)
         row = self._meant(query.title)
-        kind: Kind = "content" if self._similarity.has(row, "content") else "collaborative"
-        rows, similarities = await asyncio.to_thread(self._similarity.nearest, row, kind, query.k)
+        similarity = self._similarity.now
+        kind: Kind = "content" if similarity.has(row, "content") else "collaborative"
+        rows, similarities = await asyncio.to_thread(similarity.nearest, row, kind, query.k)
         films = [
             LikeFilm(**msgspec.structs.asdict(self._cards.card(other)), similarity_score=round(similarity, 6))
             for other, similarity in zip(rows.tolist(), similarities.tolist(), strict=True)

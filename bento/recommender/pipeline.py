@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bento.film_table import FilmTable, Live
 from bento.recommender import cold_start, fallbacks
 from bento.recommender.blending import followed_by, without
 from bento.recommender.candidates import Models, Ranked, Wanted
@@ -91,7 +92,7 @@ class Pipeline:
         self._now_s = now_s
         self._cards = cards
         self._explainer = explainer
-        self._for_strangers = cold_start.popular_and_diverse(release.popularity, release.catalog.genre_matrix)
+        self._for_strangers = Live(release, _for_strangers)
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._in_background: set[asyncio.Task[None]] = set()
 
@@ -132,7 +133,8 @@ class Pipeline:
         """Everything behind the response cache."""
         watch = Stopwatch()
         history, seen_rows = self._histories(question, state)
-        excluded_rows = np.unique(np.concatenate([seen_rows, question.excluded_rows]))
+        films = self._release.films
+        excluded_rows = np.unique(np.concatenate([seen_rows, question.excluded_rows, films.hidden_rows]))
         if len(history.item_rows):
             strategy, ranked, degraded = await self._rank(question, history, excluded_rows, watch)
         else:
@@ -141,8 +143,9 @@ class Pipeline:
         watch.lap("blend")
         self._metrics.strategies.labels(strategy).inc()
         reasons = self._explainer.reasons(chosen, history) if question.explain else None
-        films = self._cards.recommended(chosen.rows, chosen.scores, reasons)
-        body = msgspec.json.encode(AnswerBody(films, self._release.number, strategy, question.ignored_movie_ids))
+        shown = self._cards.recommended(chosen.rows, chosen.scores, reasons)
+        answered = AnswerBody(shown, self._release.number, strategy, question.ignored_movie_ids, films.revision)
+        body = msgspec.json.encode(answered)
         if not degraded:
             self._remember(question, state, body)
         watch.lap("answer")
@@ -209,16 +212,17 @@ class Pipeline:
 
         At least top_k of them are not excluded, where the catalogue has as many.
         """
-        encoded = await self._models.encode(history)
+        films = self._release.films
+        encoded = await self._models.encode(films.as_released(history))
         watch.lap("encode")
-        wanted = Wanted(question.weights, question.top_k, excluded_rows, question.allowed_rows)
+        wanted = Wanted(question.weights, question.top_k, excluded_rows, question.allowed_rows, films.added)
         ranked = await self._models.retrieve(encoded, wanted)
         watch.lap("retrieve")
         if ranked is not None:
             return "hybrid", ranked, encoded.missing
-        by_genre = fallbacks.genre_popularity(history, self._release.popularity, self._release.catalog.genre_matrix)
+        by_genre = fallbacks.genre_popularity(history, films.popularity, films.catalog.genre_matrix)
         k = question.top_k + len(self._with_disallowed(excluded_rows, question))
-        strategy, ranked = fallbacks.best_without_retrieval(encoded, self._release.text_vectors, by_genre, k)
+        strategy, ranked = fallbacks.best_without_retrieval(encoded, films.text_vectors, by_genre, k)
         watch.lap("fallback")
         return strategy, ranked, [*encoded.missing, "retrieval"]
 
@@ -243,7 +247,7 @@ class Pipeline:
         return np.union1d(excluded_rows, np.setdiff1d(everything, question.allowed_rows, assume_unique=True))
 
     def _popular(self) -> Ranked:
-        return cold_start.as_ranked(self._for_strangers, len(self._release.catalog))
+        return cold_start.as_ranked(self._for_strangers.now, len(self._release.catalog))
 
     def _remember(self, question: Question, state: PersonState, body: bytes) -> None:
         """Put an answer into the cache without making anybody wait for it."""
@@ -260,3 +264,9 @@ class Pipeline:
             await self._stores.answers.put(question.owner, question.key, sealed, ttl_s)
         except StoreUnavailable:
             log.debug("an answer was not cached")  # the breaker has said so once already
+
+
+def _for_strangers(films: FilmTable) -> npt.NDArray[np.int64]:
+    """(N,) films that may be shown, in the order of a cold start."""
+    order = cold_start.popular_and_diverse(films.popularity, films.catalog.genre_matrix)
+    return order[films.visible[order]]

@@ -40,7 +40,7 @@ class Question:
     allowed_rows: npt.NDArray[np.int64] | None
     """(A,) films that pass the request's filters; None where it has none."""
     key: str
-    """Equal for equal questions to the same release, and part of the response cache's key."""
+    """Equal for equal questions to the same release and catalogue revision, and part of the response cache's key."""
 
     @property
     def owner(self) -> str:
@@ -69,15 +69,15 @@ def question_of(
         weights=_weights(request, release),
         explain=request.explain,
         allowed_rows=allowed_rows,
-        key=question_key(release.number, request),
+        key=question_key(release.version, request),
     )
 
 
-def question_key(release: int, request: msgspec.Struct) -> str:
-    """Names a request to a release: 16 bytes of BLAKE2b over its type and encoding, readable release first."""
+def question_key(version: str, request: msgspec.Struct) -> str:
+    """Names a request to a version: 16 bytes of BLAKE2b over its type and encoding, the readable version first."""
     digest = hashlib.blake2b(type(request).__name__.encode(), digest_size=16)
     digest.update(msgspec.msgpack.encode(request))
-    return f"{release}:{digest.hexdigest()}"
+    return f"{version}:{digest.hexdigest()}"
 
 
 def row_of(movie_id: int | str, catalog: Catalog) -> int | None:

@@ -141,6 +141,8 @@ class AnswerBody(Struct, frozen=True):
     """hybrid, cold_start, or the rung of the fallback ladder that answered."""
     ignored_movie_ids: int
     """Films of the request's history that the catalogue does not hold."""
+    catalogue_revision: int
+    """How often films were added, changed or removed since the release."""
 
 
 class AnswerTail(Struct, frozen=True):
@@ -170,6 +172,7 @@ class FilteredAnswer(Struct, frozen=True):
     release: int
     strategy: str
     ignored_movie_ids: int
+    catalogue_revision: int
     cached: bool
     degraded: list[str]
     timings_ms: dict[str, float]
@@ -187,6 +190,7 @@ class RecommendAnswer(Struct, frozen=True):
     release: int
     strategy: str
     ignored_movie_ids: int
+    catalogue_revision: int
     cached: bool
     degraded: list[str]
     timings_ms: dict[str, float]

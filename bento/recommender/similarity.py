@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from bento.film_table import HoldsFilms, Live
 from features.sources import source_slices
 
 By = Literal["blend", "text", "poster", "collaborative"]
@@ -25,12 +26,19 @@ SOURCES_OF: dict[Kind, tuple[str, ...]] = {
 }
 
 
+def live_similarity(release: HoldsFilms) -> Live[ItemSimilarity]:
+    """Of the films of a release as they are now."""
+    return Live(release, lambda films: ItemSimilarity(films.item_vectors, films.hidden_rows))
+
+
 class ItemSimilarity:
     """Cosines between films of one release."""
 
-    def __init__(self, item_vectors: npt.NDArray[np.float32]) -> None:
-        """item_vectors: (N, D) centred; may be mapped from disk, it is read once for the lengths."""
+    def __init__(self, item_vectors: npt.NDArray[np.float32], hidden_rows: npt.NDArray[np.int64] | None = None) -> None:
+        """item_vectors: (N, D) centred; may be mapped from disk, it is read once for the lengths. hidden_rows: (H,)
+        films that are near to nothing."""
         self._vectors = item_vectors
+        self._hidden_rows = np.empty(0, dtype=np.int64) if hidden_rows is None else hidden_rows
         self._lengths = {
             source: np.sqrt(np.einsum("nd,nd->n", item_vectors[:, columns], item_vectors[:, columns]))
             for source, columns in source_slices().items()
@@ -72,6 +80,6 @@ class ItemSimilarity:
     def nearest(self, row: int, by: Kind, top_k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Rows and similarities of the top_k films most alike, without the film itself, best first."""
         similarity = self.to_film(row, by)
-        similarity[row] = -np.inf
-        best = np.argsort(-similarity, kind="stable")[: min(top_k, len(similarity) - 1)]
+        similarity[row] = similarity[self._hidden_rows] = -np.inf
+        best = np.argsort(-similarity, kind="stable")[: min(top_k, int(np.isfinite(similarity).sum()))]
         return best, similarity[best]

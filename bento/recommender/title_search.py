@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from features.catalog import Catalog
+from bento.film_table import FilmTable, HoldsFilms, Live
+from features.catalog import Film
 
 _ARTICLE_BEHIND = re.compile(r"^(?P<title>.+), (?P<article>the|a|an|la|le|les|il|el|der|die|das)$")
 _YEAR = re.compile(r"\s*\(\d{4}\)\s*$")
@@ -23,11 +25,12 @@ FUZZY_LIMIT = 0.35
 
 
 class TitleSearch:
-    """The titles of one catalogue."""
+    """The titles of some films."""
 
-    def __init__(self, catalog: Catalog, popularity: npt.NDArray[np.float32]) -> None:
-        self._titles = [normalised(film.title) for film in catalog.films]
-        self._popularity = popularity / max(float(popularity.max(initial=0)), 1e-9)
+    def __init__(self, films: Sequence[Film], popularity: npt.NDArray[np.float32]) -> None:
+        """popularity: (N,) 0..1."""
+        self._titles = [normalised(film.title) for film in films]
+        self._popularity = popularity
         rows_of: dict[str, list[int]] = defaultdict(list)
         for row, title in enumerate(self._titles):
             for run in _runs(title):
@@ -72,6 +75,28 @@ class TitleSearch:
         covered = shared / n_wanted  # "godfahter" against the longer "the godfather part ii"
         closeness = max(alike, 0.8 * covered if shared >= 3 else 0)
         return closeness if closeness >= FUZZY_LIMIT else 0.0
+
+
+class LiveTitles:
+    """The titles of the films of a release as they are now; those of the release are looked at once."""
+
+    def __init__(self, release: HoldsFilms) -> None:
+        films = release.films
+        self._release = release
+        self._largest = max(float(films.popularity.max(initial=0)), 1e-9)
+        self._released = self._of(films, slice(0, films.n_released))
+        self._added = Live(release, lambda films: self._of(films, slice(films.n_released, None)))
+
+    def find(self, query: str, limit: int) -> list[tuple[int, float]]:
+        """As `TitleSearch.find`, without hidden films."""
+        films = self._release.films
+        wanted = limit + len(films.hidden_rows)
+        added = [(row + films.n_released, score) for row, score in self._added.now.find(query, wanted)]
+        found = [hit for hit in (*self._released.find(query, wanted), *added) if films.visible[hit[0]]]
+        return sorted(found, key=lambda hit: (-hit[1], hit[0]))[:limit]
+
+    def _of(self, films: FilmTable, rows: slice) -> TitleSearch:
+        return TitleSearch(films.catalog.films[rows], films.popularity[rows] / self._largest)
 
 
 def normalised(title: str) -> str:

@@ -17,7 +17,7 @@ from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.posters import Posters
 from bento.recommender.questions import question_of
 from bento.recommender.schemas import RecommendRequest, decode
-from bento.recommender.similarity import ItemSimilarity
+from bento.recommender.similarity import live_similarity
 from bento.release import Release, load_release
 from bento.stores.memory_stores import MemoryFeatureStore, MemoryResponseCache
 
@@ -72,6 +72,7 @@ class Answered:
     release: int
     strategy: str
     ignored_movie_ids: int
+    catalogue_revision: int
     cached: bool
     degraded: list[str]
     timings_ms: dict[str, float]
@@ -89,7 +90,7 @@ def make_world(release: Release) -> Callable[..., World]:
         features = MemoryFeatureStore(answers)
         asked = Models(models, release.number, timeout_s, timeout_s)
         stores = Stores(features, answers)
-        explainer = Explainer(release.catalog, ItemSimilarity(release.item_vectors))
+        explainer = Explainer(release, live_similarity(release))
         cards = FilmCards(release, Posters(release.folder))
         pipeline = Pipeline(release, asked, stores, cards, explainer, Metrics(registry), **options)  # type: ignore[arg-type]
         return World(release, models, features, answers, registry, cards, pipeline)

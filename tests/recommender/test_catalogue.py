@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,7 @@ from bento.recommender.film_search import FilmSearch
 from bento.recommender.films import FilmCards
 from bento.recommender.posters import Posters, placeholder
 from bento.recommender.request_ids import RequestIds
-from bento.recommender.similarity import ItemSimilarity
+from bento.recommender.similarity import ItemSimilarity, live_similarity
 from bento.recommender.title_search import TitleSearch, normalised
 from bento.release import Release
 from features.catalog import Catalog, Film
@@ -54,15 +55,16 @@ async def client(world: World, release: Release, meaning: Meaning, tmp_path: Pat
     with zipfile.ZipFile(tmp_path / "posters.zip", "w") as archive:
         archive.writestr("200.jpg", b"a picture")
     vectors = np.repeat(np.eye(4, dtype=np.float32), 6, axis=0)
-    release.__dict__["raw_text_vectors"] = vectors  # where the cached property keeps it
+    films = release.films
+    release.films = replace(films, raw_text_vectors=vectors)
     posters = Posters(tmp_path)
-    cards, similarity = FilmCards(release, posters), ItemSimilarity(release.item_vectors)
+    cards, similarity = FilmCards(release, posters), live_similarity(release)
     routes = CatalogueRoutes(release, cards, similarity, posters, FilmSearch(release, meaning), RequestIds("id"))
     app = HotRoutes(Router(routes.routes()), world.pipeline._metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
     posters.close()
-    del release.__dict__["raw_text_vectors"]
+    release.films = films
 
 
 async def test_a_film_is_told_with_everything_known(client: httpx.AsyncClient) -> None:
@@ -237,7 +239,7 @@ TITLES = Catalog(
 )
 def test_titles_are_found_in_spite_of_accents_articles_and_slips(query: str, row: int | None) -> None:
     popularity = np.array([5, 4, 3, 2, 1], dtype=np.float32)
-    found = TitleSearch(TITLES, popularity).find(query, 1)
+    found = TitleSearch(TITLES.films, popularity / 5).find(query, 1)
     assert (found[0][0] if found else None) == row
 
 

@@ -69,7 +69,7 @@ async def feedback(redis: Switch, event_log: MemoryEventLog, spool: Spool) -> As
 async def client(world: World, feedback: Feedback) -> AsyncIterator[httpx.AsyncClient]:
     ids = RequestIds("id")
     routes = [
-        *EventRoutes(feedback, world.release.catalog, ids, lambda: NOW_S).routes(),
+        *EventRoutes(feedback, world.release, ids, lambda: NOW_S).routes(),
         *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
     app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)

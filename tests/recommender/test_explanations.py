@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
+from bento.film_table import FilmTable
 from bento.recommender.candidates import Ranked
 from bento.recommender.explanations import Explainer, in_words
-from bento.recommender.similarity import ItemSimilarity
+from bento.recommender.similarity import live_similarity
 from features.catalog import Catalog, Film
 from features.history import WatchHistory
 from features.sources import FUSED_WIDTH, SOURCES, source_slices
@@ -24,6 +27,11 @@ CATALOG = Catalog(
 )
 
 
+@dataclass
+class Shelf:
+    films: FilmTable
+
+
 @pytest.fixture
 def explainer() -> Explainer:
     """Text vectors only: the two Alien films point the same way, Titanic half, Airplane elsewhere."""
@@ -33,7 +41,8 @@ def explainer() -> Explainer:
     vectors[1, text : text + 2] = 2, 0
     vectors[2, text : text + 2] = 3, 4  # cosine 3/5
     vectors[3, text : text + 2] = 0, 1
-    return Explainer(CATALOG, ItemSimilarity(vectors))
+    shelf = Shelf(FilmTable(CATALOG, np.ones(4, np.float32), vectors, None, 4))
+    return Explainer(shelf, live_similarity(shelf))
 
 
 def ranked(*rows: int) -> Ranked:

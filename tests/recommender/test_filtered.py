@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -15,7 +16,7 @@ from bento.inference.messages import InferRequest, InferResponse
 from bento.recommender import filtered_routes
 from bento.recommender.asgi import HotRoutes, Router
 from bento.recommender.film_search import FilmSearch
-from bento.recommender.filtered_routes import FilteredRoutes
+from bento.recommender.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.filters import FilmFilter, Filters, GenreFilter
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
@@ -50,15 +51,16 @@ def world(make_world: Callable[..., World]) -> World:
 
 @pytest.fixture
 async def client(world: World, meaning: Meaning) -> AsyncIterator[httpx.AsyncClient]:
-    world.release.__dict__["raw_text_vectors"] = np.repeat(np.eye(4, dtype=np.float32), 6, axis=0)
-    film_filter = FilmFilter(world.release.catalog, world.cards.mean_ratings)
+    films = world.release.films
+    world.release.films = replace(films, raw_text_vectors=np.repeat(np.eye(4, dtype=np.float32), 6, axis=0))
+    film_filter = live_filter(world.release, world.cards)
     search = FilmSearch(world.release, meaning)
     recommendations = Recommendations(world.pipeline, world.release, RequestIds("id"))
     routes = FilteredRoutes(recommendations, film_filter, search).routes()
     app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
-    del world.release.__dict__["raw_text_vectors"]
+    world.release.films = films
 
 
 async def ask(client: httpx.AsyncClient, **body: object) -> FilteredAnswer:

@@ -38,7 +38,7 @@ async def client(world: World, event_log: MemoryEventLog, spool: Spool) -> Async
     ids = RequestIds("id")
     routes = [
         *ForgetRoutes(world.features, event_log, spool).routes(),
-        *EventRoutes(Feedback(world.features, event_log, spool), world.release.catalog, ids).routes(),
+        *EventRoutes(Feedback(world.features, event_log, spool), world.release, ids).routes(),
         *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
     app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)

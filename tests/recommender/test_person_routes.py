@@ -13,8 +13,8 @@ from bento.recommender.person_films import PersonFilms
 from bento.recommender.person_routes import PersonRoutes, _without_embeddings
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
-from bento.recommender.similarity import ItemSimilarity
-from bento.recommender.title_search import TitleSearch
+from bento.recommender.similarity import live_similarity
+from bento.recommender.title_search import LiveTitles
 from bento.stores.errors import StoreUnavailable
 from bento.stores.person import WatchEvent
 
@@ -26,10 +26,10 @@ from .genre_world import WEIGHTS, movie_id
 async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
     release, ids = world.release, RequestIds("id")
     recommendations = Recommendations(world.pipeline, release, ids)
-    titles = TitleSearch(release.catalog, release.popularity)
+    titles = LiveTitles(release)
     routes = [
         *PersonRoutes(recommendations, world.cards, PersonFilms(release, world.features)).routes(),
-        *MovieTitleRoutes(release, world.cards, ItemSimilarity(release.item_vectors), titles, ids).routes(),
+        *MovieTitleRoutes(release, world.cards, live_similarity(release), titles, ids).routes(),
     ]
     app = HotRoutes(Router(routes), world.pipeline._metrics, 1_024)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]

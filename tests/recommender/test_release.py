@@ -44,7 +44,7 @@ def test_a_whole_release_loads(repository: Path) -> None:
     assert release.popularity.tolist() == genre_world.POPULARITY.tolist()
     assert release.weights.tolist() == pytest.approx([1, 1, 1, 1, 1, 0.1, 1])
     assert release.presets["popular"].tolist() == [float(source == "popularity") for source in SOURCES]
-    assert release.text_vectors.shape == (genre_world.N_FILMS, 128)
+    assert release.films.text_vectors.shape == (genre_world.N_FILMS, 128)
 
 
 def test_known_people_come_with_their_histories(repository: Path) -> None:

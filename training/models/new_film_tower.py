@@ -45,6 +45,8 @@ class NewFilmTower(nn.Module):
     input_names = ("text_embedding", "poster_embedding", "genres", "year")
     output_names = ("item_vector",)
 
+    era_centres: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.config: dict[str, Any] = {}

@@ -1,0 +1,117 @@
+"""The films that are served: those of the release, and behind them those added since.
+
+A table never changes; a change of the catalogue replaces it as a whole. A row means the same film in every table of a
+process, so a request that began with one table may go on with the next. Films are never taken out: one that was
+removed is hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalog import Catalog
+from features.history import WatchHistory
+from features.sources import source_slices
+
+Float32 = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+NO_ROWS: Rows = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFilms:
+    """Films that the release's index does not hold."""
+
+    first_row: int
+    vectors: Float32
+    """(M, D) in the fused space."""
+
+
+@dataclass(frozen=True)
+class FilmTable:
+    """N films of the release and M added ones, in row order."""
+
+    catalog: Catalog
+    popularity: Float32
+    """(N + M,) grows with popularity; an added film has the average film's."""
+    item_vectors: Float32
+    """(N + M, D) centred, in the fused space; mapped from disk as long as nothing was added."""
+    raw_text_vectors: Float32 | None
+    """(N + M, 384) what the text encoder says of each film; None in a release without them."""
+    n_released: int
+    stand_ins: Rows = field(default_factory=lambda: NO_ROWS)
+    """(M,) row of the released film most like each added one, -1 where none is."""
+    hidden_rows: Rows = field(default_factory=lambda: NO_ROWS)
+    """(H,) films that were removed: they still tell a taste, but are shown nowhere."""
+    with_poster: frozenset[int] = frozenset()
+    """movie_ids of added films that came with a poster."""
+    revision: int = 0
+    """Of the catalogue; 0 = nothing was ever added or removed."""
+
+    @cached_property
+    def text_vectors(self) -> Float32:
+        """(N + M, 128) what the films' texts say, centred; zeros where there is none."""
+        return np.ascontiguousarray(self.item_vectors[:, source_slices()["text"]])
+
+    @cached_property
+    def visible(self) -> npt.NDArray[np.bool_]:
+        """(N + M,) films that may be shown."""
+        visible = np.ones(len(self.catalog), dtype=bool)
+        visible[self.hidden_rows] = False
+        return visible
+
+    @property
+    def added(self) -> AddedFilms | None:
+        """What is searched beside the release's index; None when there is nothing."""
+        if self.n_released == len(self.catalog):
+            return None
+        return AddedFilms(self.n_released, self.item_vectors[self.n_released :])
+
+    def visible_row(self, movie_id: int) -> int | None:
+        """Row of a film that may be shown; None for one that is unknown or hidden."""
+        row = self.catalog.row_of(movie_id)
+        return row if row is not None and self.visible[row] else None
+
+    def as_released(self, history: WatchHistory) -> WatchHistory:
+        """A history as the release's encoders can read it: added films are replaced by the released ones most like
+        them, or left out where no film is."""
+        if self.added is None or history.item_rows.max(initial=-1) < self.n_released:
+            return history
+        rows = history.item_rows.copy()
+        added = rows >= self.n_released
+        rows[added] = self.stand_ins[rows[added] - self.n_released]
+        known = rows >= 0
+        return WatchHistory(rows[known], history.ratings[known], history.timestamps_s[known])
+
+
+class HoldsFilms(Protocol):
+    """A release."""
+
+    films: FilmTable
+
+
+T = TypeVar("T")
+
+
+class Live(Generic[T]):
+    """Something made from the films of a release; made again when they have changed since."""
+
+    def __init__(self, release: HoldsFilms, make: Callable[[FilmTable], T]) -> None:
+        self._release = release
+        self._make = make
+        self._made: tuple[FilmTable, T] | None = None
+
+    @property
+    def now(self) -> T:
+        """What it is now."""
+        films, made = self._release.films, self._made
+        if made is None or made[0] is not films:
+            made = self._made = (films, self._make(films))
+        return made[1]
