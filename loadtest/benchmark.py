@@ -181,8 +181,8 @@ def main(
         ]
         if recommend:
             service = [python, "-m", "bentoml", "serve", "bento.service:Recommender", "--port", str(http_service)]
-            grpc_setting = {"GRPC_PORT": str(grpc_service)}
-            stack.enter_context(running(service, http_service, grpc_setting, "/v2/health/ready"))
+            settings = {"GRPC_PORT": str(grpc_service), "MARQUEE_HOME": str(repository / "home")}
+            stack.enter_context(running(service, http_service, settings, "/v2/health/ready"))
             targets += recommend_targets(http_service)
         counts = [int(count) for count in clients.split(",")]
         results: dict[tuple[str, int], list[Round]] = {
