@@ -73,8 +73,8 @@ load: $(VENV)/.dev ## Locust against a running server (HOST), headless, report i
 bench: $(VENV)/.dev release ## Requests/s and p50/p99 at 1, 16, 64 clients, on servers that it starts itself
 	@$(RUN) python -m loadtest.benchmark
 
-evaluate: setup ## Offline metrics for DATA beside the figures demanded of them
-	@$(RUN) python -m training evaluate --data "$(DATA)"
+evaluate: setup ## Hold out, train, export, serve, and ask the server for everybody's list: figures for DATA
+	@$(RUN) python -m export evaluate --data "$(DATA)"
 
 bento: $(VENV)/.dev ## Pack code and release into a bento
 	@$(RUN) bentoml build

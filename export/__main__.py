@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from export.choice import Choice, HoldOut, PrecisionName
-from export.errors import ExportError, TrainingUnusable
+from export.command_options import Data, Device, Home, Posters, PosterWeights, Seed, errors_shown
+from export.evaluate_command import app as evaluate_app
+from export.making import Workshop, make_release
 from export.manifest import Release, read_manifest
-from training.data_errors import DataError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,28 +23,15 @@ app = typer.Typer(
 console = Console(stderr=True, highlight=False)
 """Progress and errors; standard output carries results alone."""
 
-Data = Annotated[str, typer.Option(envvar="DATA", help="`sample`, a MovieLens folder or zip, or a downloaded name.")]
 Repository = Annotated[
     Path,
     typer.Option(
         envvar="MODEL_REPOSITORY", help="The model repository. Configurations that it lacks are copied into it."
     ),
 ]
-Home = Annotated[Path, typer.Option(envvar="MARQUEE_HOME", help="Folder for data, caches and checkpoints.")]
 Hold = Annotated[
     HoldOut | None, typer.Option(help="Keep these events away from the models, to score the served release on.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of the training: the same seed gives the same models.")]
-Posters = Annotated[bool, typer.Option(help="Encode posters; without it films have no poster vector.")]
-PosterWeights = Annotated[
-    str,
-    typer.Option(
-        envvar="POSTER_WEIGHTS",
-        help="Of the poster network: a ResNet50 state dict (.pth, .safetensors); imagenet (downloaded); scratch "
-        "(trained on the posters at hand); auto (ImageNet's where torch hub has them already, else scratch).",
-    ),
-]
-Device = Annotated[str, typer.Option(help="Where to train: auto, cuda, mps or cpu.")]
 Precision = Annotated[
     PrecisionName,
     typer.Option(help="Of the larger networks: fp16 for GPUs, int8 for CPUs. What it costs is measured and bounded."),
@@ -85,8 +70,8 @@ def run(
     python -m export run --data ml-latest-small --repository /srv/models
     """
     choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights)
-    with _errors_shown():
-        print(_make(choice, repository, home, keep, None if accept_worse else max_loss))
+    with errors_shown(console):
+        print(make_release(choice, Workshop(repository, home, keep, console), None if accept_worse else max_loss))
 
 
 @app.command("ensure")
@@ -112,12 +97,12 @@ def ensure_command(
     from export.ensure import ensure
 
     choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights)
-    with _errors_shown():
+    with errors_shown(console):
         ensured = ensure(
             choice,
             repository,
             home,
-            lambda: _make(choice, repository, home, keep, None),
+            lambda: make_release(choice, Workshop(repository, home, keep, console), None),
             lambda line: console.print(line),
         )
         release = read_manifest(repository).releases[ensured.number]
@@ -136,7 +121,7 @@ def validate_command(repository: Repository = Path("model_repository"), number: 
     """
     from export.validate import validate
 
-    with _errors_shown():
+    with errors_shown(console):
         problems = validate(repository, number)
         shown, release = read_manifest(repository).release(number)
     for problem in problems:
@@ -150,7 +135,7 @@ def validate_command(repository: Repository = Path("model_repository"), number: 
 @app.command("list")
 def list_command(repository: Repository = Path("model_repository")) -> None:
     """List the releases of a repository; * marks the one that servers start with."""
-    with _errors_shown():
+    with errors_shown(console):
         manifest = read_manifest(repository)
     table = Table("", "release", "made", "data", "people", "films", "quality", box=None, pad_edge=False)
     for number, release in sorted(manifest.releases.items()):
@@ -182,7 +167,7 @@ def embeddings_command(
     from training.embeddings import write_embeddings
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with _errors_shown(), Progress(*columns, console=console) as progress:
+    with errors_shown(console), Progress(*columns, console=console) as progress:
         task = progress.add_task("Encoding people", total=None)
         embeddings = release_embeddings(
             repository, number, lambda done, total: progress.update(task, completed=done, total=total)
@@ -203,40 +188,9 @@ def use_command(
     """
     from export.release import make_current, repository_lock
 
-    with _errors_shown(), repository_lock(repository):
+    with errors_shown(console), repository_lock(repository):
         make_current(repository, number)
     print(f"Release {number} is current")
-
-
-def _make(choice: Choice, repository: Path, home: Path, keep: int, max_loss_ratio: float | None) -> int:
-    """Train, or find the training, and export; the number of the release."""
-    console.print(f"Making a release for [bold]{choice.data}[/]; the first time takes some minutes")
-    import structlog
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from export.build import PublishOptions, export_release
-    from training.data_location import locate_data
-    from training.dataset import read_dataset
-    from training.train import train
-    from training.trained import CheckpointFormatError
-
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    dataset = read_dataset(locate_data(choice.data, home))
-    try:
-        trained = train(dataset, home, choice.train_options())
-    except CheckpointFormatError as error:
-        raise TrainingUnusable(error) from error
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("Exporting")
-
-        def on_model(model: str, done: int, total: int) -> None:
-            progress.update(task, description=f"Exporting {model}", completed=done, total=total)
-
-        options = PublishOptions(keep, choice.seed, choice.precision, max_loss_ratio, on_model)
-        number = export_release(trained, dataset, repository, options)
-        progress.update(task, description=f"Exported release {number}", completed=progress.tasks[task].total)
-    return number
 
 
 def _describe(release: Release) -> str:
@@ -252,20 +206,7 @@ def _quality(release: Release) -> str:
     return f"{quality(release.metrics):.4f}"
 
 
-@contextmanager
-def _errors_shown() -> Iterator[None]:
-    """What is known to go wrong becomes one line and exit status 1."""
-    try:
-        yield
-    except (ExportError, DataError) as error:
-        _show(error)
-
-
-def _show(error: Exception) -> None:
-    console.print(f"[bold red]{type(error).__name__}:[/]", end=" ")
-    console.print(str(error), markup=False)
-    raise typer.Exit(1) from error
-
+app.registered_commands += evaluate_app.registered_commands
 
 if __name__ == "__main__":
     app()

@@ -10,7 +10,9 @@ ExportError
 ├── UnknownRelease      no such release in the repository
 ├── ReleaseRefused      the new release is worse than the current one beyond the margin
 ├── TrainingUnusable    a checkpoint of another version
-└── DataChanged         the data are not those that were trained on
+├── DataChanged         the data are not those that were trained on
+├── ServerNotReady      the server that an evaluation started did not come up
+└── AnswerUnusable      it refused a question, or answered without all of its parts
 
 None of them is met while serving: they end `python -m export` with exit status 1 and one line.
 """
@@ -79,3 +81,13 @@ class TrainingUnusable(ExportError):
 class DataChanged(ExportError):
     def __init__(self, trained: int, found: int) -> None:
         super().__init__(f"the training saw {trained:,} events, this data set has {found:,}: train on it again")
+
+
+class ServerNotReady(ExportError):
+    def __init__(self, timeout_s: float, output: str) -> None:
+        super().__init__(f"the server ended, or was not ready within {timeout_s:g} s; its last words:\n{output}")
+
+
+class AnswerUnusable(ExportError):
+    def __init__(self, url: str, what: object) -> None:
+        super().__init__(f"{url}/recommend: {what}")

@@ -1,0 +1,44 @@
+"""A release read back from its files, so that what was exported is measured and not what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.layout import USER_ENCODERS, version_folder
+from export.onnx_graphs import onnx_run
+from features.sources import source_slices
+from training.fitted import FittedModels
+from training.models.serving import HISTORY_INPUTS
+
+
+class OnnxEncoder(nn.Module):
+    """An exported user-side encoder, called like the network it was made from."""
+
+    input_names = HISTORY_INPUTS
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._run = onnx_run(path)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """(B, T) each, in the order of `input_names` → the graph's outputs in its own order."""
+        tensors = {name: tensor.numpy() for name, tensor in zip(self.input_names, inputs, strict=True)}
+        return tuple(torch.from_numpy(output) for output in self._run(tensors).values())
+
+
+def exported_models(repository: Path, number: int) -> FittedModels:
+    """The user encoders from their ONNX files, and the films' side of every source from the retrieval model.
+
+    Raises: FileNotFoundError when a part is missing.
+    """
+    retrieval = version_folder(repository, "retrieval", number)
+    fused = np.load(retrieval / "item_vectors.npy", allow_pickle=False)
+    encoders: dict[str, nn.Module] = {
+        model: OnnxEncoder(version_folder(repository, model, number) / "model.onnx") for model in USER_ENCODERS
+    }
+    vectors = {source: np.ascontiguousarray(fused[:, columns]) for source, columns in source_slices().items()}
+    return FittedModels(encoders, vectors, np.load(retrieval / "popularity.npy", allow_pickle=False), curves={})

@@ -1,0 +1,60 @@
+"""A release from a choice of data and options: find or make the training, then export it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from export.choice import Choice
+from export.errors import TrainingUnusable
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where releases are made, and which of them stay."""
+
+    repository: Path
+    home: Path
+    keep: int
+    """Releases that stay in the repository, the new one among them."""
+    console: Console
+    """Shows progress."""
+
+
+def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | None) -> int:
+    """Train, or find the training, and export; the number of the release.
+
+    max_loss_ratio: share of the newest comparable release's quality that may be lost; None = any.
+    Raises: ExportError and its kinds, DataError.
+    """
+    console = workshop.console
+    console.print(f"Making a release for [bold]{choice.data}[/]; the first time takes some minutes")
+    import structlog
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from export.build import PublishOptions, export_release
+    from training.data_location import locate_data
+    from training.dataset import read_dataset
+    from training.train import train
+    from training.trained import CheckpointFormatError
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    dataset = read_dataset(locate_data(choice.data, workshop.home))
+    try:
+        trained = train(dataset, workshop.home, choice.train_options())
+    except CheckpointFormatError as error:
+        raise TrainingUnusable(error) from error
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("Exporting")
+
+        def on_model(model: str, done: int, total: int) -> None:
+            progress.update(task, description=f"Exporting {model}", completed=done, total=total)
+
+        options = PublishOptions(workshop.keep, choice.seed, choice.precision, max_loss_ratio, on_model)
+        number = export_release(trained, dataset, workshop.repository, options)
+        progress.update(task, description=f"Exported release {number}", completed=progress.tasks[task].total)
+    return number
