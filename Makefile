@@ -19,7 +19,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" MARQUEE_HOME="$(MARQUEE_HOME)" MODEL_REPOSITORY="$(MODEL_REPOSITORY)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup release serve test test-all lint format load bench evaluate bento image clean
+.PHONY: help setup lab release serve test test-all lint format load bench evaluate bento image clean
 
 help: ## List these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ $(VENV)/.serve: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.serve
 	$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[$(HARDWARE),train,dev]'
 	@touch $@
+
+lab: setup ## Add tracking, tuning, reports and notebooks to .venv
+	$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[$(HARDWARE),train,lab]'
 
 release: setup ## Train and export a release for DATA, unless one is there
 	@$(RUN) python -m export ensure --data "$(DATA)" --repository "$(MODEL_REPOSITORY)" --home "$(MARQUEE_HOME)"

@@ -14,6 +14,7 @@ from export.command_options import Data, Device, Home, Posters, PosterWeights, S
 from export.evaluate_command import app as evaluate_app
 from export.making import Workshop, make_release
 from export.manifest import Release, read_manifest
+from export.tracking import Tracking, registered_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +38,9 @@ Precision = Annotated[
     typer.Option(help="Of the larger networks: fp16 for GPUs, int8 for CPUs. What it costs is measured and bounded."),
 ]
 Keep = Annotated[int, typer.Option(min=1, help="Releases that stay in the repository, the new one among them.")]
+TrackingUri = Annotated[
+    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's address; by default HOME/mlflow.db.")
+]
 Number = Annotated[int | None, typer.Option("--release", min=1, help="Its number; the current one when left out.")]
 
 
@@ -61,6 +65,10 @@ def run(
         ),
     ] = 0.05,
     accept_worse: Annotated[bool, typer.Option(help="Publish even when more is lost.")] = False,
+    track: Annotated[
+        bool, typer.Option(help="Write the training down in MLflow (the extra `lab`) and register the release.")
+    ] = False,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Export a release, training first when these options have not been trained yet.
 
@@ -70,8 +78,9 @@ def run(
     python -m export run --data ml-latest-small --repository /srv/models
     """
     choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights)
+    workshop = Workshop(repository, home, keep, console, Tracking(track, tracking_uri))
     with errors_shown(console):
-        print(make_release(choice, Workshop(repository, home, keep, console), None if accept_worse else max_loss))
+        print(make_release(choice, workshop, None if accept_worse else max_loss))
 
 
 @app.command("ensure")
@@ -180,17 +189,26 @@ def embeddings_command(
 def use_command(
     number: Annotated[int, typer.Argument(min=1, help="Number of a release in the repository.")],
     repository: Repository = Path("model_repository"),
+    home: Home = Path(".marquee"),
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Let servers start with another release, for instance the former one.
 
     NVIDIA Triton, which reads no release.json, goes on serving the highest number of each model by itself;
-    Marquee asks it for the release's number explicitly.
+    Marquee asks it for the release's number explicitly. Where the release is registered in MLflow, the alias
+    moves with it.
     """
     from export.release import make_current, repository_lock
 
     with errors_shown(console), repository_lock(repository):
         make_current(repository, number)
     print(f"Release {number} is current")
+    if store := Tracking(False, tracking_uri).store(home):
+        from training.registry import serve_release
+
+        data = read_manifest(repository).releases[number].data.name
+        if version := serve_release(store, data, repository, number):
+            console.print(registered_line(data, version))
 
 
 def _describe(release: Release) -> str:

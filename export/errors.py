@@ -10,6 +10,7 @@ ExportError
 ├── UnknownRelease      no such release in the repository
 ├── ReleaseRefused      the new release is worse than the current one beyond the margin
 ├── TrainingUnusable    a checkpoint of another version
+├── TrackingUnavailable --track without MLflow
 ├── DataChanged         the data are not those that were trained on
 ├── ServerNotReady      the server that an evaluation started did not come up
 └── AnswerUnusable      it refused a question, or answered without all of its parts
@@ -76,6 +77,11 @@ class ReleaseRefused(ExportError):
 class TrainingUnusable(ExportError):
     def __init__(self, reason: object) -> None:
         super().__init__(str(reason))
+
+
+class TrackingUnavailable(ExportError):
+    def __init__(self) -> None:
+        super().__init__("MLflow is not installed: install the extra `lab` (make lab), or leave out --track")
 
 
 class DataChanged(ExportError):

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from export.choice import Choice
 from export.errors import TrainingUnusable
+from export.tracking import NOT_TRACKED, Tracking, registered_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Workshop:
     """Releases that stay in the repository, the new one among them."""
     console: Console
     """Shows progress."""
+    tracking: Tracking = NOT_TRACKED
 
 
 def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | None) -> int:
@@ -38,13 +40,16 @@ def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | Non
     from export.build import PublishOptions, export_release
     from training.data_location import locate_data
     from training.dataset import read_dataset
-    from training.train import train
+    from training.registry import register_release
+    from training.tracking import train_tracked
+    from training.train import checkpoint_folder
     from training.trained import CheckpointFormatError
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    store, train_options = workshop.tracking.store(workshop.home), choice.train_options()
     dataset = read_dataset(locate_data(choice.data, workshop.home))
     try:
-        trained = train(dataset, workshop.home, choice.train_options())
+        trained = train_tracked(dataset, workshop.home, train_options, store if workshop.tracking.wanted else None)
     except CheckpointFormatError as error:
         raise TrainingUnusable(error) from error
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -57,4 +62,7 @@ def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | Non
         options = PublishOptions(workshop.keep, choice.seed, choice.precision, max_loss_ratio, on_model)
         number = export_release(trained, dataset, workshop.repository, options)
         progress.update(task, description=f"Exported release {number}", completed=progress.tasks[task].total)
+    checkpoint = checkpoint_folder(dataset, workshop.home, train_options)
+    if store and (version := register_release(store, checkpoint, dataset.name, workshop.repository, number)):
+        console.print(registered_line(dataset.name, version))
     return number

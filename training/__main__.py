@@ -16,7 +16,10 @@ from training.command_options import (
     Posters,
     PosterWeights,
     Seed,
+    Track,
+    TrackingUri,
     read_data,
+    tracking_store,
     train_options,
 )
 from training.data_commands import app as data_app
@@ -24,7 +27,8 @@ from training.data_location import SAMPLE
 from training.evaluation_table import DEMANDED_OF, evaluation_table, shortfalls
 from training.file_commands import app as file_app
 from training.splits import Protocol
-from training.train import checkpoint_folder, train
+from training.tracking import train_tracked
+from training.train import checkpoint_folder
 
 app = typer.Typer(no_args_is_help=True, help="Train the models of a release, and measure them.")
 app.registered_commands += [*data_app.registered_commands, *file_app.registered_commands]
@@ -39,15 +43,18 @@ def train_command(
     device: Device = "auto",
     posters: Posters = True,
     poster_weights: PosterWeights = "auto",
+    track: Track = None,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Train all models and save them below HOME/checkpoints, or find them there.
 
     For example: python -m training train --data ml-latest-small --hold-out last5
     """
     console = Console()
+    store = tracking_store(track, tracking_uri, home, console)
     dataset = read_data(data, home, console)
     options = train_options(seed, device, hold_out, posters, poster_weights)
-    trained = train(dataset, home, options)
+    trained = train_tracked(dataset, home, options, store)
     for name, report in trained.metrics.items():
         console.print(evaluation_table(f"{dataset.name} {name}", report, beside_demanded=False))
     console.print(f"Saved in [bold]{checkpoint_folder(dataset, home, options)}[/]")
@@ -62,6 +69,8 @@ def evaluate_command(
     device: Device = "auto",
     posters: Posters = True,
     poster_weights: PosterWeights = "auto",
+    track: Track = None,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Train with events held out and rank the whole catalogue for the people they were taken from.
 
@@ -69,11 +78,13 @@ def evaluate_command(
     On ml-latest-small the figures stand beside those demanded, and a miss ends with status 1.
     """
     console = Console(width=180 if not Console().is_terminal else None)
+    store = tracking_store(track, tracking_uri, home, console)
     dataset = read_data(data, home, console)
     demanded = dataset.name == DEMANDED_OF
     missed: list[str] = []
     for held_out in protocol or [Protocol.LAST5, Protocol.NEWUSER]:
-        report = train(dataset, home, train_options(seed, device, held_out, posters, poster_weights)).metrics["test"]
+        options = train_options(seed, device, held_out, posters, poster_weights)
+        report = train_tracked(dataset, home, options, store).metrics["test"]
         title = f"{dataset.name} test" + (" (this split leaks the future)" if held_out == Protocol.RANDOM else "")
         console.print(evaluation_table(title, report, demanded))
         missed += shortfalls(report) if demanded else []

@@ -17,6 +17,7 @@ from training.data_location import locate_data
 from training.dataset import Dataset, read_dataset
 from training.options import TrainOptions
 from training.splits import Protocol
+from training.tracking import Store, available
 from training.trained import CheckpointFormatError, NotTrained
 
 Data = Annotated[str, typer.Option(envvar="DATA", help="`sample`, a MovieLens folder or zip, or a downloaded name.")]
@@ -36,6 +37,29 @@ PosterWeights = Annotated[
         "(trained on the posters at hand); auto (ImageNet's where torch hub has them already, else scratch).",
     ),
 ]
+
+Track = Annotated[
+    bool | None,
+    typer.Option(help="Write the training down in MLflow; by default when MLflow is installed (the extra `lab`)."),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(envvar="MLFLOW_TRACKING_URI", help="Where; by default the SQLite file HOME/mlflow.db."),
+]
+
+
+def tracking_store(track: bool | None, uri: str | None, home: Path, console: Console) -> Store | None:
+    """Where to write the training down, or None; says why when it will not be."""
+    if track is False:
+        return None
+    if available():
+        return Store.of(uri, home)
+    remedy = "install the extra `lab` (make lab), or say --no-track"
+    if track:
+        console.print(f"[bold red]MLflow is not installed:[/] {remedy}", highlight=False)
+        raise typer.Exit(1)
+    console.print(f"MLflow is not installed: this training is not written down; {remedy}", highlight=False)
+    return None
 
 
 def train_options(

@@ -54,6 +54,8 @@ class Watch:
     """Quality of (user encoder, item vectors) on held-out people; None trains without early stopping."""
     on_stage: Callable[[str, int, int, str], None] = lambda stage, done, total, note: None
     """Called with (stage, steps done, steps in all, a few words)."""
+    on_epoch: Callable[[str, Curve], None] = lambda network, curve: None
+    """Called with (network, its curve so far) after each epoch, from the thread that trains it."""
 
 
 def fit_models(
@@ -111,7 +113,12 @@ def run_side_by_side(fits: Mapping[str, Fit], watch: Watch, device: torch.device
     def run(name: str) -> Curve:
         fit, epochs = fits[name], fits[name].loop.stop_after or fits[name].loop.epochs
         watch.on_stage(name, 0, epochs, "")
-        return fit.run(watch.score, lambda curve: watch.on_stage(name, len(curve.losses), epochs, describe(curve)))
+
+        def on_epoch(curve: Curve) -> None:
+            watch.on_stage(name, len(curve.losses), epochs, describe(curve))
+            watch.on_epoch(name, curve)
+
+        return fit.run(watch.score, on_epoch)
 
     if device.type != "cpu":
         return {name: run(name) for name in fits}

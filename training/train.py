@@ -7,7 +7,9 @@ visible events = the data without what `options.hold_out` keeps away
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from training.content import ContentVectors, encode_content
 from training.dataset import Dataset
 from training.evaluate import chunks, evaluate
 from training.fitted import STAGES, FittedModels, Watch, encode, fit_models, for_refit
+from training.fitting import Curve
 from training.fusion import PRESETS, Pool, find_weights, join, pool
 from training.metrics import measure, rank
 from training.options import TrainOptions, pick_device
@@ -35,7 +38,14 @@ log = structlog.get_logger()
 Float32 = npt.NDArray[np.float32]
 
 
-def train(dataset: Dataset, home: Path, options: TrainOptions | None = None) -> Trained:
+OnEpoch = Callable[[str, str, Curve], None]
+"""Told ("trial" or "release", name of the network, its curve so far) after each epoch; networks train in threads."""
+
+
+def train(
+    dataset: Dataset, home: Path, options: TrainOptions | None = None,
+    on_epoch: OnEpoch = lambda fit, network, curve: None,
+) -> Trained:  # fmt: skip
     """Train a release on a data set, or load it when the same training has been done before.
 
     home: content vectors are cached below `cache/`, the result is saved below `checkpoints/`.
@@ -47,7 +57,7 @@ def train(dataset: Dataset, home: Path, options: TrainOptions | None = None) -> 
         return Trained.load(folder)
     content = encode_content(dataset, home / "cache", options.content, pick_device(options.device))
     with _progress() as progress:
-        trained = fit_release(dataset, content, options, progress)
+        trained = fit_release(dataset, content, options, progress, on_epoch)
     trained.save(folder)
     log.info("training_saved", checkpoint=str(folder))
     return trained
@@ -69,21 +79,25 @@ def find_trained(dataset: Dataset, home: Path, options: TrainOptions) -> Trained
     return Trained.load(folder)
 
 
-def fit_release(dataset: Dataset, content: ContentVectors, options: TrainOptions, progress: Progress) -> Trained:
+def fit_release(
+    dataset: Dataset, content: ContentVectors, options: TrainOptions, progress: Progress,
+    on_epoch: OnEpoch = lambda fit, network, curve: None,
+) -> Trained:  # fmt: skip
     """Both fits and the search for weights; nothing is read or written. Raises nothing that `fit_models` does not."""
     test = hold_out(dataset.events, options.hold_out, options.seed) if options.hold_out else None
     visible = test.train if test else in_time_order(dataset.events)
     validation = sample_people(hold_out(visible, Protocol.LAST5), options.evaluated_people, options.seed)
     trial = fit_models(
         dataset.catalog, validation.train, content, options,
-        Watch(ValidationScore(validation), Stages(progress, "trial")),
+        Watch(ValidationScore(validation), Stages(progress, "trial"), partial(on_epoch, "trial")),
     )  # fmt: skip
     task = progress.add_task("Finding fusion weights", total=1, note="")
     weights = find_weights(validation_pool(trial, validation))
     metrics = {"validation": evaluate(trial, validation, weights).report()}
     progress.update(task, completed=1)
     release = fit_models(
-        dataset.catalog, visible, content, for_refit(options, trial.curves), Watch(on_stage=Stages(progress, "release"))
+        dataset.catalog, visible, content, for_refit(options, trial.curves),
+        Watch(None, Stages(progress, "release"), partial(on_epoch, "release")),
     )  # fmt: skip
     if test:
         tested = sample_people(test, options.tested_people, options.seed)
