@@ -22,6 +22,8 @@ from bento.inference.over_http.application import make_http_app
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.server import InferenceServer
 from bento.recommender.asgi import App, HotRoutes, Router
+from bento.recommender.batch import Batch
+from bento.recommender.batch_routes import BatchRoutes
 from bento.recommender.candidates import Models
 from bento.recommender.catalogue_routes import CatalogueRoutes
 from bento.recommender.docs_routes import DocsRoutes
@@ -41,6 +43,7 @@ from bento.recommender.person_films import PersonFilms
 from bento.recommender.person_routes import PersonRoutes
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.posters import Posters
+from bento.recommender.precompute import Precompute
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
@@ -50,6 +53,7 @@ from bento.settings import Settings
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
+from bento.stores.precompute_jobs import PrecomputeJobs
 from bento.stores.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
 from bento.stores.spool import Spool
@@ -109,10 +113,15 @@ class Instance:
             config = _config(settings, release, server, grpc_port)
             ids, search = RequestIds(), FilmSearch(release, server)
             recommendations = Recommendations(pipeline, release, ids)
+            batch, jobs = Batch(pipeline, release), PrecomputeJobs(link, prefix)
+            precompute = Precompute(batch, jobs, worker=ids.new())
+            precompute.start()
+            stack.push_async_callback(precompute.close)
             owners = (
                 RecommendRoutes(recommendations),
                 FilteredRoutes(recommendations, live_filter(release, cards), search),
                 PersonRoutes(recommendations, cards, PersonFilms(release, features)),
+                BatchRoutes(batch, jobs, precompute, ids, release.number, settings.batch_max_body_bytes),
                 MovieTitleRoutes(release, cards, similarity, search.titles, ids),
                 EventRoutes(feedback, release, ids),
                 CatalogueRoutes(release, cards, similarity, posters, search, ids),

@@ -125,6 +125,9 @@ class Settings:
     max_body_bytes: int = setting(
         "MAX_BODY_BYTES", whole(1_024, 2**30), 2**20, "Largest request body of the recommender's own routes, in bytes."
     )
+    batch_max_body_bytes: int = setting(
+        "BATCH_MAX_BODY_BYTES", whole(1_024, 2**30), 16 * 2**20, "Largest request body under `/batch`, in bytes."
+    )
     v2_max_body_bytes: int = setting(
         "V2_MAX_BODY_BYTES", whole(1_024, 2**32), 64 * 2**20, "Largest request body under `/v2`, in bytes."
     )

@@ -86,6 +86,8 @@ class Route:
     path: str
     handler: Handler
     about: About | None = None
+    max_body_bytes: int | None = None
+    """Where it is not that of most routes."""
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -164,7 +166,8 @@ class HotRoutes:
         headers = dict(scope["headers"])
         query_string = scope["query_string"]
         query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)) if query_string else {}
-        body = b"" if route.method == "GET" else await read_body(receive, headers, self._max_body_bytes)
+        limit_bytes = self._max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
+        body = b"" if route.method == "GET" else await read_body(receive, headers, limit_bytes)
         return await route.handler(Request(path_values, query, headers, body))
 
 

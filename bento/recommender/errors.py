@@ -5,6 +5,7 @@
     ├── UnknownRoute       404
     ├── UnknownMovie       404
     ├── UnknownTitle       404
+    ├── UnknownJob         404
     ├── WrongMethod        405
     ├── BodyTooLarge       413
     ├── InvalidRequest     422   JSON, but a value is missing, of the wrong type or out of bounds
@@ -94,6 +95,15 @@ class UnknownTitle(RecommenderError):
 
     def __init__(self, title: str) -> None:
         super().__init__(f"no film has a title like {_shorten(title)!r}; /search finds films", title=_shorten(title))
+
+
+class UnknownJob(RecommenderError):
+    """No such job, or it was put more than a week ago."""
+
+    http_status, code = 404, "unknown_job"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {_shorten(job_id)!r}; jobs are kept for a week", job_id=_shorten(job_id))
 
 
 class WrongMethod(RecommenderError):

@@ -65,13 +65,8 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     name = re.sub(r"\W+", "_", f"{route.method}{route.path}").strip("_").lower()
     operation: dict[str, Any] = {"summary": about.summary, "operationId": name, "tags": [about.tag]}
     parameters = [
-        {
-            "name": value,
-            "in": "path",
-            "required": True,
-            "schema": PATH_SCHEMAS.get(value, {"type": "string"}),
-            "example": about.example.get(value),
-        }
+        {"name": value, "in": "path", "required": True, "schema": PATH_SCHEMAS.get(value, {"type": "string"})}
+        | ({"example": about.example[value]} if value in about.example else {})
         for value in re.findall(r"\{(\w+)\}", route.path)
     ]
     if about.query is not None:

@@ -119,6 +119,22 @@ class Pipeline:
             self._metrics.degraded.labels(part).inc()
         return answer
 
+    async def precompute(self, question: Question, plain: Question, ttl_s: float) -> list[str]:
+        """Keep the answer to `question` as the answer to `plain`, which the same person will ask.
+
+        Returns the parts that it would have to do without; then nothing is kept. Raises: StoreUnavailable.
+        """
+        try:
+            state = await self._stores.features.read(question.user_id or "")
+        except DamagedState as error:
+            log.debug("going on without the person's state: %s", error)
+            return ["feature_store"]
+        computed = await self._compute(question, state, remember=False)
+        if not computed.degraded:
+            sealed = seal(computed.body, plain.key, state.version, self._now_s() + ttl_s)
+            await self._stores.answers.put(plain.owner, plain.key, sealed, ttl_s)
+        return computed.degraded
+
     async def warm_up(self) -> None:
         """Walk the models once for nobody: the first walk allocates memory and wakes threads."""
         one_film = WatchHistory(np.zeros(1, np.int64), np.zeros(1, np.float32), np.zeros(1, np.int64))
@@ -129,7 +145,7 @@ class Pipeline:
         """Wait until answers under way are in the cache."""
         await asyncio.gather(*self._in_background, return_exceptions=True)
 
-    async def _compute(self, question: Question, state: PersonState) -> Answer:
+    async def _compute(self, question: Question, state: PersonState, remember: bool = True) -> Answer:
         """Everything behind the response cache."""
         watch = Stopwatch()
         history, seen_rows = self._histories(question, state)
@@ -146,7 +162,7 @@ class Pipeline:
         shown = self._cards.recommended(chosen.rows, chosen.scores, reasons)
         answered = AnswerBody(shown, self._release.number, strategy, question.ignored_movie_ids, films.revision)
         body = msgspec.json.encode(answered)
-        if not degraded:
+        if remember and not degraded:
             self._remember(question, state, body)
         watch.lap("answer")
         return Answer(body, cached=False, degraded=degraded, timings_ms=watch.laps_ms)

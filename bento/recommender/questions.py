@@ -73,8 +73,13 @@ def question_of(
     )
 
 
-def question_key(version: str, request: msgspec.Struct) -> str:
-    """Names a request to a version: 16 bytes of BLAKE2b over its type and encoding, the readable version first."""
+def question_key(version: str, request: RecommendRequest | FilteredRequest) -> str:
+    """Names a request to a version: 16 bytes of BLAKE2b over its type and encoding, the readable version first.
+
+    A person asks the same question as 7 and as "7".
+    """
+    if isinstance(request.user_id, int):
+        request = msgspec.structs.replace(request, user_id=str(request.user_id))
     digest = hashlib.blake2b(type(request).__name__.encode(), digest_size=16)
     digest.update(msgspec.msgpack.encode(request))
     return f"{version}:{digest.hexdigest()}"

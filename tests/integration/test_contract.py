@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -107,6 +108,39 @@ def test_a_rating_is_acknowledged_and_counts(client: httpx.Client) -> None:
     assert stats == {"total_ratings": 1, "liked_movies": 1}
 
 
+def test_batch_recommend(client: httpx.Client) -> None:
+    histories = {"123": ["1", "50"], "124": [{"movie_id": 2, "rating": 4.5}], "1": None}
+    answer = client.post("/batch/recommend", json={"user_histories": histories, "top_k": 3})
+    body = answer.json()
+    assert answer.status_code == 200, body
+    assert set(body) == {"results", "total_users", "success_count", "failed_users"}
+    assert (body["total_users"], body["success_count"], body["failed_users"]) == (3, 3, [])
+    assert set(body["results"]) == set(histories)
+    assert all(len(films) == 3 and set(film) == FILM for films in body["results"].values() for film in films)
+    assert not {1, 50} & {film["movie_id"] for film in body["results"]["123"]}
+    single = client.post("/recommend", json={"user_id": 123, "history": ["1", "50"], "top_k": 3}).json()[
+        "recommendations"
+    ]
+    assert [film["movie_id"] for film in body["results"]["123"]] == [film["movie_id"] for film in single]
+
+
+def test_batch_recommend_cache(client: httpx.Client) -> None:
+    histories = {f"prepared-{n}": [n + 1, n + 2] for n in range(300)}
+    answer = client.post("/batch/recommend/cache", json={"user_histories": histories, "top_k": 4})
+    progress = answer.json()
+    assert answer.status_code == 202, progress
+    seen = []
+    deadline_s = time.monotonic() + 60
+    while progress["status"] != "done" and time.monotonic() < deadline_s:
+        progress = client.get(answer.headers["location"]).json()
+        seen.append(progress["done_users"])
+    assert (progress["total_users"], progress["success_count"], progress["failed_users"]) == (300, 300, [])
+    assert seen == sorted(seen)
+    served = client.get("/api/v1/recommendations/prepared-7", params={"limit": 4}).json()
+    assert served["cached"] is True
+    assert not {8, 9} & {film["movie_id"] for film in served["recommendations"]}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -147,11 +181,12 @@ def test_a_wrong_rating_is_refused(client: httpx.Client, body: dict[str, Any], s
 
 def test_every_example_of_the_documentation_runs(client: httpx.Client) -> None:
     """What /docs offers to try is answered with the status that it promises."""
+    job_id = client.post("/batch/recommend/cache", json={"user_histories": {}}).json()["job_id"]
     answered = {}
     for path, operations in client.get("/openapi.json").json()["paths"].items():
         for method, operation in operations.items():
             parameters = operation.get("parameters", [])
-            values = {p["name"]: p["example"] for p in parameters if p["in"] == "path"}
+            values = {p["name"]: p.get("example", job_id) for p in parameters if p["in"] == "path"}
             query = {p["name"]: p["example"] for p in parameters if p["in"] == "query" and "example" in p}
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
             answer = client.request(method, path.format(**values), params=query, json=body)

@@ -1,0 +1,125 @@
+"""Recommendations for many people at once.
+
+Each person walks the same pipeline as a single request. Some dozens walk at a time, so the dynamic batcher joins
+their rows in every model, and a large batch neither floods the queues nor starves the requests beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from bento.recommender.errors import RecommenderError
+from bento.recommender.pipeline import Pipeline
+from bento.recommender.questions import Question, question_of
+from bento.recommender.schemas import History, RecommendRequest, UserId, decode
+from bento.release import Release
+
+AT_A_TIME = 64
+"""People of all batches who are under way: the largest batch of the models."""
+
+TRIES = 3
+"""A precomputed answer lasts a day: one that a late source is missing from is tried again."""
+
+T = TypeVar("T")
+
+
+class _Films(msgspec.Struct):
+    recommendations: msgspec.Raw
+
+
+class _Person(msgspec.Struct):
+    user_id: UserId
+    history: History | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """What became of each person of a batch."""
+
+    results: dict[str, msgspec.Raw]
+    """Person -> their films, as JSON."""
+    failures: dict[str, str]
+    """Person -> why there is no answer."""
+    degraded: list[str]
+    """Parts that at least one answer was made without."""
+
+
+class Batch:
+    """Asks the pipeline for many people."""
+
+    def __init__(self, pipeline: Pipeline, release: Release) -> None:
+        self._pipeline = pipeline
+        self._release = release
+        self._seats = asyncio.Semaphore(AT_A_TIME)
+
+    async def recommend(self, histories: Mapping[str, msgspec.Raw], top_k: int) -> BatchAnswer:
+        """Films for everybody; a person whose entry cannot be used fails alone."""
+        degraded: dict[str, None] = {}
+
+        async def one(user_id: str, history: msgspec.Raw) -> msgspec.Raw:
+            answer = await self._pipeline.recommend(self._question(user_id, history, top_k))
+            degraded.update(dict.fromkeys(answer.degraded))
+            return msgspec.json.decode(answer.body, type=_Films).recommendations
+
+        results, failures = await self._each(histories, one)
+        return BatchAnswer(results, failures, list(degraded))
+
+    async def precompute(self, histories: Mapping[str, msgspec.Raw], top_k: int, ttl_s: float) -> dict[str, str]:
+        """Keep an answer for everybody; returns person -> why it could not be kept.
+
+        It is the answer to the plain question of that person for top_k films, until they do something new.
+        Raises: StoreUnavailable.
+        """
+
+        async def one(user_id: str, history: msgspec.Raw) -> None:
+            question = self._question(user_id, history, top_k)
+            plain = question_of(RecommendRequest(user_id, top_k=top_k), self._release)
+            for _ in range(TRIES):
+                missing = await self._pipeline.precompute(question, plain, ttl_s)
+                if not missing:
+                    return
+            raise Incomplete(missing)
+
+        return (await self._each(histories, one))[1]
+
+    async def _each(
+        self, histories: Mapping[str, msgspec.Raw], ask: Callable[[str, msgspec.Raw], Awaitable[T]]
+    ) -> tuple[dict[str, T], dict[str, str]]:
+        """Ask for every person; what came back, and the messages of those for whom it cannot be used."""
+        results: dict[str, T] = {}
+        failures: dict[str, str] = {}
+
+        async def seated(user_id: str, history: msgspec.Raw) -> None:
+            async with self._seats:
+                try:
+                    results[user_id] = await ask(user_id, history)
+                except RecommenderError as error:
+                    failures[user_id] = str(error)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for user_id, history in histories.items():
+                    group.create_task(seated(user_id, history))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # one is enough to stop at, and what callers can name
+        return {user_id: results[user_id] for user_id in histories if user_id in results}, failures
+
+    def _question(self, user_id: str, history: msgspec.Raw, top_k: int) -> Question:
+        """Raises: InvalidRequest."""
+        person = b'{"user_id":' + msgspec.json.encode(user_id) + b',"history":' + bytes(history) + b"}"
+        read = decode(person, _Person)
+        return question_of(RecommendRequest(read.user_id, read.history, top_k), self._release)
+
+
+class Incomplete(RecommenderError):
+    """A part failed or was late, so the answer is not kept for a day."""
+
+    http_status, code = 503, "incomplete"
+
+    def __init__(self, missing: list[str]) -> None:
+        super().__init__(f"answered without {', '.join(missing)} {TRIES} times", missing=missing)

@@ -1,0 +1,118 @@
+"""Works on precompute jobs in the background, chunk by chunk, as long as the service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from bento.recommender.batch import Batch
+from bento.stores.errors import StoreUnavailable
+from bento.stores.precompute_jobs import Job, PrecomputeJobs
+
+log = logging.getLogger("marquee.precompute")
+
+ANSWER_TTL_S = 86_400
+"""A precomputed answer lasts a day."""
+
+CHUNK_PEOPLE = 128
+"""People per step: what a crash makes a successor compute again."""
+
+LEASE_MS = 30_000
+"""A worker that has not finished a chunk for so long counts as dead."""
+
+LOOK_INTERVAL_S = 2.0
+"""How often Redis is asked for jobs that another process left."""
+
+
+class JobAbout(msgspec.Struct, frozen=True):
+    """What a job is for."""
+
+    top_k: int
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A person without a precomputed answer."""
+
+    user_id: str
+    message: str
+
+
+def chunks_of(histories: Mapping[str, msgspec.Raw]) -> Iterator[bytes]:
+    """The work of a job in pieces, as JSON."""
+    people = iter(histories.items())
+    while chunk := dict(itertools.islice(people, CHUNK_PEOPLE)):
+        yield msgspec.json.encode(chunk)
+
+
+class Precompute:
+    """One process's worker."""
+
+    def __init__(self, batch: Batch, jobs: PrecomputeJobs, worker: str, now_s: Callable[[], float] = time.time) -> None:
+        """`worker` must be unique among the processes that share a Redis."""
+        self._batch = batch
+        self._jobs = jobs
+        self._worker = worker
+        self._now_s = now_s
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look for jobs."""
+        self._task = asyncio.create_task(self._work_for_ever(), name="precompute")
+
+    async def close(self) -> None:
+        """Stop; whoever looks for jobs next goes on with the one under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Look now: a job was put."""
+        self._woken.set()
+
+    async def _work_for_ever(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                while (job := await self._jobs.claim(self._worker, LEASE_MS)) is not None:
+                    await self._work(job)
+            except StoreUnavailable as error:
+                log.debug("precomputing waits: %s", error)
+            except Exception:  # the worker must outlive a bug; the job waits for its lease to pass
+                log.exception("precomputing failed")
+            try:
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def _work(self, job: Job) -> None:
+        about = msgspec.json.decode(job.about, type=JobAbout)
+        log.info("precomputing %s from person %d of %d", job.job_id, job.done, job.total)
+        try:
+            for at in itertools.count(job.next_chunk):
+                chunk = await self._jobs.chunk(job.job_id, at)
+                if chunk is None:
+                    break
+                people = msgspec.json.decode(chunk, type=dict[str, msgspec.Raw])
+                failed = await self._batch.precompute(people, about.top_k, ANSWER_TTL_S)
+                failures = [msgspec.json.encode(Failure(*pair)) for pair in failed.items()]
+                if not await self._jobs.advance(job.job_id, self._worker, LEASE_MS, len(people), failures):
+                    log.warning("%s is in other hands by now", job.job_id)
+                    return
+            await self._jobs.finish(job.job_id, self._worker, self._now_s())
+            log.info("precomputed %s", job.job_id)
+        except asyncio.CancelledError:
+            await self._let_go(job)
+            raise
+
+    async def _let_go(self, job: Job) -> None:
+        try:
+            await self._jobs.release(job.job_id, self._worker)
+        except StoreUnavailable as error:
+            log.debug("the lease passes by itself: %s", error)
