@@ -29,12 +29,15 @@ from bento.recommender.catalogue_routes import CatalogueRoutes
 from bento.recommender.docs_routes import DocsRoutes
 from bento.recommender.event_routes import EventRoutes
 from bento.recommender.events import Feedback
+from bento.recommender.experiment_routes import ExperimentRoutes
+from bento.recommender.experiments import Experiments, read_experiments
 from bento.recommender.explanations import Explainer
 from bento.recommender.film_search import FilmSearch
 from bento.recommender.films import FilmCards
 from bento.recommender.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.forget_routes import ForgetRoutes
 from bento.recommender.health_routes import Config, HealthRoutes
+from bento.recommender.impressions import Impressions
 from bento.recommender.metrics import Metrics
 from bento.recommender.movie_title_routes import MovieTitleRoutes
 from bento.recommender.page_routes import PageRoutes
@@ -54,6 +57,7 @@ from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
 from bento.stores.precompute_jobs import PrecomputeJobs
+from bento.stores.redis_impressions import RedisImpressionLog
 from bento.stores.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
 from bento.stores.spool import Spool
@@ -79,8 +83,8 @@ class Instance:
     async def start(cls, settings: Settings, metrics: Metrics) -> Instance:
         """Start everything; gRPC last, so that whoever connects finds it ready.
 
-        Raises: ReleaseError, InferenceError (a model does not load), RuntimeError (the gRPC port is taken). What was
-        started before is stopped again.
+        Raises: ReleaseError, ExperimentsError, InferenceError (a model does not load), RuntimeError (the gRPC port is
+        taken). What was started before is stopped again.
         """
         started_s = time.perf_counter()
         async with AsyncExitStack() as stack:
@@ -104,7 +108,12 @@ class Instance:
             await pipeline.warm_up()
             event_log, spool = RedisEventLog(link, prefix), Spool.claim(settings.home / "spool")
             stack.callback(spool.close)
-            feedback = Feedback(features, event_log, spool)
+            experiments = _experiments(settings, release)
+            served_lists = RedisImpressionLog(link, prefix, settings.impression_days * 86_400)
+            impressions = Impressions(served_lists, experiments, metrics) if settings.impression_days else None
+            if impressions is not None:
+                stack.push_async_callback(impressions.close)
+            feedback = Feedback(features, event_log, spool, followers=[impressions] if impressions else [])
             feedback.start()
             stack.push_async_callback(feedback.close)
             state = FrontEndState()
@@ -112,7 +121,7 @@ class Instance:
             stack.push_async_callback(grpc_server.stop, grace=5.0)
             config = _config(settings, release, server, grpc_port)
             ids, search = RequestIds(), FilmSearch(release, server)
-            recommendations = Recommendations(pipeline, release, ids)
+            recommendations = Recommendations(pipeline, release, ids, experiments, impressions)
             batch, jobs = Batch(pipeline, release), PrecomputeJobs(link, prefix)
             precompute = Precompute(batch, jobs, worker=ids.new())
             precompute.start()
@@ -126,7 +135,8 @@ class Instance:
                 EventRoutes(feedback, release, ids),
                 CatalogueRoutes(release, cards, similarity, posters, search, ids),
                 PeopleRoutes(release, cards, features, ids),
-                ForgetRoutes(features, event_log, spool),
+                ForgetRoutes(features, event_log, spool, served_lists),
+                ExperimentRoutes(experiments, served_lists),
                 HealthRoutes(release, server.is_ready, lambda: link.is_available, config),
                 PageRoutes(),
             )
@@ -182,6 +192,10 @@ def _server_options(settings: Settings, release: Release) -> ServerOptions:
         release=release.number,
         device=settings.device,
     )
+
+
+def _experiments(settings: Settings, release: Release) -> Experiments:
+    return Experiments(read_experiments(settings.experiments, release.presets), release.entry.fusion.weights)
 
 
 def _models(settings: Settings, release: Release, server: InferenceServer) -> Models:

@@ -16,6 +16,7 @@ import click
 from _bentoml_sdk import Service
 
 from bento.ports import PortTaken, check_port_is_free
+from bento.recommender.experiments import ExperimentsError, read_experiments
 from bento.release import ReleaseError, check_release
 from bento.settings import Settings, WrongSetting
 
@@ -97,11 +98,12 @@ class Recommender:
         """Before any worker starts: refuse, in one line, what would fail in each of them."""
         try:
             SETTINGS.home.mkdir(parents=True, exist_ok=True)
-            check_release(SETTINGS.model_repository, SETTINGS.release)
+            _, release = check_release(SETTINGS.model_repository, SETTINGS.release)
+            read_experiments(SETTINGS.experiments, release.fusion.presets)
             host, port = _http_address()
             check_port_is_free("PORT", host, port)
             check_port_is_free("GRPC_PORT", host, SETTINGS.grpc_port)
-        except (ReleaseError, PortTaken) as error:
+        except (ReleaseError, ExperimentsError, PortTaken) as error:
             raise SystemExit(f"marquee: {error}") from None
         except OSError as error:
             raise SystemExit(f"marquee: MARQUEE_HOME={SETTINGS.home}: {error.strerror}") from None

@@ -68,6 +68,7 @@ def url(*schemes: str) -> Kind:
 
 
 FOLDER = Kind(lambda text: Path(text).expanduser().absolute(), "a folder")
+FILE = Kind(lambda text: Path(text).expanduser().absolute(), "a file")
 TEXT = Kind(str, "text")
 
 
@@ -115,6 +116,12 @@ class Settings:
     )
     cache_ttl_s: int = setting(
         "CACHE_TTL_S", whole(0, 604_800), 300, "Seconds an answer may be served again; 0 turns the response cache off."
+    )
+    experiments: Path | None = setting(
+        "EXPERIMENTS", FILE, None, "TOML or JSON file of the experiments to run: docs/operations.md.", "none"
+    )
+    impression_days: int = setting(
+        "IMPRESSION_DAYS", whole(0, 365), 7, "Days for which events may quote a served list; 0 = lists are not noted."
     )
     encoder_timeout_ms: int = setting(
         "ENCODER_TIMEOUT_MS", whole(1, 60_000), 500, "Milliseconds a source may take before it is left out."

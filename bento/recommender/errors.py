@@ -6,12 +6,14 @@
     ├── UnknownMovie       404
     ├── UnknownTitle       404
     ├── UnknownJob         404
+    ├── UnknownExperiment  404
     ├── WrongMethod        405
     ├── BodyTooLarge       413
     ├── InvalidRequest     422   JSON, but a value is missing, of the wrong type or out of bounds
     │   └── UnknownPreset
     ├── NotReady           503   the service is starting or stopping
-    └── NotStored          503   nothing holds what the request wanted kept or forgotten
+    ├── NotStored          503   nothing holds what the request wanted kept or forgotten
+    └── NotAvailable       503   what was asked for is in Redis, which does not answer
 
 On the wire every one is `{"success": false, "error": {"code", "message", "detail"}}`.
 """
@@ -143,6 +145,25 @@ class NotStored(RecommenderError):
         self, message: str = "the event could not be stored; send it again with the same Idempotency-Key"
     ) -> None:
         super().__init__(message)
+
+
+class NotAvailable(RecommenderError):
+    """What was asked for is in Redis, which does not answer."""
+
+    http_status, code = 503, "not_available"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class UnknownExperiment(RecommenderError):
+    """No experiment of this name runs."""
+
+    http_status, code = 404, "unknown_experiment"
+
+    def __init__(self, name: str, running: Iterable[str]) -> None:
+        known = ", ".join(running) or "(EXPERIMENTS names none)"
+        super().__init__(f"no experiment {_shorten(name)} runs, expected one of {known}", name=_shorten(name))
 
 
 SHOWN_CHARACTERS = 80

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -64,16 +64,29 @@ class Acknowledgement(Struct, frozen=True):
     """Its timestamp lay in the future and was replaced by now."""
 
 
+class Follower(Protocol):
+    """Somebody who counts events once they are taken in."""
+
+    async def follow(self, event: Event) -> None:
+        """Take one event into account; no event comes twice. May raise StoreUnavailable: then it is not counted."""
+
+
 class Feedback:
     """Takes events in."""
 
     def __init__(
-        self, features: FeatureStore, event_log: EventLog, spool: Spool, now_s: Callable[[], float] = time.time
+        self,
+        features: FeatureStore,
+        event_log: EventLog,
+        spool: Spool,
+        now_s: Callable[[], float] = time.time,
+        followers: Sequence[Follower] = (),
     ) -> None:
         self._features = features
         self._log = event_log
         self._spool = spool
         self._now_s = now_s
+        self._followers = followers
         self._replayer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -100,7 +113,9 @@ class Feedback:
             try:
                 appended = await self._append(event)
                 if not appended.duplicate:
-                    await self._log.append(event.user_id, msgspec.json.encode(event))
+                    await asyncio.gather(
+                        self._log.append(event.user_id, msgspec.json.encode(event)), self._tell_followers(event)
+                    )
             except StoreUnavailable as error:
                 log.debug("an event goes to the spool: %s", error)
             else:
@@ -134,5 +149,13 @@ class Feedback:
         except msgspec.DecodeError as error:  # the disk lost it; the others must not wait behind it
             log.error("a spooled record cannot be read and is skipped: %s", error)
             return
-        await self._append(event)  # counted before, perhaps: then it changes nothing
+        appended = await self._append(event)  # counted before, perhaps: then it changes nothing
         await self._log.append(event.user_id, record)
+        if not appended.duplicate:
+            await self._tell_followers(event)
+
+    async def _tell_followers(self, event: Event) -> None:
+        try:
+            await asyncio.gather(*(follower.follow(event) for follower in self._followers))
+        except StoreUnavailable as error:
+            log.debug("an event is held, but not counted everywhere: %s", error)

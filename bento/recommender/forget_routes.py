@@ -9,7 +9,7 @@ from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.errors import NotStored
 from bento.recommender.schemas import user_id_in_path
 from bento.stores.errors import StoreUnavailable
-from bento.stores.interfaces import EventLog, FeatureStore
+from bento.stores.interfaces import EventLog, FeatureStore, ImpressionLog
 from bento.stores.spool import Spool
 
 
@@ -33,8 +33,11 @@ ABOUT = About(
 class ForgetRoutes:
     """Erases people. The release's own file is not changed, but nothing of it is used for them any more."""
 
-    def __init__(self, features: FeatureStore, event_log: EventLog, spool: Spool) -> None:
+    def __init__(
+        self, features: FeatureStore, event_log: EventLog, spool: Spool, impressions: ImpressionLog | None = None
+    ) -> None:
         self._features = features
+        self._impressions = impressions
         self._log = event_log
         self._spool = spool
 
@@ -49,6 +52,8 @@ class ForgetRoutes:
             deleted = await self._spool.remove(lambda record: _is_of(record, user_id))
             await self._features.forget(user_id)
             deleted += await self._log.forget(user_id)
+            if self._impressions is not None:
+                await self._impressions.forget(user_id)
         except StoreUnavailable as error:
             raise NotStored("the person could not be forgotten, as Redis does not answer; try again") from error
         return Response(msgspec.json.encode(ForgottenAnswer(True, user_id, deleted)))

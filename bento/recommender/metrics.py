@@ -81,6 +81,12 @@ class Metrics:
         self.joined = Counter(
             "recsys_single_flight_joined", "Requests that waited for the same answer being computed.", registry=registry
         )
+        self.impressions = Counter(
+            "recsys_impressions",
+            "Served lists: stored, lost (Redis was away), or clicked.",
+            ["result"],
+            registry=registry,
+        )
         self.redis_available = Gauge(
             "recsys_redis_available", "1 while Redis answers.", registry=registry, multiprocess_mode="min"
         )

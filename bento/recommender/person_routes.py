@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.favourites import LIKED_FROM
 from bento.recommender.films import FilmCards, FilmDetails
+from bento.recommender.neural_sources import without_embeddings
 from bento.recommender.person_films import PersonFilms
 from bento.recommender.recommendations import Recommendations, Recommended
 from bento.recommender.schemas import (
@@ -26,9 +27,6 @@ from bento.recommender.schemas import (
     user_id_in_path,
 )
 from features.history import WatchHistory
-
-NEURAL_SOURCES = frozenset({"sequence", "two_tower", "text", "poster"})
-"""Sources whose embeddings neural networks make: those that `use_embeddings=false` does without."""
 
 
 class UserQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,7 +123,7 @@ class PersonRoutes:
         self._recommendations = recommendations
         self._cards = cards
         self._person_films = person_films
-        self._without_embeddings = _without_embeddings(recommendations.release.entry.fusion.weights)
+        self._without_embeddings = without_embeddings(recommendations.release.entry.fusion.weights)
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -177,9 +175,3 @@ def _response(answer: object, made: Recommended) -> Response:
 def _stats(history: WatchHistory) -> UserStats:
     liked = (history.ratings == 0) | (history.ratings >= LIKED_FROM)
     return UserStats(len(history.item_rows), int(np.count_nonzero(liked)))
-
-
-def _without_embeddings(weights: dict[str, float]) -> dict[str, float]:
-    """The release's weights of the sources that are no neural network; item-to-item alone where none has any."""
-    kept = {source: weight for source, weight in weights.items() if source not in NEURAL_SOURCES and weight}
-    return kept or {"ease": 1.0}

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.recommender.asgi import Request
+from bento.recommender.experiments import Experiments
+from bento.recommender.impressions import Impressions
 from bento.recommender.pipeline import Answer, Pipeline
 from bento.recommender.questions import Question, question_of
 from bento.recommender.request_ids import RequestIds
@@ -44,11 +46,13 @@ class Recommended:
     release: int
     request_id: str
     recommendation_id: str
+    arms: dict[str, str]
+    """Experiment -> the person's arm, for those that this answer takes part in."""
 
     def body(self, *more: msgspec.Struct) -> bytes:
         """The answer as native routes send it: who asked, what may have come from the cache, what is new every time."""
-        answer = self.answer
-        tail = AnswerTail(answer.cached, answer.degraded, answer.timings_ms, self.request_id, self.recommendation_id)
+        answer, ids = self.answer, (self.request_id, self.recommendation_id)
+        tail = AnswerTail(answer.cached, answer.degraded, answer.timings_ms, *ids, self.arms)
         encode = msgspec.json.encode
         return join_objects(encode(_UserField(self.user_id)), answer.body, encode(tail), *map(encode, more))
 
@@ -65,14 +69,25 @@ class Recommended:
             (b"x-marquee-timings-ms", timings.encode()),
             (b"x-marquee-degraded", ",".join(self.answer.degraded).encode()),
             (b"x-marquee-cached", b"true" if self.answer.cached else b"false"),
+            (b"x-marquee-experiments", ",".join(f"{name}={arm}" for name, arm in self.arms.items()).encode()),
         )
 
 
 class Recommendations:
     """Asks the pipeline for one person."""
 
-    def __init__(self, pipeline: Pipeline, release: Release, ids: RequestIds) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        release: Release,
+        ids: RequestIds,
+        experiments: Experiments | None = None,
+        impressions: Impressions | None = None,
+    ) -> None:
+        """Without `impressions`, what is served is not noted."""
         self.release = release
+        self._experiments = experiments or Experiments()
+        self._impressions = impressions
         self._pipeline = pipeline
         self._ids = ids
 
@@ -89,11 +104,16 @@ class Recommendations:
         Raises: InvalidRequest (unknown source, unusable X-Request-Id), UnknownPreset.
         """
         given_id = self._ids.of(request)
+        asked, arms = self._experiments.apply(asked)
         question = question_of(asked, self.release, allowed_rows)
         answer = await self._pipeline.recommend(question, use_cache)
         answer.degraded = [*degraded, *answer.degraded]
         new_id = self._ids.new()
-        return Recommended(asked.user_id, question, answer, self.release.number, given_id or new_id, f"rec-{new_id}")
+        recommendation_id = f"rec-{new_id}"
+        if self._impressions is not None:
+            self._impressions.note(question.user_id, recommendation_id, answer.body, arms)
+        ids = given_id or new_id, recommendation_id
+        return Recommended(asked.user_id, question, answer, self.release.number, *ids, arms)
 
 
 def release_headers(release: int, request_id: str) -> Headers:

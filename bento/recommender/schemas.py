@@ -154,6 +154,9 @@ class AnswerTail(Struct, frozen=True):
     timings_ms: dict[str, float]
     request_id: str
     recommendation_id: str
+    """What events about these films quote."""
+    experiments: dict[str, str]
+    """Experiment -> the person's arm."""
 
 
 class FilteredTail(Struct, frozen=True):
@@ -178,6 +181,7 @@ class FilteredAnswer(Struct, frozen=True):
     timings_ms: dict[str, float]
     request_id: str
     recommendation_id: str
+    experiments: dict[str, str]
     filters_applied: dict[str, Any]
     reason: str | None
 
@@ -196,6 +200,7 @@ class RecommendAnswer(Struct, frozen=True):
     timings_ms: dict[str, float]
     request_id: str
     recommendation_id: str
+    experiments: dict[str, str]
 
 
 T = TypeVar("T")

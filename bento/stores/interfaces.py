@@ -5,9 +5,10 @@ Every method may raise StoreUnavailable; whoever calls decides what to do withou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from bento.stores.impressions import Counts, Impression
 from bento.stores.person import Appended, PersonState, WatchEvent
 
 
@@ -49,3 +50,25 @@ class EventLog(Protocol):
 
     async def forget(self, user_id: str) -> int:
         """Delete a person's records; how many there were."""
+
+
+class ImpressionLog(Protocol):
+    """Served lists, for as long as events may quote them, and how many of them experiments saw clicked.
+
+    `keys`: experiment -> the name under which it counts.
+    """
+
+    async def note(self, user_id: str | None, impression: Impression, keys: Mapping[str, str]) -> None:
+        """Remember a list that was served, and count it in the person's arms."""
+
+    async def click(self, user_id: str, recommendation_id: str, movie_id: int, keys: Mapping[str, str]) -> bool:
+        """Count a list as clicked: once, and only if this person was served it and it holds the film."""
+
+    async def counts(self, key: str, arms: list[str]) -> dict[str, Counts]:
+        """What was counted under a key, per arm."""
+
+    async def recent(self, count: int) -> list[Impression]:
+        """The newest lists, of all people, newest first."""
+
+    async def forget(self, user_id: str) -> None:
+        """Erase a person's lists. What was counted stays: it names nobody."""

@@ -6,12 +6,13 @@ Nothing is shared between processes and nothing outlives them.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bento.stores.impressions import LISTS_PER_PERSON_LIMIT, STREAM_LIMIT, Counts, Impression, PersonImpressions
 from bento.stores.person import EVENT, EVENTS_LIMIT, STRANGER, Appended, PersonState, WatchEvent
 
 
@@ -111,3 +112,49 @@ class MemoryEventLog:
         deleted = len(self._records) - len(kept)
         self._records = deque(kept, maxlen=self._records.maxlen)
         return deleted
+
+
+class MemoryImpressionLog:
+    """See `interfaces.ImpressionLog`. Lists are kept until there are too many."""
+
+    def __init__(self) -> None:
+        self._people: dict[str, PersonImpressions] = defaultdict(PersonImpressions)
+        self._newest: deque[Impression] = deque(maxlen=STREAM_LIMIT)
+        self._counts: dict[tuple[str, str], Counts] = defaultdict(Counts)
+        self._seen: set[tuple[str, str, str]] = set()
+
+    async def note(self, user_id: str | None, impression: Impression, keys: Mapping[str, str]) -> None:
+        self._newest.append(impression)
+        if user_id is None:
+            return
+        person = self._people[user_id]
+        person.by_id[impression.recommendation_id] = impression
+        if len(person.by_id) > LISTS_PER_PERSON_LIMIT:
+            del person.by_id[next(iter(person.by_id))]
+        for experiment, arm in impression.arms.items():
+            place = keys[experiment], arm
+            new = (*place, user_id) not in self._seen
+            self._seen.add((*place, user_id))
+            counts = self._counts[place]
+            self._counts[place] = replace(counts, lists=counts.lists + 1, people=counts.people + new)
+
+    async def click(self, user_id: str, recommendation_id: str, movie_id: int, keys: Mapping[str, str]) -> bool:
+        person = self._people[user_id]
+        impression = person.by_id.get(recommendation_id)
+        if impression is None or movie_id not in impression.movie_ids or recommendation_id in person.clicked:
+            return False
+        person.clicked.add(recommendation_id)
+        for experiment, arm in impression.arms.items():
+            if experiment in keys:
+                counts = self._counts[keys[experiment], arm]
+                self._counts[keys[experiment], arm] = replace(counts, clicked_lists=counts.clicked_lists + 1)
+        return True
+
+    async def counts(self, key: str, arms: list[str]) -> dict[str, Counts]:
+        return {arm: self._counts[key, arm] for arm in arms}
+
+    async def recent(self, count: int) -> list[Impression]:
+        return list(reversed(self._newest))[:count]
+
+    async def forget(self, user_id: str) -> None:
+        self._people.pop(user_id, None)

@@ -9,8 +9,9 @@ import pytest
 
 from bento.recommender.asgi import HotRoutes, Router
 from bento.recommender.movie_title_routes import MovieTitleRoutes
+from bento.recommender.neural_sources import without_embeddings
 from bento.recommender.person_films import PersonFilms
-from bento.recommender.person_routes import PersonRoutes, _without_embeddings
+from bento.recommender.person_routes import PersonRoutes
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.similarity import live_similarity
@@ -81,8 +82,8 @@ async def test_without_embeddings_no_neural_source_weighs_anything(client: httpx
     assert (await client.get("/movies/recommendations?user_id=ann&use_embeddings=false")).status_code == 200
     (weights,) = [request.inputs["weights"] for request in world.models.requests if request.model_name == "fusion"]
     assert weights.tolist() == [[0, 0, 1, 0, 0, pytest.approx(0.1), 1]]
-    assert _without_embeddings({"text": 1.0, "sequence": 2.0}) == {"ease": 1.0}
-    assert _without_embeddings(WEIGHTS) == {"ials": 1.0, "popularity": 0.1, "ease": 1.0}
+    assert without_embeddings({"text": 1.0, "sequence": 2.0}) == {"ease": 1.0}
+    assert without_embeddings(WEIGHTS) == {"ials": 1.0, "popularity": 0.1, "ease": 1.0}
 
 
 async def test_use_cache_false_computes_anew(client: httpx.AsyncClient, world: World) -> None:

@@ -59,6 +59,7 @@ async def test_post_recommend_answers_films_with_everything_about_the_answer(cli
         "degraded": [],
         "request_id": "id-1",
         "recommendation_id": "rec-id-1",
+        "experiments": {},
     }
     assert scores[0] > scores[1]
     assert set(timings) == {"state", "encode", "retrieve", "blend", "answer", "total"}

@@ -1,0 +1,180 @@
+"""Experiments: which arm a person is in, and what it changes in their requests. Pure but for reading the file.
+
+    ExperimentsError   the file that EXPERIMENTS names cannot be used; the service does not start
+
+An arm is a hash of the experiment's name, its salt and the person's id: the same on every worker and after every
+restart, and independent between experiments. What a request says itself is never overridden; such a request, and
+one of nobody in particular, takes no part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bento.recommender.neural_sources import without_embeddings
+from bento.recommender.schemas import FilteredRequest, RecommendRequest
+from features.sources import SOURCES
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+WEIGHING = ("preset", "weights", "use_embeddings")
+"""Three ways to say one thing: the fusion weights."""
+
+SHARES_TOLERANCE = 1e-9
+"""Thirds do not add up to 1 exactly."""
+
+
+class ExperimentsError(ValueError):
+    """An experiment cannot be run as it is written."""
+
+    def __init__(self, place: Path | str, why: str) -> None:
+        super().__init__(f"EXPERIMENTS: {place}: {why}")
+
+
+class Arm(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One way to answer. What it leaves out is as always."""
+
+    name: Name
+    share: Annotated[float, Meta(gt=0, le=1, description="Share of all people.")]
+    preset: str | None = None
+    weights: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    use_embeddings: bool | None = None
+    """false: without the neural sources."""
+
+    def changes(self) -> frozenset[str]:
+        """What the arm decides, by the request's names: `weights` for all three ways to give them."""
+        given = {field for field in self.__struct_fields__[2:] if getattr(self, field) is not None}
+        return frozenset("weights" if field in WEIGHING else field for field in given)
+
+
+class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
+    """A question put to people by answering them differently."""
+
+    name: Name
+    arms: Annotated[list[Arm], Meta(min_length=2)]
+    """The first is the one that the others are compared with. Who is in none of the shares takes no part."""
+    salt: Annotated[str, Meta(max_length=64)] = ""
+    """Another salt draws other people."""
+
+    def arm_of(self, user_id: str) -> Arm | None:
+        """The person's arm; None for the share that no arm takes."""
+        digest = hashlib.blake2b(f"{self.name}\0{self.salt}\0{user_id}".encode(), digest_size=8).digest()
+        place, end = int.from_bytes(digest, "big") / 2**64, 0.0
+        for arm in self.arms:
+            end += arm.share
+            if place < end:
+                return arm
+        return self.arms[-1] if end > 1 - SHARES_TOLERANCE else None
+
+    def changes(self) -> frozenset[str]:
+        """What any arm decides."""
+        return frozenset().union(*(arm.changes() for arm in self.arms))
+
+    @property
+    def edition(self) -> str:
+        """Names the definition: an experiment that is changed counts anew."""
+        return hashlib.blake2b(msgspec.json.encode(self), digest_size=6).hexdigest()
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    experiments: list[Experiment] = []
+
+
+Asked = RecommendRequest | FilteredRequest
+
+
+class Experiments:
+    """The experiments that run."""
+
+    def __init__(self, running: Sequence[Experiment] = (), release_weights: dict[str, float] | None = None) -> None:
+        """`release_weights`: the release's own, by source; what `use_embeddings = false` starts from."""
+        self.running = {experiment.name: experiment for experiment in running}
+        self._without_embeddings = without_embeddings(release_weights or {})
+
+    def apply(self, asked: Asked) -> tuple[Asked, dict[str, str]]:
+        """The request as the person's arms change it, and experiment -> arm for those it takes part in."""
+        if not self.running or asked.user_id is None:
+            return asked, {}
+        arms: dict[str, str] = {}
+        changed: dict[str, Any] = {}
+        said = _said(asked)
+        for experiment in self.running.values():
+            arm = experiment.arm_of(str(asked.user_id))
+            if arm is None or said & experiment.changes():
+                continue
+            arms[experiment.name] = arm.name
+            changed |= self._overrides(arm)
+        return (msgspec.structs.replace(asked, **changed) if changed else asked), arms
+
+    def _overrides(self, arm: Arm) -> dict[str, Any]:
+        if arm.use_embeddings is False:
+            return {"weights": self._without_embeddings}
+        fields = (field for field in arm.__struct_fields__[2:] if field != "use_embeddings")
+        return {field: value for field in fields if (value := getattr(arm, field)) is not None}
+
+
+def _said(asked: Asked) -> frozenset[str]:
+    """What the request decides itself."""
+    weighed = asked.preset is not None or asked.weights is not None
+    return frozenset(("weights",) * weighed)
+
+
+def read_experiments(path: Path | None, presets: Collection[str]) -> list[Experiment]:
+    """The experiments of a TOML or JSON file (by its ending), `[[experiments]]` each; none without a file.
+
+    presets: those of the release that is served.
+    Raises: ExperimentsError.
+    """
+    if path is None:
+        return []
+    try:
+        text = path.read_bytes()
+        read = msgspec.json.decode(text) if path.suffix == ".json" else tomllib.loads(text.decode())
+        experiments = msgspec.convert(read, _File).experiments
+    except OSError as error:
+        raise ExperimentsError(path, error.strerror or str(error)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise ExperimentsError(path, str(error).replace("`", "")) from error
+    _check_together(experiments)
+    for experiment in experiments:
+        _check(experiment, presets)
+    return experiments
+
+
+def _check(experiment: Experiment, presets: Collection[str]) -> None:
+    names = [arm.name for arm in experiment.arms]
+    if len(set(names)) < len(names):
+        raise ExperimentsError(experiment.name, f"two arms have one name: {', '.join(names)}")
+    total = sum(arm.share for arm in experiment.arms)
+    if total > 1 + SHARES_TOLERANCE:
+        raise ExperimentsError(experiment.name, f"the shares add up to {total:g}, expected at most 1")
+    for arm in experiment.arms:
+        place = f"{experiment.name}, arm {arm.name}"
+        given = [field for field in WEIGHING if getattr(arm, field) is not None]
+        if len(given) > 1:
+            raise ExperimentsError(place, f"{' and '.join(given)} all set the weights, give one of them")
+        if arm.preset is not None and arm.preset not in presets:
+            known = ", ".join(sorted(presets)) or "(the release has none)"
+            raise ExperimentsError(place, f"preset {arm.preset!r}, expected one of {known}")
+        if unknown := set(arm.weights or ()) - set(SOURCES):
+            raise ExperimentsError(place, f"unknown sources {sorted(unknown)}, expected some of {', '.join(SOURCES)}")
+
+
+def _check_together(experiments: Sequence[Experiment]) -> None:
+    """A person is in all experiments at once, so each must change something of its own."""
+    decided_by: dict[str, str] = {}
+    for experiment in experiments:
+        if experiment.name in decided_by.values():
+            raise ExperimentsError(experiment.name, "two experiments have this name")
+        for change in experiment.changes() or {f"nothing in {experiment.name}"}:
+            if change in decided_by:
+                why = f"{change} is what {decided_by[change]} changes already; run one after the other"
+                raise ExperimentsError(experiment.name, why)
+            decided_by[change] = experiment.name

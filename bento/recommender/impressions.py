@@ -1,0 +1,116 @@
+"""Impressions: which lists were served to whom, so that what people choose of them can be counted.
+
+No request waits for it: lists are written in the background, in their order, and are dropped (and counted as lost)
+while Redis is away. An event that quotes a `recommendation_id` marks that list as clicked, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from bento.recommender.events import Event
+from bento.recommender.experiments import Experiments
+from bento.recommender.metrics import Metrics
+from bento.stores.errors import StoreUnavailable
+from bento.stores.impressions import Impression
+from bento.stores.interfaces import ImpressionLog
+
+log = logging.getLogger("marquee.impressions")
+
+WAITING_LIMIT = 10_000
+"""Lists that may wait to be written; of more, the oldest are lost."""
+
+BATCH = 64
+"""Lists written at a time; the link joins their commands into one round trip."""
+
+CHOSEN_FROM_RATING = 3.5
+"""Stars; who rates a recommended film lower did not thank for it."""
+
+
+class _Film(msgspec.Struct):
+    movie_id: int
+
+
+class _Served(msgspec.Struct):
+    """What an impression needs of an answer's body."""
+
+    recommendations: list[_Film]
+    strategy: str
+    release: int
+
+
+_SERVED = msgspec.json.Decoder(_Served)
+
+
+class Impressions:
+    """Notes served lists and the events that quote them."""
+
+    def __init__(
+        self,
+        store: ImpressionLog,
+        experiments: Experiments,
+        metrics: Metrics,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._keys = {name: f"{name}:{running.edition}" for name, running in experiments.running.items()}
+        self._metrics = metrics
+        self._now_s = now_s
+        self._waiting: deque[tuple[str | None, Impression]] = deque(maxlen=WAITING_LIMIT)
+        self._writer: asyncio.Task[None] | None = None
+
+    def note(self, user_id: str | None, recommendation_id: str, body: bytes, arms: Mapping[str, str]) -> None:
+        """Note a served list; body: JSON of `schemas.AnswerBody`."""
+        served = _SERVED.decode(body)
+        movie_ids = [film.movie_id for film in served.recommendations]
+        impression = Impression(
+            recommendation_id, movie_ids, arms, served.strategy, served.release, round(self._now_s(), 3)
+        )
+        if len(self._waiting) == WAITING_LIMIT:
+            self._metrics.impressions.labels("lost").inc()
+        self._waiting.append((user_id, impression))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_waiting(), name="impressions")
+
+    async def follow(self, event: Event) -> None:
+        """Count the list that an event quotes as clicked, where the event says that its film was chosen."""
+        if event.recommendation_id is None or not _is_choice(event):
+            return
+        clicked = await self._store.click(event.user_id, event.recommendation_id, event.movie_id, self._keys)
+        if clicked:
+            self._metrics.impressions.labels("clicked").inc()
+
+    async def close(self) -> None:
+        """Wait until what was noted is written."""
+        if self._writer is not None:
+            await self._writer
+
+    async def _write_waiting(self) -> None:
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                await asyncio.gather(*(self._write(user_id, impression) for user_id, impression in batch))
+        finally:
+            self._writer = None
+
+    async def _write(self, user_id: str | None, impression: Impression) -> None:
+        try:
+            await self._store.note(user_id, impression, self._keys)
+        except StoreUnavailable as error:
+            log.debug("an impression is lost: %s", error)  # the breaker has said so once already
+            self._metrics.impressions.labels("lost").inc()
+        else:
+            self._metrics.impressions.labels("stored").inc()
+
+
+def _is_choice(event: Event) -> bool:
+    """Whether an event says that the person took the film up."""
+    if event.event_type == "rate":
+        return event.rating >= CHOSEN_FROM_RATING
+    return event.event_type != "dislike"
