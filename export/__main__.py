@@ -65,6 +65,9 @@ def run(
         ),
     ] = 0.05,
     accept_worse: Annotated[bool, typer.Option(help="Publish even when more is lost.")] = False,
+    options_file: Annotated[
+        Path | None, typer.Option("--options", help="JSON that replaces training options; `training tune` writes one.")
+    ] = None,
     track: Annotated[
         bool, typer.Option(help="Write the training down in MLflow (the extra `lab`) and register the release.")
     ] = False,
@@ -77,7 +80,7 @@ def run(
 
     python -m export run --data ml-latest-small --repository /srv/models
     """
-    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights)
+    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights, options_file)
     workshop = Workshop(repository, home, keep, console, Tracking(track, tracking_uri))
     with errors_shown(console):
         print(make_release(choice, workshop, None if accept_worse else max_loss))

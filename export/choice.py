@@ -31,6 +31,8 @@ class Choice:
     """Of the exported networks; see `export.precision`."""
     poster_weights: str = "auto"
     """Of the poster network; see `training.poster_network`."""
+    options_file: Path | None = None
+    """JSON that replaces default options of the training; see `training.options_file`."""
 
     @property
     def key(self) -> str:
@@ -38,14 +40,20 @@ class Choice:
         path = Path(self.data)
         data = str(path.resolve()) if self.data != "sample" and path.exists() else self.data
         posters = self.poster_weights if self.posters else None
-        return f"{data} hold_out={self.hold_out} seed={self.seed} posters={posters}"
+        options = self.options_file.read_text(encoding="utf-8") if self.options_file else None
+        return f"{data} hold_out={self.hold_out} seed={self.seed} posters={posters} options={options}"
 
     def train_options(self) -> TrainOptions:
-        """As training understands it; takes seconds the first time, because torch is imported."""
+        """As training understands it; takes seconds the first time, because torch is imported.
+
+        Raises: training.options_file.OptionsError.
+        """
         from training.options import TrainOptions
+        from training.options_file import read_options
         from training.splits import Protocol
 
         hold_out = Protocol(self.hold_out) if self.hold_out else None
-        options = TrainOptions(hold_out=hold_out, seed=self.seed, device=self.device)
+        options = read_options(self.options_file, TrainOptions()) if self.options_file else TrainOptions()
+        options = replace(options, hold_out=hold_out, seed=self.seed, device=self.device)
         content = replace(options.content, posters=self.posters, poster_weights=self.poster_weights, seed=self.seed)
         return replace(options, content=content)

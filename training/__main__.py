@@ -13,11 +13,13 @@ from training.command_options import (
     Device,
     HoldOut,
     Home,
+    OptionsFile,
     Posters,
     PosterWeights,
     Seed,
     Track,
     TrackingUri,
+    errors_shown,
     read_data,
     tracking_store,
     train_options,
@@ -29,9 +31,14 @@ from training.file_commands import app as file_app
 from training.splits import Protocol
 from training.tracking import train_tracked
 from training.train import checkpoint_folder
+from training.tuning_commands import app as tuning_app
 
 app = typer.Typer(no_args_is_help=True, help="Train the models of a release, and measure them.")
-app.registered_commands += [*data_app.registered_commands, *file_app.registered_commands]
+app.registered_commands += [
+    *data_app.registered_commands,
+    *file_app.registered_commands,
+    *tuning_app.registered_commands,
+]
 
 
 @app.command("train")
@@ -43,6 +50,7 @@ def train_command(
     device: Device = "auto",
     posters: Posters = True,
     poster_weights: PosterWeights = "auto",
+    options_file: OptionsFile = None,
     track: Track = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -53,7 +61,8 @@ def train_command(
     console = Console()
     store = tracking_store(track, tracking_uri, home, console)
     dataset = read_data(data, home, console)
-    options = train_options(seed, device, hold_out, posters, poster_weights)
+    with errors_shown(console):
+        options = train_options(seed, device, hold_out, posters, poster_weights, options_file)
     trained = train_tracked(dataset, home, options, store)
     for name, report in trained.metrics.items():
         console.print(evaluation_table(f"{dataset.name} {name}", report, beside_demanded=False))
@@ -69,6 +78,7 @@ def evaluate_command(
     device: Device = "auto",
     posters: Posters = True,
     poster_weights: PosterWeights = "auto",
+    options_file: OptionsFile = None,
     track: Track = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -83,7 +93,8 @@ def evaluate_command(
     demanded = dataset.name == DEMANDED_OF
     missed: list[str] = []
     for held_out in protocol or [Protocol.LAST5, Protocol.NEWUSER]:
-        options = train_options(seed, device, held_out, posters, poster_weights)
+        with errors_shown(console):
+            options = train_options(seed, device, held_out, posters, poster_weights, options_file)
         report = train_tracked(dataset, home, options, store).metrics["test"]
         title = f"{dataset.name} test" + (" (this split leaks the future)" if held_out == Protocol.RANDOM else "")
         console.print(evaluation_table(title, report, demanded))

@@ -16,6 +16,7 @@ from training.data_errors import DataError
 from training.data_location import locate_data
 from training.dataset import Dataset, read_dataset
 from training.options import TrainOptions
+from training.options_file import read_options
 from training.splits import Protocol
 from training.tracking import Store, available
 from training.trained import CheckpointFormatError, NotTrained
@@ -38,6 +39,12 @@ PosterWeights = Annotated[
     ),
 ]
 
+OptionsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--options", help='JSON that replaces defaults, such as {"ease": {"l2": 300}}; `tune` writes such a file.'
+    ),
+]
 Track = Annotated[
     bool | None,
     typer.Option(help="Write the training down in MLflow; by default when MLflow is installed (the extra `lab`)."),
@@ -63,10 +70,14 @@ def tracking_store(track: bool | None, uri: str | None, home: Path, console: Con
 
 
 def train_options(
-    seed: int, device: str, hold_out: Protocol | None, posters: bool, poster_weights: str
+    seed: int, device: str, hold_out: Protocol | None, posters: bool, poster_weights: str, file: Path | None = None
 ) -> TrainOptions:
-    """The training that a command line asks for."""
-    options = TrainOptions(hold_out=hold_out, seed=seed, device=device)
+    """The training that a command line asks for; the command line wins over the file.
+
+    Raises: OptionsError.
+    """
+    options = read_options(file, TrainOptions()) if file else TrainOptions()
+    options = replace(options, hold_out=hold_out, seed=seed, device=device)
     content = replace(options.content, posters=posters, poster_weights=poster_weights, seed=seed)
     return replace(options, content=content)
 

@@ -13,6 +13,7 @@ from training.command_options import (
     Data,
     HoldOut,
     Home,
+    OptionsFile,
     Posters,
     PosterWeights,
     Seed,
@@ -86,6 +87,7 @@ def embeddings_command(
     seed: Seed = 0,
     posters: Posters = True,
     poster_weights: PosterWeights = "auto",
+    options_file: OptionsFile = None,
 ) -> None:
     """Write the vectors of people and films of a finished training: .npy, Parquet and embeddings.json.
 
@@ -106,8 +108,8 @@ def embeddings_command(
 
     console = Console()
     dataset = read_data(data, home, console)
-    options = train_options(seed, "auto", hold_out, posters, poster_weights)
     with errors_shown(console), progress_bar(console) as progress:
+        options = train_options(seed, "auto", hold_out, posters, poster_weights, options_file)
         trained = find_trained(dataset, home, options)
         people, histories = split_by_person(visible_events(dataset.events, hold_out, seed))
         task = progress.add_task("Encoding people", total=len(people))
