@@ -39,6 +39,8 @@ from bento.recommender.forget_routes import ForgetRoutes
 from bento.recommender.health_routes import Config, HealthRoutes
 from bento.recommender.impressions import Impressions
 from bento.recommender.metrics import Metrics
+from bento.recommender.monitor import Monitoring
+from bento.recommender.monitor_routes import MonitorRoutes
 from bento.recommender.movie_title_routes import MovieTitleRoutes
 from bento.recommender.page_routes import PageRoutes
 from bento.recommender.people_routes import PeopleRoutes
@@ -122,10 +124,13 @@ class Instance:
             config = _config(settings, release, server, grpc_port)
             ids, search = RequestIds(), FilmSearch(release, server)
             recommendations = Recommendations(pipeline, release, ids, experiments, impressions)
-            batch, jobs = Batch(pipeline, release), PrecomputeJobs(link, prefix)
+            batch, jobs = Batch(pipeline, release, experiments), PrecomputeJobs(link, prefix)
             precompute = Precompute(batch, jobs, worker=ids.new())
             precompute.start()
             stack.push_async_callback(precompute.close)
+            monitoring = Monitoring(release, models, metrics, experiments, served_lists)
+            monitoring.start()
+            stack.push_async_callback(monitoring.close)
             owners = (
                 RecommendRoutes(recommendations),
                 FilteredRoutes(recommendations, live_filter(release, cards), search),
@@ -137,6 +142,7 @@ class Instance:
                 PeopleRoutes(release, cards, features, ids),
                 ForgetRoutes(features, event_log, spool, served_lists),
                 ExperimentRoutes(experiments, served_lists),
+                MonitorRoutes(monitoring),
                 HealthRoutes(release, server.is_ready, lambda: link.is_available, config),
                 PageRoutes(),
             )

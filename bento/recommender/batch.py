@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from bento.recommender.errors import RecommenderError
+from bento.recommender.experiments import Experiments
 from bento.recommender.pipeline import Pipeline
 from bento.recommender.questions import Question, question_of
 from bento.recommender.schemas import History, RecommendRequest, UserId, decode
@@ -52,8 +53,9 @@ class BatchAnswer:
 class Batch:
     """Asks the pipeline for many people."""
 
-    def __init__(self, pipeline: Pipeline, release: Release) -> None:
+    def __init__(self, pipeline: Pipeline, release: Release, experiments: Experiments | None = None) -> None:
         self._pipeline = pipeline
+        self._experiments = experiments or Experiments()
         self._release = release
         self._seats = asyncio.Semaphore(AT_A_TIME)
 
@@ -78,7 +80,7 @@ class Batch:
 
         async def one(user_id: str, history: msgspec.Raw) -> None:
             question = self._question(user_id, history, top_k)
-            plain = question_of(RecommendRequest(user_id, top_k=top_k), self._release)
+            plain = self._asked(RecommendRequest(user_id, top_k=top_k))
             for _ in range(TRIES):
                 missing = await self._pipeline.precompute(question, plain, ttl_s)
                 if not missing:
@@ -113,7 +115,11 @@ class Batch:
         """Raises: InvalidRequest."""
         person = b'{"user_id":' + msgspec.json.encode(user_id) + b',"history":' + bytes(history) + b"}"
         read = decode(person, _Person)
-        return question_of(RecommendRequest(read.user_id, read.history, top_k), self._release)
+        return self._asked(RecommendRequest(read.user_id, read.history, top_k))
+
+    def _asked(self, request: RecommendRequest) -> Question:
+        """As the person's arms change it, or what is kept would not be what they are served."""
+        return question_of(self._experiments.apply(request)[0], self._release)
 
 
 class Incomplete(RecommenderError):

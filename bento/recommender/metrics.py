@@ -13,6 +13,8 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+from bento.recommender.observations import Observations
+
 LATENCY_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -90,6 +92,8 @@ class Metrics:
         self.redis_available = Gauge(
             "recsys_redis_available", "1 while Redis answers.", registry=registry, multiprocess_mode="min"
         )
+        self.registry = registry
+        self.observations = Observations()
         self._stages: dict[str, Histogram] = {}
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 

@@ -27,6 +27,7 @@ from bento.recommender.explanations import Explainer
 from bento.recommender.films import FilmCards
 from bento.recommender.histories import merged
 from bento.recommender.metrics import Metrics
+from bento.recommender.observations import ListFacts, popularity_ranks
 from bento.recommender.questions import Question
 from bento.recommender.schemas import AnswerBody
 from bento.recommender.single_flight import SingleFlight
@@ -93,6 +94,7 @@ class Pipeline:
         self._cards = cards
         self._explainer = explainer
         self._for_strangers = Live(release, _for_strangers)
+        self._popularity_ranks = Live(release, lambda films: popularity_ranks(films.popularity))
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._in_background: set[asyncio.Task[None]] = set()
 
@@ -115,6 +117,7 @@ class Pipeline:
             answer = Answer(computed.body, cached=False, degraded=looked_up.degraded + computed.degraded)
         answer.timings_ms = watch.finish()
         self._metrics.observe_stages(answer.timings_ms)
+        self._metrics.observations.note(answer.timings_ms, answer.degraded)
         for part in answer.degraded:
             self._metrics.degraded.labels(part).inc()
         return answer
@@ -158,6 +161,7 @@ class Pipeline:
         chosen = self._choose(ranked, self._with_disallowed(excluded_rows, question), question)
         watch.lap("blend")
         self._metrics.strategies.labels(strategy).inc()
+        self._observe(question, strategy, history, chosen, degraded)
         reasons = self._explainer.reasons(chosen, history) if question.explain else None
         shown = self._cards.recommended(chosen.rows, chosen.scores, reasons)
         answered = AnswerBody(shown, self._release.number, strategy, question.ignored_movie_ids, films.revision)
@@ -166,6 +170,16 @@ class Pipeline:
             self._remember(question, state, body)
         watch.lap("answer")
         return Answer(body, cached=False, degraded=degraded, timings_ms=watch.laps_ms)
+
+    def _observe(
+        self, question: Question, strategy: str, history: WatchHistory, chosen: Ranked, degraded: list[str]
+    ) -> None:
+        """Note what drift is measured on: lists as the release makes them, without the wishes of a request."""
+        seen = self._metrics.observations
+        seen.strategies[strategy] += 1
+        as_released = question.weights is self._release.weights and question.allowed_rows is None
+        if strategy == "hybrid" and as_released and not degraded and len(chosen.rows):
+            seen.lists.append(ListFacts.of(history.item_rows, chosen.rows, chosen.scores, self._popularity_ranks.now))
 
     async def _look_up(self, question: Question, use_cache: bool) -> _LookedUp:
         """The person's state and a cached answer; both reads travel in one round trip."""
@@ -207,6 +221,7 @@ class Pipeline:
                 log.warning("a cached answer is computed again: %s", error)
                 result = "broken"
         self._metrics.cache.labels(result).inc()
+        self._metrics.observations.cache[result] += 1
         return body
 
     def _histories(self, question: Question, state: PersonState) -> tuple[WatchHistory, npt.NDArray[np.int64]]:
