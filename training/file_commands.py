@@ -1,7 +1,8 @@
-"""The commands that write files for other tools: `prepare` and `embeddings`. `python -m training` mounts them."""
+"""The commands that write files: `prepare`, `embeddings`, `report`. `python -m training` mounts them."""
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -128,3 +129,39 @@ def embeddings_command(
         f"{', '.join(embeddings.movies)}",
         highlight=False,
     )
+
+
+@app.command("report")
+def report_command(
+    out: Annotated[Path | None, typer.Option(help="Folder to write; by default reports/<data>-<options>.")] = None,
+    data: Data = SAMPLE,
+    home: Home = Path(".marquee"),
+    hold_out: HoldOut = None,
+    seed: Seed = 0,
+    posters: Posters = True,
+    poster_weights: PosterWeights = "auto",
+    options_file: OptionsFile = None,
+) -> None:
+    """Write the report of a finished training: Markdown with plots, and the model card.
+
+    Learning curves, every metric with its 95 % interval, quality for people of whom little or much is known and for
+    films of the head and the tail, coverage, and a map of the films. Takes the options of the training, which must
+    have been done. For example:
+
+    python -m training report --data ml-latest-small --hold-out last5
+    """
+    console = Console()
+    if importlib.util.find_spec("matplotlib") is None:
+        console.print("[bold red]matplotlib is not installed:[/] install the extra `lab` (make lab)")
+        raise typer.Exit(1)
+    from training.report import write_report
+    from training.train import find_trained
+
+    dataset = read_data(data, home, console)
+    with errors_shown(console):
+        options = train_options(seed, "auto", hold_out, posters, poster_weights, options_file)
+        trained = find_trained(dataset, home, options)
+    folder = out or Path("reports") / f"{dataset.name}-{options.hash}"
+    with console.status("Drawing"):
+        write_report(trained, folder)
+    console.print(f"Wrote [bold]{folder / 'report.md'}[/] and model_card.md", highlight=False)

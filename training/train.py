@@ -30,6 +30,7 @@ from training.fusion import PRESETS, Pool, find_weights, join, pool
 from training.metrics import measure, rank
 from training.options import TrainOptions, pick_device
 from training.scoring import source_scores
+from training.segments import segments
 from training.splits import Protocol, Split, histories_of, hold_out, in_time_order, of_people
 from training.trained import FACTS_FILE, DataFacts, NotTrained, Trained
 
@@ -94,6 +95,7 @@ def fit_release(
     task = progress.add_task("Finding fusion weights", total=1, note="")
     weights = find_weights(validation_pool(trial, validation))
     metrics = {"validation": evaluate(trial, validation, weights).report()}
+    metrics["validation"]["segments"] = segments(trial, validation, weights)
     progress.update(task, completed=1)
     release = fit_models(
         dataset.catalog, visible, content, for_refit(options, trial.curves),
@@ -102,6 +104,7 @@ def fit_release(
     if test:
         tested = sample_people(test, options.tested_people, options.seed)
         metrics["test"] = evaluate(release, tested, weights).report()
+        metrics["test"]["segments"] = segments(release, tested, weights)
         metrics["test"]["comparison"] = compare(tested, len(dataset.catalog))
     facts = DataFacts(
         name=dataset.name, fingerprint=dataset.fingerprint, simulated=dataset.simulated,
