@@ -1,4 +1,4 @@
-"""`python -m bento monitor | verify`: a running server, looked at from the terminal."""
+"""`python -m bento monitor | verify | films`: a running server, looked at and served from the terminal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from bento.film_commands import app as films
 from bento.monitor_tables import print_report
 from bento.verification import CHECKS, Failed, Visit
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
     help="Look at a running server. Start one with `make serve`; experiments are counted on /experiments.",
 )
+app.add_typer(films, name="films")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +95,7 @@ class HoldsFilms(Protocol):
     """A release."""
 
     films: FilmTable
+    lives: list[Live[Any]]
 
 
 T = TypeVar("T")
@@ -104,14 +105,24 @@ class Live(Generic[T]):
     """Something made from the films of a release; made again when they have changed since."""
 
     def __init__(self, release: HoldsFilms, make: Callable[[FilmTable], T]) -> None:
+        """`make` may look at nothing that changes but the films it is given."""
         self._release = release
         self._make = make
         self._made: tuple[FilmTable, T] | None = None
+        self._prepared: tuple[FilmTable, T] | None = None
+        release.lives.append(self)
 
     @property
     def now(self) -> T:
         """What it is now."""
         films, made = self._release.films, self._made
         if made is None or made[0] is not films:
-            made = self._made = (films, self._make(films))
+            prepared, self._prepared = self._prepared, None
+            made = prepared if prepared is not None and prepared[0] is films else (films, self._make(films))
+            self._made = made
         return made[1]
+
+    def prepare(self, films: FilmTable) -> None:
+        """Make it for films that are about to be the present ones, in another thread: nobody waits for it then."""
+        if self._made is not None:  # what nobody has asked for is made when somebody does
+            self._prepared = (films, self._make(films))

@@ -21,6 +21,7 @@ from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import make_http_app
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.server import InferenceServer
+from bento.recommender.admin_film_routes import AdminFilmRoutes
 from bento.recommender.asgi import App, HotRoutes, Router
 from bento.recommender.batch import Batch
 from bento.recommender.batch_routes import BatchRoutes
@@ -38,10 +39,12 @@ from bento.recommender.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.forget_routes import ForgetRoutes
 from bento.recommender.health_routes import Config, HealthRoutes
 from bento.recommender.impressions import Impressions
+from bento.recommender.live_catalogue import LiveCatalogue
 from bento.recommender.metrics import Metrics
 from bento.recommender.monitor import Monitoring
 from bento.recommender.monitor_routes import MonitorRoutes
 from bento.recommender.movie_title_routes import MovieTitleRoutes
+from bento.recommender.new_film_encoder import NewFilmEncoder
 from bento.recommender.page_routes import PageRoutes
 from bento.recommender.people_routes import PeopleRoutes
 from bento.recommender.person_films import PersonFilms
@@ -59,6 +62,7 @@ from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
 from bento.stores.precompute_jobs import PrecomputeJobs
+from bento.stores.redis_films import RedisFilmStore
 from bento.stores.redis_impressions import RedisImpressionLog
 from bento.stores.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
@@ -108,6 +112,11 @@ class Instance:
             pipeline = Pipeline(release, models, stores, cards, explainer, metrics, settings.cache_ttl_s)
             stack.push_async_callback(pipeline.close)
             await pipeline.warm_up()
+            ids, search = RequestIds(), FilmSearch(release, server)
+            films = RedisFilmStore(link, prefix, release.identity())
+            catalogue = LiveCatalogue(release, films, NewFilmEncoder(server, release), search.titles)
+            await catalogue.start()
+            stack.push_async_callback(catalogue.close)
             event_log, spool = RedisEventLog(link, prefix), Spool.claim(settings.home / "spool")
             stack.callback(spool.close)
             experiments = _experiments(settings, release)
@@ -122,7 +131,6 @@ class Instance:
             grpc_server, grpc_port = await start_grpc(server, settings.host, settings.grpc_port, state=state)
             stack.push_async_callback(grpc_server.stop, grace=5.0)
             config = _config(settings, release, server, grpc_port)
-            ids, search = RequestIds(), FilmSearch(release, server)
             recommendations = Recommendations(pipeline, release, ids, experiments, impressions)
             batch, jobs = Batch(pipeline, release, experiments), PrecomputeJobs(link, prefix)
             precompute = Precompute(batch, jobs, worker=ids.new())
@@ -135,10 +143,11 @@ class Instance:
                 RecommendRoutes(recommendations),
                 FilteredRoutes(recommendations, live_filter(release, cards), search),
                 PersonRoutes(recommendations, cards, PersonFilms(release, features)),
-                BatchRoutes(batch, jobs, precompute, ids, release.number, settings.batch_max_body_bytes),
+                BatchRoutes(batch, jobs, precompute, ids, release, settings.batch_max_body_bytes),
                 MovieTitleRoutes(release, cards, similarity, search.titles, ids),
                 EventRoutes(feedback, release, ids),
-                CatalogueRoutes(release, cards, similarity, posters, search, ids),
+                CatalogueRoutes(release, cards, similarity, posters, search, ids, catalogue.poster),
+                AdminFilmRoutes(release, catalogue, cards),
                 PeopleRoutes(release, cards, features, ids),
                 ForgetRoutes(features, event_log, spool, served_lists),
                 ExperimentRoutes(experiments, served_lists),

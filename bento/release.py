@@ -16,7 +16,7 @@ import hashlib
 import importlib.util
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import FilmTable
+from bento.film_table import FilmTable, Live
 from bento.stores.known_people import KnownPeople
 from features.catalog import Catalog
 from features.sources import FUSED_WIDTH, SOURCES
@@ -141,6 +141,12 @@ class Release:
     people: KnownPeople
     films: FilmTable
     """The films as they are now: the release's, and those added since."""
+    lives: list[Live[Any]] = field(default_factory=list)
+    """What is computed from the films."""
+
+    def identity(self) -> str:
+        """Of this release among all there ever were: numbers repeat from repository to repository."""
+        return hashlib.blake2b(msgspec.json.encode(self.entry), digest_size=6).hexdigest()
 
     @property
     def catalog(self) -> Catalog:

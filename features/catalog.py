@@ -54,6 +54,19 @@ class Catalog:
     def __len__(self) -> int:
         return len(self.films)
 
+    def extended(self, films: Sequence[Film]) -> Catalog:
+        """These films and others behind them; a small part of the work of making it anew.
+
+        Raises: ValueError when two films share a movie_id.
+        """
+        longer = Catalog.__new__(Catalog)
+        longer.films = (*self.films, *films)
+        longer._row_of = self._row_of | {film.movie_id: len(self) + at for at, film in enumerate(films)}
+        if len(longer._row_of) != len(longer.films):
+            raise ValueError("a film is in the catalogue already")
+        longer.__dict__["genre_matrix"] = np.concatenate([self.genre_matrix, Catalog(films).genre_matrix])
+        return longer
+
     def row_of(self, movie_id: int) -> int | None:
         """Row of a film, or None when the catalogue does not hold it."""
         return self._row_of.get(movie_id)

@@ -17,6 +17,7 @@ from bento.recommender.precompute import ANSWER_TTL_S, Failure, JobAbout, Precom
 from bento.recommender.recommendations import release_headers
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.schemas import History, RecommendedFilm, decode
+from bento.release import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.precompute_jobs import Job, PrecomputeJobs
 
@@ -138,7 +139,7 @@ class BatchRoutes:
         jobs: PrecomputeJobs,
         precompute: Precompute,
         ids: RequestIds,
-        release: int,
+        release: Release,
         max_body_bytes: int,
         now_s: Callable[[], float] = time.time,
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import msgspec
@@ -17,7 +18,7 @@ from bento.recommender.errors import InvalidRequest, UnknownMovie
 from bento.recommender.film_search import FilmSearch
 from bento.recommender.films import FilmCards, FilmDetails, SortKey
 from bento.recommender.filters import Year
-from bento.recommender.posters import Posters
+from bento.recommender.posters import Picture, Posters
 from bento.recommender.questions import row_of
 from bento.recommender.recommendations import release_headers
 from bento.recommender.request_ids import RequestIds
@@ -138,6 +139,10 @@ ABOUT = {
 }
 
 
+async def _no_poster(movie_id: int) -> None:
+    return None
+
+
 class CatalogueRoutes:
     """Everything about films that needs no person."""
 
@@ -149,13 +154,16 @@ class CatalogueRoutes:
         posters: Posters,
         search: FilmSearch,
         ids: RequestIds,
+        added_poster: Callable[[int], Awaitable[bytes | None]] = _no_poster,
     ) -> None:
+        """`added_poster`: the poster of a film that was added since the release, by movie_id."""
         self._release = release
         self._cards = cards
         self._posters = posters
         self._search = search
         self._ids = ids
         self._similarity = similarity
+        self._added_poster = added_poster
         self._years = Live(release, lambda films: np.array([film.year or 0 for film in films.catalog.films]))
 
     def routes(self) -> list[Route]:
@@ -211,9 +219,13 @@ class CatalogueRoutes:
         return Response(msgspec.json.encode(SearchAnswer(query.q, films, degraded)), headers=self._headers(request))
 
     async def poster(self, request: Request) -> Response:
-        """A film's poster. It belongs to the release, so browsers may keep it for a day."""
-        picture = self._posters.of(self._release.catalog.films[self._row(request.path_values["movie_id"])])
-        headers = (*self._headers(request), (b"cache-control", b"public, max-age=86400"))
+        """A film's poster. One that belongs to the release may be kept for a day, an added film's can be replaced."""
+        age = b"86400"
+        film = self._release.catalog.films[self._row(request.path_values["movie_id"])]
+        picture = self._posters.of(film)
+        if film.movie_id in self._release.films.with_poster and (added := await self._added_poster(film.movie_id)):
+            picture, age = Picture(added, b"image/jpeg"), b"60"
+        headers = (*self._headers(request), (b"cache-control", b"public, max-age=" + age))
         return Response(picture.content, content_type=picture.content_type, headers=headers)
 
     def _matches(self, query: MoviesQuery) -> npt.NDArray[np.bool_]:
@@ -238,4 +250,4 @@ class CatalogueRoutes:
 
     def _headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
         """What answers of a fixed shape carry beside their body."""
-        return release_headers(self._release.number, self._ids.of(request) or self._ids.new())
+        return release_headers(self._release, self._ids.of(request) or self._ids.new())

@@ -8,12 +8,17 @@
     ├── UnknownJob         404
     ├── UnknownExperiment  404
     ├── WrongMethod        405
+    ├── CatalogueConflict  409   the catalogue holds something that stands against it
+    │   ├── DuplicateFilm
+    │   ├── ReleasedFilm
+    │   └── TooManyFilms
     ├── BodyTooLarge       413
     ├── InvalidRequest     422   JSON, but a value is missing, of the wrong type or out of bounds
     │   └── UnknownPreset
     ├── NotReady           503   the service is starting or stopping
     ├── NotStored          503   nothing holds what the request wanted kept or forgotten
-    └── NotAvailable       503   what was asked for is in Redis, which does not answer
+    ├── NotAvailable       503   what was asked for is in Redis, which does not answer
+    └── NotEncoded         503   a film cannot be placed among the others
 
 On the wire every one is `{"success": false, "error": {"code", "message", "detail"}}`.
 """
@@ -118,6 +123,44 @@ class WrongMethod(RecommenderError):
         super().__init__(f"{method} is not allowed here, use {' or '.join(self.allowed)}", allowed=self.allowed)
 
 
+class CatalogueConflict(RecommenderError):
+    """The catalogue holds something that stands against the change."""
+
+    http_status, code = 409, "catalogue_conflict"
+
+
+class DuplicateFilm(CatalogueConflict):
+    """The film is there already."""
+
+    code = "duplicate_film"
+
+    def __init__(self, movie_id: int, why: str) -> None:
+        super().__init__(f"{why}; if it is another film, say allow_same_title", movie_id=movie_id)
+
+
+class ReleasedFilm(CatalogueConflict):
+    """The film belongs to the release, whose models have learnt it as it is."""
+
+    code = "released_film"
+
+    def __init__(self, movie_id: int, release: int) -> None:
+        super().__init__(
+            f"movie_id {movie_id} belongs to release {release}: it can be removed, but is changed in the data, "
+            "for the next release",
+            movie_id=movie_id,
+            release=release,
+        )
+
+
+class TooManyFilms(CatalogueConflict):
+    """A new release is due."""
+
+    code = "too_many_films"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} films were added already: make a release that holds them", limit=limit)
+
+
 class BodyTooLarge(RecommenderError):
     """The body exceeds MAX_BODY_BYTES."""
 
@@ -164,6 +207,15 @@ class UnknownExperiment(RecommenderError):
     def __init__(self, name: str, running: Iterable[str]) -> None:
         known = ", ".join(running) or "(EXPERIMENTS names none)"
         super().__init__(f"no experiment {_shorten(name)} runs, expected one of {known}", name=_shorten(name))
+
+
+class NotEncoded(RecommenderError):
+    """The encoders cannot place the film among the others."""
+
+    http_status, code = 503, "not_encoded"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the film could not be encoded: {why}", why=why)
 
 
 SHOWN_CHARACTERS = 80

@@ -55,14 +55,19 @@ class FilmCards:
     def __init__(self, release: Release, posters: Posters) -> None:
         self._release = release
         self._posters = posters
-        released = release.people.rating_statistics(release.films.n_released)
-        self._ratings = Live(release, lambda films: tuple(_lengthened(part, len(films.catalog)) for part in released))
+        self._released_ratings = release.people.rating_statistics(release.films.n_released)
+        self._ratings = Live(release, self.ratings_of)
         self._orders = Live(release, self._sorted)
 
     @property
     def mean_ratings(self) -> npt.NDArray[np.float32]:
         """(N,) mean of the stars, 0 where nobody rated."""
         return self._ratings.now[1]
+
+    def ratings_of(self, films: FilmTable) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """(N,) how many people rated each film, and the mean of their stars; 0 where nobody did."""
+        counts, means = self._released_ratings
+        return _lengthened(counts, len(films.catalog)), _lengthened(means, len(films.catalog))
 
     def recommended(
         self,
@@ -120,7 +125,7 @@ class FilmCards:
         by_popularity = by_popularity[table.visible[by_popularity]]
         years = np.array([film.year or 0 for film in films])[by_popularity]
         titles = np.array([film.title.casefold() for film in films], dtype=object)[by_popularity]
-        ratings = self.mean_ratings[by_popularity]
+        ratings = self.ratings_of(table)[1][by_popularity]
         return {
             "popularity": by_popularity,
             "year": by_popularity[np.argsort(-years, kind="stable")],

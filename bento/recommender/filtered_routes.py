@@ -35,7 +35,7 @@ class _Films(msgspec.Struct):
 
 def live_filter(release: Release, cards: FilmCards) -> Live[FilmFilter]:
     """Over the films of a release as they are now."""
-    return Live(release, lambda films: FilmFilter(films.catalog, cards.mean_ratings, films.hidden_rows))
+    return Live(release, lambda films: FilmFilter(films.catalog, cards.ratings_of(films)[1], films.hidden_rows))
 
 
 class FilteredRoutes:

@@ -97,7 +97,7 @@ class MovieTitleRoutes:
         ]
         method = "content-based" if kind == "content" else "collaborative"
         answer = TitleAnswer(True, method, self._cards.card(row), films, len(films))
-        headers = release_headers(self._release.number, self._ids.of(request) or self._ids.new())
+        headers = release_headers(self._release, self._ids.of(request) or self._ids.new())
         return Response(msgspec.json.encode(answer), headers=headers)
 
     def _meant(self, title: str) -> int:

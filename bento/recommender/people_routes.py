@@ -137,4 +137,4 @@ class PeopleRoutes:
 
     def _headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
         """What answers of a fixed shape carry beside their body."""
-        return release_headers(self._release.number, self._ids.of(request) or self._ids.new())
+        return release_headers(self._release, self._ids.of(request) or self._ids.new())

@@ -43,7 +43,7 @@ class Recommended:
     """As the request wrote it."""
     question: Question
     answer: Answer
-    release: int
+    release: Release
     request_id: str
     recommendation_id: str
     arms: dict[str, str]
@@ -112,10 +112,14 @@ class Recommendations:
         recommendation_id = f"rec-{new_id}"
         if self._impressions is not None:
             self._impressions.note(question.user_id, recommendation_id, answer.body, arms)
-        ids = given_id or new_id, recommendation_id
-        return Recommended(asked.user_id, question, answer, self.release.number, *ids, arms)
+        made_ids = given_id or new_id, recommendation_id
+        return Recommended(asked.user_id, question, answer, self.release, *made_ids, arms)
 
 
-def release_headers(release: int, request_id: str) -> Headers:
-    """Which release answered which request."""
-    return (b"x-marquee-release", str(release).encode()), (b"x-request-id", request_id.encode())
+def release_headers(release: Release, request_id: str) -> Headers:
+    """Which release, with which films, answered which request."""
+    return (
+        (b"x-marquee-release", str(release.number).encode()),
+        (b"x-marquee-catalogue-revision", str(release.films.revision).encode()),
+        (b"x-request-id", request_id.encode()),
+    )

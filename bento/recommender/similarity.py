@@ -54,13 +54,20 @@ class ItemSimilarity:
 
         A film without a vector of some source counts 0 there: nothing is known, nothing is alike.
         """
-        sources = [source for source in SOURCES_OF[by] if self._lengths[source][row] > 0]
-        total = np.zeros(len(self._vectors), dtype=np.float32)
-        for source in sources:
+        return self.to_vector(self._vectors[row], by)
+
+    def to_vector(self, vector: npt.NDArray[np.float32], by: Kind) -> npt.NDArray[np.float32]:
+        """(N,) similarity of every film to a vector (D,) of the fused space; see `to_film`."""
+        total, n_sources = np.zeros(len(self._vectors), dtype=np.float32), 0
+        for source in SOURCES_OF[by]:
             columns, lengths = source_slices()[source], self._lengths[source]
-            products = self._vectors[:, columns] @ self._vectors[row, columns]
-            total += np.divide(products, lengths * lengths[row], out=np.zeros_like(products), where=lengths > 0)
-        return total / np.float32(max(len(sources), 1))
+            length = np.sqrt(np.dot(vector[columns], vector[columns]))
+            if length == 0:
+                continue
+            products = self._vectors[:, columns] @ vector[columns]
+            total += np.divide(products, lengths * length, out=np.zeros_like(products), where=lengths > 0)
+            n_sources += 1
+        return total / np.float32(max(n_sources, 1))
 
     def between(self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """(A, B) blended similarity of each of `rows` to each of `others`.

@@ -24,6 +24,10 @@ FUZZY_LIMIT = 0.35
 """Share of common letter runs below which a title is another title: "Godfahter" shares 0.4 with "Godfather"."""
 
 
+EXACT = 4.0
+"""Score of a film with exactly this title."""
+
+
 class TitleSearch:
     """The titles of some films."""
 
@@ -63,7 +67,7 @@ class TitleSearch:
         title = self._titles[row]
         popular = 0.5 * float(self._popularity[row])
         if title == wanted:
-            return 4.0
+            return EXACT
         if title.startswith(wanted):
             return 3 + popular
         if f" {wanted}" in title:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from bento.stores.film_records import CatalogueState, FilmChanges, FilmRecord, FilmVectors
 from bento.stores.impressions import Counts, Impression
 from bento.stores.person import Appended, PersonState, WatchEvent
 
@@ -72,3 +73,30 @@ class ImpressionLog(Protocol):
 
     async def forget(self, user_id: str) -> None:
         """Erase a person's lists. What was counted stays: it names nobody."""
+
+
+class FilmStore(Protocol):
+    """Films that were added, changed or removed since the release; shared by all workers."""
+
+    async def state(self) -> CatalogueState:
+        """Where it stands."""
+
+    async def changes(self, since: CatalogueState) -> FilmChanges:
+        """What changed after a state; everything when that is not one of this store's."""
+
+    async def put(
+        self, record: FilmRecord, vectors: FilmVectors | None, poster: bytes | None, expected: CatalogueState
+    ) -> CatalogueState | None:
+        """Store a film as it is now; the new state, or None when somebody else changed the catalogue meanwhile.
+
+        `poster` None leaves the one that the record names where it is; a record without one forgets it.
+        """
+
+    async def keep_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
+        """Share what this release's encoders made of a film; that is no change of the catalogue."""
+
+    async def poster(self, movie_id: int) -> bytes | None:
+        """An added film's poster."""
+
+    async def new_movie_id(self) -> int:
+        """A number that no film has."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bento.stores.film_records import FIRST_GIVEN_ID, CatalogueState, FilmChange, FilmChanges, FilmRecord, FilmVectors
 from bento.stores.impressions import LISTS_PER_PERSON_LIMIT, STREAM_LIMIT, Counts, Impression, PersonImpressions
 from bento.stores.person import EVENT, EVENTS_LIMIT, STRANGER, Appended, PersonState, WatchEvent
 
@@ -158,3 +159,55 @@ class MemoryImpressionLog:
 
     async def forget(self, user_id: str) -> None:
         self._people.pop(user_id, None)
+
+
+class MemoryFilmStore:
+    """See `interfaces.FilmStore`."""
+
+    def __init__(self) -> None:
+        self._revision = 0
+        self._given = 0
+        self._changed_at: dict[int, int] = {}
+        self._records: dict[int, FilmRecord] = {}
+        self._vectors: dict[int, FilmVectors] = {}
+        self._posters: dict[int, bytes] = {}
+
+    async def state(self) -> CatalogueState:
+        return CatalogueState("memory" if self._revision else "", self._revision)
+
+    async def changes(self, since: CatalogueState) -> FilmChanges:
+        state = await self.state()
+        from_start = since.epoch != state.epoch or since.revision > state.revision
+        after = -1 if from_start else since.revision
+        newest_last = sorted((at, movie_id) for movie_id, at in self._changed_at.items() if at > after)
+        return FilmChanges(state, [self._change(movie_id) for _, movie_id in newest_last], from_start)
+
+    async def put(
+        self, record: FilmRecord, vectors: FilmVectors | None, poster: bytes | None, expected: CatalogueState
+    ) -> CatalogueState | None:
+        if expected != await self.state():
+            return None
+        self._revision += 1
+        self._records[record.movie_id] = record
+        self._changed_at[record.movie_id] = self._revision
+        if vectors is not None:
+            self._vectors[record.movie_id] = vectors
+        if not record.poster:
+            self._posters.pop(record.movie_id, None)
+        elif poster is not None:
+            self._posters[record.movie_id] = poster
+        return await self.state()
+
+    async def keep_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
+        self._vectors[movie_id] = vectors
+
+    async def poster(self, movie_id: int) -> bytes | None:
+        return self._posters.get(movie_id)
+
+    async def new_movie_id(self) -> int:
+        self._given += 1
+        return FIRST_GIVEN_ID - 1 + self._given
+
+    def _change(self, movie_id: int) -> FilmChange:
+        record, vectors = self._records[movie_id], self._vectors.get(movie_id)
+        return FilmChange(record, vectors if vectors is not None and vectors.made_of == record.digest else None)

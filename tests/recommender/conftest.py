@@ -36,8 +36,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def release(repository: Path) -> Release:
+def shared(repository: Path) -> Release:
+    """Tests that change its films load one of their own."""
     return load_release(repository)
+
+
+@pytest.fixture
+def release(shared: Release) -> Release:
+    return shared
 
 
 @dataclass
@@ -83,8 +89,9 @@ class Answered:
 
 
 @pytest.fixture
-def make_world(release: Release) -> Callable[..., World]:
-    def make(timeout_s: float = TIMEOUT_S, **options: object) -> World:
+def make_world(shared: Release) -> Callable[..., World]:
+    def make(timeout_s: float = TIMEOUT_S, of: Release | None = None, **options: object) -> World:
+        release = of or shared
         models, registry = genre_world.GenreModels(), CollectorRegistry()
         answers = MemoryResponseCache()
         features = MemoryFeatureStore(answers)

@@ -18,6 +18,7 @@ import numpy as np
 
 from bento.inference.errors import BackendFailed
 from bento.inference.messages import InferRequest, InferResponse
+from features.catalog import GENRES as CATALOGUE_GENRES
 from features.catalog import Catalog, Film
 from features.history import PADDING_TOKEN
 from features.sources import FUSED_WIDTH, SOURCE_WIDTHS, SOURCES, source_slices
@@ -113,6 +114,22 @@ class GenreModels:
             "candidate_scores": np.array([[*scores, 0]], dtype=np.float32),
         }
 
+    def _text_embedding(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """One-hot of the genre that the text names; nothing for any other text."""
+        text = inputs["TEXT"][0, 0].decode()
+        embedding = np.zeros((1, 384), dtype=np.float32)
+        embedding[0, : len(GENRES)] = [genre in text for genre in GENRES]
+        return {"embedding": embedding}
+
+    def _new_film_tower(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """What a film of these genres has in every source but popularity."""
+        columns = [CATALOGUE_GENRES.index(genre) for genre in GENRES]
+        vector = np.zeros((1, FUSED_WIDTH), dtype=np.float32)
+        for source, slices in source_slices().items():
+            if source != "popularity":
+                vector[0, slices.start : slices.start + len(GENRES)] = inputs["genres"][0, columns] - 1 / len(GENRES)
+        return {"item_vector": vector}
+
     def _fusion(self, inputs: dict[str, Any]) -> dict[str, Any]:
         weights = inputs["weights"][0]
         parts = [
@@ -146,6 +163,11 @@ class GenreModels:
         }
 
 
+ENCODERS = (
+    "sequence_encoder", "user_tower", "ials_user", "content_profile", "ease", "fusion", "text_embedding",
+    "new_film_tower",
+)  # fmt: skip
+
 PEOPLE = {
     "ann": [movie_id(0, 3), movie_id(0, 4)],
     "7": [movie_id(3, 5)],
@@ -178,7 +200,7 @@ def write_release(
             ratings=np.full(len(rows), 4.0, dtype=np.float32),
             timestamps_s=np.arange(1, len(rows) + 1, dtype=np.int64) * 86_400,
         )
-    for model in ("sequence_encoder", "user_tower", "ials_user", "content_profile", "ease", "fusion") * onnx_files:
+    for model in ENCODERS * onnx_files:
         (repository / model / str(number)).mkdir(parents=True)
         (repository / model / str(number) / "model.onnx").write_bytes(f"{model} of release {number}".encode())
     models = {

@@ -11,7 +11,7 @@ from tritonclient.grpc import model_config_pb2
 from . import genre_world
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = ("sequence_encoder", "user_tower", "ials_user", "content_profile", "ease", "fusion", "retrieval")
+MODELS = (*genre_world.ENCODERS, "retrieval")
 
 MODEL_PY = f"""
 import sys
@@ -50,5 +50,6 @@ def write_repository(repository: Path, model_py: dict[str, str] | None = None) -
         config = text_format.Parse(committed, model_config_pb2.ModelConfig())
         config.backend, config.platform = "python", ""
         config.ClearField("model_warmup")
+        config.ClearField("ensemble_scheduling")
         (repository / model / "config.pbtxt").write_text(text_format.MessageToString(config))
     genre_world.write_release(repository, onnx_files=False)

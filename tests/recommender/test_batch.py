@@ -54,7 +54,7 @@ def precompute(world: World, jobs: PrecomputeJobs) -> Precompute:
 async def client(world: World, jobs: PrecomputeJobs, precompute: Precompute) -> AsyncIterator[httpx.AsyncClient]:
     ids, batch = RequestIds("id"), Batch(world.pipeline, world.release)
     routes = [
-        *BatchRoutes(batch, jobs, precompute, ids, 1, 10**6, now_s=lambda: 40.0).routes(),
+        *BatchRoutes(batch, jobs, precompute, ids, world.release, 10**6, now_s=lambda: 40.0).routes(),
         *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
     app = HotRoutes(Router(routes), world.pipeline._metrics, 1_024)

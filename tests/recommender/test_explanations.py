@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bento.film_table import FilmTable
+from bento.film_table import FilmTable, Live
 from bento.recommender.candidates import Ranked
 from bento.recommender.explanations import Explainer, in_words
 from bento.recommender.similarity import live_similarity
@@ -30,6 +31,7 @@ CATALOG = Catalog(
 @dataclass
 class Shelf:
     films: FilmTable
+    lives: list[Live[Any]] = field(default_factory=list)
 
 
 @pytest.fixture
