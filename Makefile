@@ -57,7 +57,8 @@ test: $(VENV)/.dev lint ## Lint, types, and every test that fits in 12 minutes o
 
 test-all: $(VENV)/.dev lint ## Also the tests marked triton, container, chaos, slow; every skip is printed with its reason
 	@tests/reference_server.sh
-	@$(RUN) TRITON_REFERENCE="$(CURDIR)/.marquee/tritonserver" python -m pytest -rs --require-triton
+	@$(RUN) TRITON_REFERENCE="$(CURDIR)/.marquee/tritonserver" TRITON_CLIENT_EXAMPLES="$$(tests/client_examples.sh)" \
+	  python -m pytest -rs --require-triton
 
 lint: $(VENV)/.dev ## ruff and mypy
 	@$(RUN) ruff check .

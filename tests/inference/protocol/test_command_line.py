@@ -5,15 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import signal
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import grpc
 import pytest
@@ -23,58 +16,7 @@ from typer.testing import CliRunner
 
 from bento.inference.__main__ import app
 from tests.inference.protocol.onnx_models import write_repository
-
-LOOPBACK = [f"--{name}-address=127.0.0.1" for name in ("http", "grpc", "metrics")]
-FREE_PORTS = [f"--{name}-port=0" for name in ("http", "grpc", "metrics")]
-
-
-class Started:
-    """A server process, and what it has written so far."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.text = ""
-        self._grown = threading.Condition()
-        assert process.stderr is not None
-        threading.Thread(target=self._read, args=(process.stderr,), daemon=True).start()
-
-    def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            with self._grown:
-                self.text += line
-                self._grown.notify_all()
-        with self._grown:
-            self._grown.notify_all()
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        """The first match in what it writes."""
-        with self._grown:
-            found = self._grown.wait_for(lambda: re.search(pattern, self.text), timeout=60)
-        assert found, self.text
-        return found
-
-    def port(self, service: str) -> int:
-        return int(self.wait_for(rf"Started {service} at 127.0.0.1:(\d+)")[1])
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
-
-
-@contextmanager
-def started(*flags: str) -> Iterator[Started]:
-    command = [sys.executable, "-m", "bento.inference", *LOOPBACK, *FREE_PORTS, *flags]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield Started(process)
-        finally:
-            process.kill()
-
-
-def failed(*flags: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "bento.inference", *LOOPBACK, *FREE_PORTS, *flags]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stderr
+from tests.inference.protocol.server_process import failed, started
 
 
 @pytest.fixture(scope="module")
