@@ -45,6 +45,7 @@ from bento.recommender.monitor import Monitoring
 from bento.recommender.monitor_routes import MonitorRoutes
 from bento.recommender.movie_title_routes import MovieTitleRoutes
 from bento.recommender.new_film_encoder import NewFilmEncoder
+from bento.recommender.ordering import Ordering, Wishes
 from bento.recommender.page_routes import PageRoutes
 from bento.recommender.people_routes import PeopleRoutes
 from bento.recommender.person_films import PersonFilms
@@ -56,6 +57,7 @@ from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
 from bento.recommender.similarity import live_similarity
+from bento.recommender.taste_routes import TasteRoutes
 from bento.release import Release, load_release
 from bento.settings import Settings
 from bento.stores.circuit_breaker import CircuitBreaker
@@ -109,7 +111,10 @@ class Instance:
             explainer = Explainer(release, similarity)
             stack.callback(posters.close)
             models = _models(settings, release, server)
-            pipeline = Pipeline(release, models, stores, cards, explainer, metrics, settings.cache_ttl_s)
+            ordering = Ordering(release, Wishes(settings.diversity, settings.freshness))
+            pipeline = Pipeline(
+                release, models, stores, cards, explainer, metrics, settings.cache_ttl_s, ordering=ordering
+            )
             stack.push_async_callback(pipeline.close)
             await pipeline.warm_up()
             ids, search = RequestIds(), FilmSearch(release, server)
@@ -148,6 +153,7 @@ class Instance:
                 EventRoutes(feedback, release, ids),
                 CatalogueRoutes(release, cards, similarity, posters, search, ids, catalogue.poster),
                 AdminFilmRoutes(release, catalogue, cards),
+                TasteRoutes(features, feedback, release, ids),
                 PeopleRoutes(release, cards, features, ids),
                 ForgetRoutes(features, event_log, spool, served_lists),
                 ExperimentRoutes(experiments, served_lists),

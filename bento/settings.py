@@ -45,6 +45,18 @@ def whole(low: int, high: int) -> Kind:
     return Kind(read, f"a whole number from {low} to {high}")
 
 
+def decimal(low: float, high: float) -> Kind:
+    """A number from `low` to `high`, both included."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return Kind(read, f"a number from {low:g} to {high:g}")
+
+
 def one_of(*words: str) -> Kind:
     """One of a few words."""
 
@@ -116,6 +128,12 @@ class Settings:
     )
     cache_ttl_s: int = setting(
         "CACHE_TTL_S", whole(0, 604_800), 300, "Seconds an answer may be served again; 0 turns the response cache off."
+    )
+    diversity: float = setting(
+        "DIVERSITY", decimal(0, 1), 0.0, "Diversity of lists whose request says none: 0 = by score alone (MMR)."
+    )
+    freshness: float = setting(
+        "FRESHNESS", decimal(0, 1), 0.0, "What recent films gain in lists whose request says nothing of it."
     )
     experiments: Path | None = setting(
         "EXPERIMENTS", FILE, None, "TOML or JSON file of the experiments to run: docs/operations.md.", "none"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -40,6 +42,18 @@ def popular_and_diverse(
         left[best] = False
         chosen.append(best)
     return np.concatenate([pool[chosen], by_popularity[POOL:]])
+
+
+def chosen_genres_first(
+    order: npt.NDArray[np.int64],
+    genres: Sequence[int],
+    popularity: npt.NDArray[np.float32],
+    genre_matrix: npt.NDArray[np.float32],
+) -> npt.NDArray[np.int64]:
+    """An order with the films that have any of these genres (columns of genre_matrix) first, mixed among themselves."""
+    matching = order[genre_matrix[order][:, list(genres)].any(axis=1)]
+    mixed = matching[popular_and_diverse(popularity[matching], genre_matrix[matching])]
+    return np.concatenate([mixed, order[~np.isin(order, matching)]])
 
 
 def as_ranked(order: npt.NDArray[np.int64], n_films: int) -> Ranked:

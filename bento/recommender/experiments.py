@@ -47,6 +47,8 @@ class Arm(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     weights: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
     use_embeddings: bool | None = None
     """false: without the neural sources."""
+    diversity: Annotated[float, Meta(ge=0, le=1)] | None = None
+    freshness: Annotated[float, Meta(ge=0, le=1)] | None = None
 
     def changes(self) -> frozenset[str]:
         """What the arm decides, by the request's names: `weights` for all three ways to give them."""
@@ -123,7 +125,8 @@ class Experiments:
 def _said(asked: Asked) -> frozenset[str]:
     """What the request decides itself."""
     weighed = asked.preset is not None or asked.weights is not None
-    return frozenset(("weights",) * weighed)
+    wishes = {field for field in ("diversity", "freshness") if getattr(asked, field) is not None}
+    return frozenset(("weights",) * weighed) | wishes
 
 
 def read_experiments(path: Path | None, presets: Collection[str]) -> list[Experiment]:

@@ -75,7 +75,9 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     if parameters:
         operation["parameters"] = parameters
     if about.request is not None:
-        content = {"schema": _reference(about.request), "example": about.example}
+        in_path = set(re.findall(r"\{(\w+)\}", route.path))
+        example = {name: value for name, value in about.example.items() if name not in in_path}
+        content = {"schema": _reference(about.request), "example": example}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     answer = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in about.content_types}
     if about.answer is not None:

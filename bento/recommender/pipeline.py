@@ -28,6 +28,7 @@ from bento.recommender.films import FilmCards
 from bento.recommender.histories import merged
 from bento.recommender.metrics import Metrics
 from bento.recommender.observations import ListFacts, popularity_ranks
+from bento.recommender.ordering import Ordering
 from bento.recommender.questions import Question
 from bento.recommender.schemas import AnswerBody
 from bento.recommender.single_flight import SingleFlight
@@ -84,8 +85,11 @@ class Pipeline:
         metrics: Metrics,
         cache_ttl_s: int = 300,
         now_s: Callable[[], float] = time.time,
+        ordering: Ordering | None = None,
     ) -> None:
+        """`ordering` None: by score alone, where a question wishes nothing else."""
         self._release = release
+        self._ordering = ordering or Ordering(release)
         self._models = models
         self._stores = stores
         self._metrics = metrics
@@ -157,8 +161,9 @@ class Pipeline:
         if len(history.item_rows):
             strategy, ranked, degraded = await self._rank(question, history, excluded_rows, watch)
         else:
-            strategy, ranked, degraded = "cold_start", self._popular(), []
+            strategy, ranked, degraded = "cold_start", self._for_newcomer(state), []
         chosen = self._choose(ranked, self._with_disallowed(excluded_rows, question), question)
+        chosen = self._ordering.order(chosen, question)
         watch.lap("blend")
         self._metrics.strategies.labels(strategy).inc()
         self._observe(question, strategy, history, chosen, degraded)
@@ -177,7 +182,8 @@ class Pipeline:
         """Note what drift is measured on: lists as the release makes them, without the wishes of a request."""
         seen = self._metrics.observations
         seen.strategies[strategy] += 1
-        as_released = question.weights is self._release.weights and question.allowed_rows is None
+        unfiltered = question.weights is self._release.weights and question.allowed_rows is None
+        as_released = unfiltered and self._ordering.candidates(question) == question.top_k
         if strategy == "hybrid" and as_released and not degraded and len(chosen.rows):
             seen.lists.append(ListFacts.of(history.item_rows, chosen.rows, chosen.scores, self._popularity_ranks.now))
 
@@ -241,28 +247,29 @@ class Pipeline:
     ) -> tuple[str, Ranked, list[str]]:
         """Films by score, with the strategy that found them and what was left out.
 
-        At least top_k of them are not excluded, where the catalogue has as many.
+        At least as many candidates as the order needs are not excluded, where the catalogue has as many.
         """
         films = self._release.films
         encoded = await self._models.encode(films.as_released(history))
         watch.lap("encode")
-        wanted = Wanted(question.weights, question.top_k, excluded_rows, question.allowed_rows, films.added)
+        count = self._ordering.candidates(question)
+        wanted = Wanted(question.weights, count, excluded_rows, question.allowed_rows, films.added)
         ranked = await self._models.retrieve(encoded, wanted)
         watch.lap("retrieve")
         if ranked is not None:
             return "hybrid", ranked, encoded.missing
         by_genre = fallbacks.genre_popularity(history, films.popularity, films.catalog.genre_matrix)
-        k = question.top_k + len(self._with_disallowed(excluded_rows, question))
+        k = count + len(self._with_disallowed(excluded_rows, question))
         strategy, ranked = fallbacks.best_without_retrieval(encoded, films.text_vectors, by_genre, k)
         watch.lap("fallback")
         return strategy, ranked, [*encoded.missing, "retrieval"]
 
     def _choose(self, ranked: Ranked, excluded_rows: npt.NDArray[np.int64], question: Question) -> Ranked:
-        """top_k films that are not excluded, popular ones where the ranking has too few.
+        """The candidates that are not excluded, popular films where the ranking has too few for top_k.
 
         Somebody who has seen everything is offered it again, unless they asked for films that pass filters.
         """
-        chosen = without(ranked, excluded_rows, question.top_k)
+        chosen = without(ranked, excluded_rows, self._ordering.candidates(question))
         popular = self._popular()
         if len(chosen.rows) < question.top_k:
             chosen = followed_by(chosen, without(popular, excluded_rows, question.top_k), question.top_k)
@@ -276,6 +283,16 @@ class Pipeline:
             return excluded_rows
         everything = np.arange(len(self._release.catalog))
         return np.union1d(excluded_rows, np.setdiff1d(everything, question.allowed_rows, assume_unique=True))
+
+    def _for_newcomer(self, state: PersonState) -> Ranked:
+        """Popular films for somebody without a history, of the genres that they chose first."""
+        if not state.genres:
+            return self._popular()
+        films = self._release.films
+        order = cold_start.chosen_genres_first(
+            self._for_strangers.now, state.genres, films.popularity, films.catalog.genre_matrix
+        )
+        return cold_start.as_ranked(order, len(self._release.catalog))
 
     def _popular(self) -> Ranked:
         return cold_start.as_ranked(self._for_strangers.now, len(self._release.catalog))

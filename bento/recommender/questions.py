@@ -37,6 +37,9 @@ class Question:
     weights: npt.NDArray[np.float32]
     """(S,) fusion weights."""
     explain: bool
+    diversity: float | None
+    """0..1; None: as the service is set."""
+    freshness: float | None
     allowed_rows: npt.NDArray[np.int64] | None
     """(A,) films that pass the request's filters; None where it has none."""
     key: str
@@ -68,6 +71,8 @@ def question_of(
         top_k=min(request.top_k, getattr(request, "final_k", None) or request.top_k),
         weights=_weights(request, release),
         explain=request.explain,
+        diversity=request.diversity,
+        freshness=request.freshness,
         allowed_rows=allowed_rows,
         key=question_key(release.version, request),
     )

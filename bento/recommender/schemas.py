@@ -20,6 +20,7 @@ HISTORY_LIMIT = 5_000
 USER_ID_LIMIT = 128
 YEAR_2100_S = 4_102_444_800
 
+Share = Annotated[float, Meta(ge=0, le=1)]
 TopK = Annotated[int, Meta(ge=1, le=TOP_K_LIMIT, description="How many films to return.")]
 UserId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=USER_ID_LIMIT)]
 """A number or a string; 7 and "7" are the same person."""
@@ -59,6 +60,10 @@ class RecommendRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Films not to recommend."""
     explain: bool = False
     """Say why each film is recommended."""
+    diversity: Share | None = None
+    """0 = by score alone, 1 = as unlike each other as can be; left out = the setting DIVERSITY."""
+    freshness: Share | None = None
+    """How much recent films gain; left out = the setting FRESHNESS."""
 
 
 class FilteredRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +78,8 @@ class FilteredRequest(Struct, frozen=True, forbid_unknown_fields=True):
     weights: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
     exclude: Annotated[list[MovieId], Meta(max_length=HISTORY_LIMIT)] = []
     explain: bool = False
+    diversity: Share | None = None
+    freshness: Share | None = None
     genres: GenreFilter | Names | None = None
     exclude_genres: Names = []
     min_year: Year | None = None

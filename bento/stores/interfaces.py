@@ -26,6 +26,12 @@ class FeatureStore(Protocol):
         Events that change nothing leave the version as it is. Of calls with one idempotency key only the first counts.
         """
 
+    async def choose_genres(self, user_id: str, genres: Sequence[int]) -> None:
+        """Keep the genres that a person says they like, in place of those chosen before; cached answers are forgotten.
+
+        genres: places in `features.catalog.GENRES`.
+        """
+
     async def forget(self, user_id: str) -> None:
         """Erase the person: events, cached answers, and from now on also what the release knows of them."""
 

@@ -87,9 +87,15 @@ class MemoryFeatureStore:
         newest = sorted(kept.values(), key=lambda event: event.timestamp_s)[-EVENTS_LIMIT:]
         rows = np.array([(event.movie_id, event.rating, event.timestamp_s) for event in newest], dtype=EVENT)
         version = max(state.version + 1, self._now_us())
-        self._states[user_id] = PersonState(version, state.forgotten, rows)
+        self._states[user_id] = PersonState(version, state.forgotten, rows, state.genres)
         self._answers.drop(user_id)
         return Appended(version, changed=True, newest_before_s=newest_s)
+
+    async def choose_genres(self, user_id: str, genres: Sequence[int]) -> None:
+        state = self._states.get(user_id, STRANGER)
+        version = max(state.version + 1, self._now_us())
+        self._states[user_id] = replace(state, version=version, genres=tuple(sorted(set(genres))))
+        self._answers.drop(user_id)
 
     async def forget(self, user_id: str) -> None:
         self._states[user_id] = PersonState(version=self._now_us(), forgotten=True)

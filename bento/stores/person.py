@@ -7,7 +7,7 @@ version (uint64), flags (uint32), then one `EVENT` per film. A film is kept once
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,9 @@ HEADER = struct.Struct("<QI")
 
 FORGOTTEN = 1
 """Flag: this person asked to be forgotten, also what the release knows of them."""
+
+GENRES_FROM_BIT = 8
+"""The flags from here on: the genres that the person chose, by their place in `features.catalog.GENRES`."""
 
 EVENTS_LIMIT = 5_000
 """Films kept per person; beyond it the oldest are dropped, and may be recommended again."""
@@ -58,6 +61,8 @@ class PersonState:
     forgotten: bool = False
     events: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, dtype=EVENT))
     """(E,) `EVENT` records, oldest first."""
+    genres: tuple[int, ...] = ()
+    """Places in `features.catalog.GENRES` of the genres that the person chose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +101,15 @@ def unpack_state(value: bytes | None) -> PersonState:
     version, flags = HEADER.unpack_from(value)
     events = np.frombuffer(value, dtype=EVENT, offset=HEADER.size)
     by_time = np.argsort(events["timestamp_s"], kind="stable")  # late events were appended at the end
-    return PersonState(version, bool(flags & FORGOTTEN), events[by_time])
+    return PersonState(version, bool(flags & FORGOTTEN), events[by_time], unpack_genres(flags))
+
+
+def pack_genres(genres: Iterable[int]) -> int:
+    """Places in `features.catalog.GENRES` as flags of a state."""
+    return sum(1 << (GENRES_FROM_BIT + genre) for genre in set(genres))
+
+
+def unpack_genres(flags: int) -> tuple[int, ...]:
+    """The places, in their order."""
+    chosen = flags >> GENRES_FROM_BIT
+    return tuple(place for place in range(chosen.bit_length()) if chosen >> place & 1)

@@ -19,6 +19,7 @@ from bento.stores.person import (
     PersonState,
     WatchEvent,
     pack_events,
+    pack_genres,
     unpack_state,
 )
 from bento.stores.redis_link import RedisLink
@@ -88,6 +89,16 @@ Versions come from the clock, so a version is not given twice even when a state 
 """
 
 
+CHOOSE_GENRES = """
+local state = redis.call('GET', KEYS[1]) or string.rep('\\0', 12)
+local version, flags = struct.unpack('<I8I4', state)
+version = math.max(version + 1, tonumber(ARGV[2]))
+flags = bit.bor(bit.band(flags, 255), tonumber(ARGV[1]))
+redis.call('SET', KEYS[1], struct.pack('<I8I4', version, flags) .. string.sub(state, 13))
+redis.call('DEL', KEYS[2])
+"""
+"""KEYS: state, answers. ARGV: the genres as flags, now in microseconds."""
+
 FORGET = """
 redis.call('SET', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[2])
@@ -126,6 +137,10 @@ class RedisFeatureStore:
         values = pack_events(events), self._now_us(), EVENTS_LIMIT, idempotency_key, IDEMPOTENCY_S
         version, changed, duplicate, newest_s = await self._link.run("EVAL", APPEND, 3, state, answers, mark, *values)
         return Appended(version, bool(changed), bool(duplicate), newest_s)
+
+    async def choose_genres(self, user_id: str, genres: Sequence[int]) -> None:
+        values = pack_genres(genres), self._now_us()
+        await self._link.run("EVAL", CHOOSE_GENRES, 2, *self._keys(user_id), *values)
 
     async def forget(self, user_id: str) -> None:
         await self._link.run("EVAL", FORGET, 2, *self._keys(user_id), HEADER.pack(self._now_us(), FORGOTTEN))

@@ -36,6 +36,8 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("MARQUEE_DEVICE", "tpu", "auto or cpu or cuda"),
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("MARQUEE_RELEASE", "0", "a whole number from 1"),
+        ("DIVERSITY", "1.5", "a number from 0 to 1"),
+        ("DIVERSITY", "nan", "a number from 0 to 1"),
     ],
 )
 def test_a_wrong_value_names_the_variable_and_what_was_expected(variable: str, value: str, expected: str) -> None:

@@ -190,3 +190,22 @@ async def test_forgetting_a_person_forgets_their_answers(stores: Stores) -> None
     await stores.answers.put("ann", "top 10", b"old", 60)
     await stores.features.forget("ann")
     assert await stores.answers.get("ann", "top 10") is None
+
+
+async def test_chosen_genres_are_kept_replaced_and_forgotten(stores: Stores) -> None:
+    await stores.features.append("ann", [WatchEvent(1, 4.0, 100)])
+    await stores.answers.put("ann", "q", b"answer", 60)
+    await stores.features.choose_genres("ann", [18, 0, 3])
+    before = await stores.features.read("ann")
+    assert (before.genres, before.events["movie_id"].tolist(), before.forgotten) == ((0, 3, 18), [1], False)
+    assert await stores.answers.get("ann", "q") is None
+    await stores.features.choose_genres("ann", [5])
+    await stores.features.append("ann", [WatchEvent(2, 4.0, 101)])
+    after = await stores.features.read("ann")
+    assert (after.genres, after.events["movie_id"].tolist()) == ((5,), [1, 2])
+    assert after.version > before.version
+    await stores.features.forget("ann")
+    assert (await stores.features.read("ann")).genres == ()
+    await stores.features.choose_genres("ann", [1])
+    again = await stores.features.read("ann")
+    assert (again.genres, again.forgotten) == ((1,), True)
