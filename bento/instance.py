@@ -28,6 +28,7 @@ from bento.recommender.batch_routes import BatchRoutes
 from bento.recommender.candidates import Models
 from bento.recommender.catalogue_routes import CatalogueRoutes
 from bento.recommender.docs_routes import DocsRoutes
+from bento.recommender.embedding_cache import AheadOfTime
 from bento.recommender.event_routes import EventRoutes
 from bento.recommender.events import Feedback
 from bento.recommender.experiment_routes import ExperimentRoutes
@@ -113,7 +114,15 @@ class Instance:
             models = _models(settings, release, server)
             ordering = Ordering(release, Wishes(settings.diversity, settings.freshness))
             pipeline = Pipeline(
-                release, models, stores, cards, explainer, metrics, settings.cache_ttl_s, ordering=ordering
+                release,
+                models,
+                stores,
+                cards,
+                explainer,
+                metrics,
+                settings.cache_ttl_s,
+                cache_stale_s=settings.cache_stale_s,
+                ordering=ordering,
             )
             stack.push_async_callback(pipeline.close)
             await pipeline.warm_up()
@@ -129,7 +138,10 @@ class Instance:
             impressions = Impressions(served_lists, experiments, metrics) if settings.impression_days else None
             if impressions is not None:
                 stack.push_async_callback(impressions.close)
-            feedback = Feedback(features, event_log, spool, followers=[impressions] if impressions else [])
+            ahead = AheadOfTime(release, features, pipeline.embeddings)
+            stack.push_async_callback(ahead.close)
+            followers = [follower for follower in (impressions, ahead) if follower is not None]
+            feedback = Feedback(features, event_log, spool, followers=followers)
             feedback.start()
             stack.push_async_callback(feedback.close)
             state = FrontEndState()

@@ -141,6 +141,12 @@ class Settings:
     impression_days: int = setting(
         "IMPRESSION_DAYS", whole(0, 365), 7, "Days for which events may quote a served list; 0 = lists are not noted."
     )
+    cache_stale_s: int = setting(
+        "CACHE_STALE_S",
+        whole(0, 86_400),
+        30,
+        "Seconds beyond `CACHE_TTL_S` for which an answer is still served while it is computed anew.",
+    )
     encoder_timeout_ms: int = setting(
         "ENCODER_TIMEOUT_MS", whole(1, 60_000), 500, "Milliseconds a source may take before it is left out."
     )

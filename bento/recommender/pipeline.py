@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,8 +20,10 @@ import numpy.typing as npt
 
 from bento.film_table import FilmTable, Live
 from bento.recommender import cold_start, fallbacks
+from bento.recommender.answer_cache import AnswerCache, Kept, Lifetimes, occasion
 from bento.recommender.blending import followed_by, without
 from bento.recommender.candidates import Models, Ranked, Wanted
+from bento.recommender.embedding_cache import EmbeddingCache
 from bento.recommender.explanations import Explainer
 from bento.recommender.films import FilmCards
 from bento.recommender.histories import merged
@@ -34,16 +35,12 @@ from bento.recommender.schemas import AnswerBody
 from bento.recommender.single_flight import SingleFlight
 from bento.recommender.stopwatch import Stopwatch
 from bento.release import Release
-from bento.stores.envelope import BrokenSeal, seal, unseal
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore, ResponseCache
 from bento.stores.person import STRANGER, DamagedState, PersonState
 from features.history import WatchHistory
 
 log = logging.getLogger("marquee.recommender")
-
-TTL_JITTER_RATIO = 0.1
-"""Answers that were cached together do not expire together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class _LookedUp:
     state: PersonState
-    cached: bytes | None
+    kept: Kept | None
     degraded: list[str]
 
 
@@ -85,6 +82,7 @@ class Pipeline:
         metrics: Metrics,
         cache_ttl_s: int = 300,
         now_s: Callable[[], float] = time.time,
+        cache_stale_s: int = 0,
         ordering: Ordering | None = None,
     ) -> None:
         """`ordering` None: by score alone, where a question wishes nothing else."""
@@ -93,14 +91,14 @@ class Pipeline:
         self._models = models
         self._stores = stores
         self._metrics = metrics
-        self._cache_ttl_s = cache_ttl_s
-        self._now_s = now_s
+        self._cache = AnswerCache(stores.answers, metrics, Lifetimes(cache_ttl_s, cache_stale_s), now_s)
+        self.embeddings = EmbeddingCache(models.encode)
         self._cards = cards
         self._explainer = explainer
         self._for_strangers = Live(release, _for_strangers)
         self._popularity_ranks = Live(release, lambda films: popularity_ranks(films.popularity))
         self._flights: SingleFlight[Answer] = SingleFlight()
-        self._in_background: set[asyncio.Task[None]] = set()
+        self._renewing: set[asyncio.Task[Answer]] = set()
 
     async def recommend(self, question: Question, use_cache: bool = True) -> Answer:
         """The answer to a question. It is never empty, and no failing part makes it an error.
@@ -110,13 +108,14 @@ class Pipeline:
         watch = Stopwatch()
         looked_up = await self._look_up(question, use_cache)
         watch.lap("state")
-        if looked_up.cached is not None:
-            answer = Answer(looked_up.cached, cached=True)
+        if looked_up.kept is not None:
+            answer = Answer(looked_up.kept.body, cached=True)
+            if looked_up.kept.stale:
+                self._renew(question, looked_up.state)
         else:
-            flight = f"{question.owner}\0{question.key}\0{looked_up.state.version}"
-            if self._flights.is_under_way(flight):
+            if self._flights.is_under_way(occasion(question, looked_up.state)):
                 self._metrics.joined.inc()
-            computed = await self._flights.run(flight, lambda: self._compute(question, looked_up.state))
+            computed = await self._computed_once(question, looked_up.state)
             watch.add(computed.timings_ms)
             answer = Answer(computed.body, cached=False, degraded=looked_up.degraded + computed.degraded)
         answer.timings_ms = watch.finish()
@@ -138,8 +137,7 @@ class Pipeline:
             return ["feature_store"]
         computed = await self._compute(question, state, remember=False)
         if not computed.degraded:
-            sealed = seal(computed.body, plain.key, state.version, self._now_s() + ttl_s)
-            await self._stores.answers.put(plain.owner, plain.key, sealed, ttl_s)
+            await self._cache.keep(plain, state, computed.body, ttl_s)
         return computed.degraded
 
     async def warm_up(self) -> None:
@@ -150,7 +148,19 @@ class Pipeline:
 
     async def close(self) -> None:
         """Wait until answers under way are in the cache."""
-        await asyncio.gather(*self._in_background, return_exceptions=True)
+        await asyncio.gather(*self._renewing, return_exceptions=True)
+        await self._cache.close()
+
+    async def _computed_once(self, question: Question, state: PersonState) -> Answer:
+        """The answer, computed once for everybody who asks meanwhile."""
+        return await self._flights.run(occasion(question, state), lambda: self._compute(question, state))
+
+    def _renew(self, question: Question, state: PersonState) -> None:
+        """Compute an answer anew for those who come next."""
+        if not self._flights.is_under_way(occasion(question, state)):
+            task = asyncio.create_task(self._computed_once(question, state), name="renew-answer")
+            self._renewing.add(task)
+            task.add_done_callback(self._renewing.discard)
 
     async def _compute(self, question: Question, state: PersonState, remember: bool = True) -> Answer:
         """Everything behind the response cache."""
@@ -172,7 +182,7 @@ class Pipeline:
         answered = AnswerBody(shown, self._release.number, strategy, question.ignored_movie_ids, films.revision)
         body = msgspec.json.encode(answered)
         if remember and not degraded:
-            self._remember(question, state, body)
+            self._cache.remember(question, state, body)
         watch.lap("answer")
         return Answer(body, cached=False, degraded=degraded, timings_ms=watch.laps_ms)
 
@@ -190,13 +200,13 @@ class Pipeline:
     async def _look_up(self, question: Question, use_cache: bool) -> _LookedUp:
         """The person's state and a cached answer; both reads travel in one round trip."""
         degraded: list[str] = []
-        use_cache = use_cache and self._cache_ttl_s > 0
+        use_cache = use_cache and self._cache.is_on
         reading = self._read_state(question, degraded)
         if not use_cache:
             return _LookedUp(await reading, None, degraded)
         state, sealed = await asyncio.gather(reading, self._read_answer(question, degraded))
-        cached = None if degraded else self._open(question, state, sealed)
-        return _LookedUp(state, cached, degraded)
+        kept = None if degraded else self._cache.open(question, state, sealed)
+        return _LookedUp(state, kept, degraded)
 
     async def _read_state(self, question: Question, degraded: list[str]) -> PersonState:
         if question.user_id is None:
@@ -210,25 +220,11 @@ class Pipeline:
 
     async def _read_answer(self, question: Question, degraded: list[str]) -> bytes | None:
         try:
-            return await self._stores.answers.get(question.owner, question.key)
+            return await self._cache.read(question)
         except StoreUnavailable as error:
             log.debug("going on without the response cache: %s", error)
             degraded.append("response_cache")
             return None
-
-    def _open(self, question: Question, state: PersonState, sealed: bytes | None) -> bytes | None:
-        """A cached answer, when there is one, it is whole, and it was made for the person's present state."""
-        body, result = None, "miss"
-        if sealed is not None:
-            try:
-                body = unseal(sealed, question.key, state.version, self._now_s())
-                result = "miss" if body is None else "hit"
-            except BrokenSeal as error:
-                log.warning("a cached answer is computed again: %s", error)
-                result = "broken"
-        self._metrics.cache.labels(result).inc()
-        self._metrics.observations.cache[result] += 1
-        return body
 
     def _histories(self, question: Question, state: PersonState) -> tuple[WatchHistory, npt.NDArray[np.int64]]:
         """The history that tells the taste, and the rows of all films the person has seen.
@@ -250,7 +246,7 @@ class Pipeline:
         At least as many candidates as the order needs are not excluded, where the catalogue has as many.
         """
         films = self._release.films
-        encoded = await self._models.encode(films.as_released(history))
+        encoded = await self.embeddings.encode(films.as_released(history))
         watch.lap("encode")
         count = self._ordering.candidates(question)
         wanted = Wanted(question.weights, count, excluded_rows, question.allowed_rows, films.added)
@@ -296,22 +292,6 @@ class Pipeline:
 
     def _popular(self) -> Ranked:
         return cold_start.as_ranked(self._for_strangers.now, len(self._release.catalog))
-
-    def _remember(self, question: Question, state: PersonState, body: bytes) -> None:
-        """Put an answer into the cache without making anybody wait for it."""
-        if not self._cache_ttl_s:
-            return
-        ttl_s = self._cache_ttl_s * random.uniform(1 - TTL_JITTER_RATIO, 1 + TTL_JITTER_RATIO)
-        sealed = seal(body, question.key, state.version, self._now_s() + ttl_s)
-        task = asyncio.create_task(self._put(question, sealed, ttl_s))
-        self._in_background.add(task)
-        task.add_done_callback(self._in_background.discard)
-
-    async def _put(self, question: Question, sealed: bytes, ttl_s: float) -> None:
-        try:
-            await self._stores.answers.put(question.owner, question.key, sealed, ttl_s)
-        except StoreUnavailable:
-            log.debug("an answer was not cached")  # the breaker has said so once already
 
 
 def _for_strangers(films: FilmTable) -> npt.NDArray[np.int64]:

@@ -42,6 +42,12 @@ def unseal(sealed: bytes, question: str, version: int, now_s: float) -> bytes | 
     return answer if made_for == version and now_s < expires_at_s else None
 
 
+def expiry_of(sealed: bytes) -> float:
+    """When a sealed answer that opens expires, in Unix seconds."""
+    expires_at_s: float = HEADER.unpack_from(sealed)[1]
+    return expires_at_s
+
+
 def _digest(header: bytes, question: str, answer: bytes) -> bytes:
     digest = hashlib.blake2b(header, digest_size=DIGEST_BYTES, person=MAGIC)
     digest.update(question.encode())

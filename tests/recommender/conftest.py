@@ -90,13 +90,15 @@ class Answered:
 
 @pytest.fixture
 def make_world(shared: Release) -> Callable[..., World]:
-    def make(timeout_s: float = TIMEOUT_S, of: Release | None = None, **options: object) -> World:
+    def make(
+        timeout_s: float = TIMEOUT_S, of: Release | None = None, stores: Stores | None = None, **options: object
+    ) -> World:
         release = of or shared
         models, registry = genre_world.GenreModels(), CollectorRegistry()
         answers = MemoryResponseCache()
         features = MemoryFeatureStore(answers)
         asked = Models(models, release.number, timeout_s, timeout_s)
-        stores = Stores(features, answers)
+        stores = stores or Stores(features, answers)
         explainer = Explainer(release, live_similarity(release))
         cards = FilmCards(release, Posters(release.folder))
         pipeline = Pipeline(release, asked, stores, cards, explainer, Metrics(registry), **options)  # type: ignore[arg-type]

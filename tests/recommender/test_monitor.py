@@ -149,10 +149,10 @@ async def test_lists_made_by_wishes_are_not_measured_for_drift(world: World) -> 
     await world.ask('{"history": [202], "preset": "popular"}')
     await world.ask('{"user_id": "nobody"}')
     world.models.failing.add("ease")
-    await world.ask('{"history": [202]}')
+    await world.ask('{"history": [203]}')
     assert not world.pipeline._metrics.observations.lists
     world.models.failing.clear()
-    await world.ask('{"history": [203]}')
+    await world.ask('{"history": [204]}')
     assert len(world.pipeline._metrics.observations.lists) == 1
 
 

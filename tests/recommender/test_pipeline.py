@@ -243,6 +243,7 @@ class NoRedis:
 
 async def test_without_redis_known_people_and_strangers_are_still_served(world: World) -> None:
     world.pipeline._stores = type(world.pipeline._stores)(NoRedis(), NoRedis())  # type: ignore[arg-type]
+    world.pipeline._cache._store = NoRedis()  # type: ignore[assignment]
     known = await world.ask('{"user_id": "ann", "top_k": 4}')
     assert known.movie_ids == [100, 101, 102, 105]
     assert sorted(known.degraded) == ["feature_store", "response_cache"]
