@@ -17,8 +17,10 @@ from training.command_options import (
     Posters,
     PosterWeights,
     Seed,
+    StreamAbove,
     Track,
     TrackingUri,
+    TrainPrecision,
     errors_shown,
     read_data,
     tracking_store,
@@ -28,9 +30,10 @@ from training.data_commands import app as data_app
 from training.data_location import SAMPLE
 from training.evaluation_table import DEMANDED_OF, evaluation_table, shortfalls
 from training.file_commands import app as file_app
+from training.running import Precision
 from training.splits import Protocol
 from training.tracking import train_tracked
-from training.train import checkpoint_folder
+from training.train import checkpoint_folder, running_below
 from training.tuning_commands import app as tuning_app
 
 app = typer.Typer(no_args_is_help=True, help="Train the models of a release, and measure them.")
@@ -51,11 +54,14 @@ def train_command(
     posters: Posters = True,
     poster_weights: PosterWeights = "auto",
     options_file: OptionsFile = None,
+    precision: TrainPrecision = Precision.AUTO,
+    stream_above: StreamAbove = None,
     track: Track = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Train all models and save them below HOME/checkpoints, or find them there.
 
+    A training that was interrupted goes on after the last epoch that each network finished.
     For example: python -m training train --data ml-latest-small --hold-out last5
     """
     console = Console()
@@ -63,7 +69,7 @@ def train_command(
     dataset = read_data(data, home, console)
     with errors_shown(console):
         options = train_options(seed, device, hold_out, posters, poster_weights, options_file)
-    trained = train_tracked(dataset, home, options, store)
+    trained = train_tracked(dataset, home, options, store, running_below(home, stream_above, precision))
     for name, report in trained.metrics.items():
         console.print(evaluation_table(f"{dataset.name} {name}", report, beside_demanded=False))
     console.print(f"Saved in [bold]{checkpoint_folder(dataset, home, options)}[/]")
@@ -79,6 +85,8 @@ def evaluate_command(
     posters: Posters = True,
     poster_weights: PosterWeights = "auto",
     options_file: OptionsFile = None,
+    precision: TrainPrecision = Precision.AUTO,
+    stream_above: StreamAbove = None,
     track: Track = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -95,7 +103,9 @@ def evaluate_command(
     for held_out in protocol or [Protocol.LAST5, Protocol.NEWUSER]:
         with errors_shown(console):
             options = train_options(seed, device, held_out, posters, poster_weights, options_file)
-        report = train_tracked(dataset, home, options, store).metrics["test"]
+        report = train_tracked(dataset, home, options, store, running_below(home, stream_above, precision)).metrics[
+            "test"
+        ]
         title = f"{dataset.name} test" + (" (this split leaks the future)" if held_out == Protocol.RANDOM else "")
         console.print(evaluation_table(title, report, demanded))
         missed += shortfalls(report) if demanded else []

@@ -17,6 +17,7 @@ from training.data_location import locate_data
 from training.dataset import Dataset, read_dataset
 from training.options import TrainOptions
 from training.options_file import read_options
+from training.running import Precision
 from training.splits import Protocol
 from training.tracking import Store, available
 from training.trained import CheckpointFormatError, NotTrained
@@ -44,6 +45,15 @@ OptionsFile = Annotated[
     typer.Option(
         "--options", help='JSON that replaces defaults, such as {"ease": {"l2": 300}}; `tune` writes such a file.'
     ),
+]
+StreamAbove = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Events from which on the networks learn from Parquet instead of memory; by default 5 million."
+    ),
+]
+TrainPrecision = Annotated[
+    Precision, typer.Option("--precision", help="Of the networks' insides while they train; auto: bf16 on CUDA.")
 ]
 Track = Annotated[
     bool | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,14 @@ import torch
 from torch import Tensor
 
 from training.dataset import Events
-from training.fitting import Curve, LoopConfig, fit
+from training.fitting import Curve, Kept, LoopConfig, fit
 from training.item_features import ItemFeatures
 from training.models.seeded_dropout import seed_dropout
 from training.models.sequence import SequenceConfig, SequenceNet, sampled_softmax
 from training.models.tower_losses import tower_loss
 from training.models.two_tower import TwoTowerConfig, TwoTowerNet
+from training.streamed_windows import StreamedWindows
+from training.unfinished import Unfinished
 from training.windows import EventWindows
 
 Float32 = npt.NDArray[np.float32]
@@ -35,24 +38,34 @@ class Fit:
     losses: Callable[[torch.Generator], Iterator[Tensor]]
     loop: LoopConfig
 
-    def run(self, score: Score | None = None, on_epoch: OnEpoch = lambda curve: None) -> Curve:
-        """Train; with `score` it stops early and ends at its best epoch, without it runs to the end."""
+    def run(
+        self, score: Score | None = None, on_epoch: OnEpoch = lambda curve: None, state: Unfinished | None = None
+    ) -> Curve:
+        """Train; with `score` it stops early and ends at its best epoch, without it runs to the end.
+
+        state: where an interrupted run is taken up.
+        """
         device = next(self.net.parameters()).device
-        seed_dropout(self.net, torch.Generator(device).manual_seed(self.loop.seed))
+        dropout = torch.Generator(device).manual_seed(self.loop.seed)
+        seed_dropout(self.net, dropout)
 
         def measured() -> float:
             assert score is not None
             return score(self.net.serving(), self.net.item_vectors().cpu().numpy())
 
-        return fit(self.net, self.losses, self.loop, measured if score else None, on_epoch)
+        return fit(self.net, self.losses, self.loop, measured if score else None, on_epoch, Kept(state, [dropout]))
 
 
 def sequence_fit(
-    events: Events, features: ItemFeatures, config: SequenceConfig, seed: int, device: torch.device
-) -> Fit:
-    """The training of the transformer on events in time order."""
+    events: Events | Path, features: ItemFeatures, config: SequenceConfig, seed: int, device: torch.device,
+    mixed: bool = False,
+) -> Fit:  # fmt: skip
+    """The training of the transformer on events in time order, in memory or in an event table.
+
+    mixed: the net's insides compute in bf16; its vectors, the loss and the weights stay in single precision.
+    """
     torch.manual_seed(seed)
-    windows = EventWindows.of(events, device)
+    windows = open_windows(events, device)
     net = SequenceNet(torch.from_numpy(features.static), config).to(device)
     n_items = len(features.static)
     weight_of = windows.counts.to(torch.float32) ** -config.person_exponent
@@ -60,15 +73,17 @@ def sequence_fit(
     def losses(generator: torch.Generator) -> Iterator[Tensor]:
         ends = windows.window_ends(generator)
         shuffled = ends[torch.randperm(len(ends), generator=generator)[: config.max_windows].to(device)]
-        for batch in shuffled.split(config.windows_per_batch):
+        for batch in windows.batches(shuffled, config.windows_per_batch, config.horizon):
             history, ratings, age_days, at = windows.before(batch)
             inside = history > 0
             table = net.items()
-            states = net.states(table, history, ratings, age_days)[inside]
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                states = net.states(table, history, ratings, age_days)
+            states = states.float()[inside]
             at = at[inside]
             positives = windows.after(at, config.horizon)
             negatives = torch.randperm(n_items, generator=generator)[: config.negatives].to(device) + 1
-            weight = weight_of[windows.person[at]]
+            weight = weight_of[windows.person_of(at)]
             loss = sampled_softmax(states, positives, negatives, table, config.temperature)
             yield (loss * weight).sum() / weight.sum()
 
@@ -76,42 +91,46 @@ def sequence_fit(
 
 
 def two_tower_fit(
-    events: Events, features: ItemFeatures, config: TwoTowerConfig, seed: int, device: torch.device
-) -> Fit:
-    """The training of the two towers on events in time order."""
+    events: Events | Path, features: ItemFeatures, config: TwoTowerConfig, seed: int, device: torch.device,
+    mixed: bool = False,
+) -> Fit:  # fmt: skip
+    """The training of the two towers on events in time order, in memory or in an event table.
+
+    mixed: the net's insides compute in bf16; its vectors, the loss and the weights stay in single precision.
+    """
     torch.manual_seed(seed)
-    windows = EventWindows.of(events, device)
+    windows = open_windows(events, device)
     net = TwoTowerNet(
         torch.from_numpy(features.static), torch.from_numpy(features.all), torch.from_numpy(features.profile), config
     ).to(device)
     n_items = len(features.static)
-    usable = torch.nonzero(windows.position > 0).flatten()
-    chance = windows.counts.to(torch.float64)[windows.person[usable]] ** -config.person_exponent
-    share = torch.zeros(n_items, dtype=torch.float64, device=device)
-    share.index_add_(0, windows.tokens[usable] - 1, chance / chance.sum())
+    draws = windows.draws(config.person_exponent)
+    share = windows.film_shares(draws, n_items)
     # A film is expected so often among a batch's draws; the chance of at least once is 1 - e^-expected.
     expected = share * config.batch_size * config.horizon + config.extra_negatives / n_items
     log_q = torch.log(-torch.expm1(-expected)).to(torch.float32)
-    examples = min(max(config.batch_size, int(config.examples_ratio * len(usable))), config.max_examples)
-    ladder = torch.cumsum(chance, dim=0)
+    examples = min(max(config.batch_size, int(config.examples_ratio * draws.usable)), config.max_examples)
 
     def losses(generator: torch.Generator) -> Iterator[Tensor]:
-        # Not torch.multinomial, which ends at 2^24 choices.
-        height = torch.rand(examples, generator=generator, dtype=torch.float64).to(device) * ladder[-1]
-        drawn = torch.clamp(torch.searchsorted(ladder, height, right=True), max=len(usable) - 1)
-        for batch in usable[drawn].split(config.batch_size):
+        for batch in windows.batches(draws.draw(examples, generator), config.batch_size, config.horizon):
             history, ratings, age_days, _ = windows.before(batch)
             positives = windows.after(batch - 1, config.horizon)
             extra = torch.randint(1, n_items + 1, (config.extra_negatives,), generator=generator).to(device)
             films = net.items()
-            users = net.user_tower.embed(films, history, ratings, age_days)
             columns = torch.unique(torch.cat([positives[positives > 0], extra]))
-            items = net.item_tower(films, columns)
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                users = net.user_tower.embed(films, history, ratings, age_days)
+                items = net.item_tower(films, columns)
             yield tower_loss(
-                config.loss, users, positives, columns, items, log_q[columns - 1], config.temperature
+                config.loss, users.float(), positives, columns, items.float(), log_q[columns - 1], config.temperature
             ).mean()
 
     return Fit(net, losses, loop_of(config, seed))
+
+
+def open_windows(events: Events | Path, device: torch.device) -> EventWindows | StreamedWindows:
+    """Examples cut from memory, or from an event table a piece at a time: the same ones."""
+    return StreamedWindows(events, device) if isinstance(events, Path) else EventWindows.of(events, device)
 
 
 def loop_of(config: SequenceConfig | TwoTowerConfig, seed: int) -> LoopConfig:

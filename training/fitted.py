@@ -25,6 +25,7 @@ from training.models.fused_query import centre, fused_query
 from training.models.ials import fit_ials
 from training.models.popularity import fit_popularity
 from training.options import TrainOptions, pick_device
+from training.running import IN_MEMORY, Running
 
 Float32 = npt.NDArray[np.float32]
 
@@ -59,8 +60,9 @@ class Watch:
 
 
 def fit_models(
-    catalog: Catalog, events: Events, content: ContentVectors, options: TrainOptions, watch: Watch = Watch()
-) -> FittedModels:
+    catalog: Catalog, events: Events, content: ContentVectors, options: TrainOptions, watch: Watch = Watch(),
+    running: Running = IN_MEMORY,
+) -> FittedModels:  # fmt: skip
     """Fit everything on events in time order; without `watch.score` the encoders train all their epochs."""
     n_items, device = len(catalog), pick_device(options.device)
     text, poster = content.projected_text(), content.projected_poster()
@@ -82,11 +84,13 @@ def fit_models(
     with stage("content_profile"):
         profile = content_profile(text, content.text_present, poster, content.poster_present, options.content_profile)
     features = item_features(catalog, events, content_columns(text, poster))
-    fits = {
-        "sequence_encoder": sequence_fit(events, features, options.sequence, options.seed, device),
-        "user_tower": two_tower_fit(events, features, options.two_tower, options.seed, device),
-    }
-    curves = run_side_by_side(fits, watch, device)
+    with running.source(events) as source:
+        mixed = running.mixed(device)
+        fits = {
+            "sequence_encoder": sequence_fit(source, features, options.sequence, options.seed, device, mixed),
+            "user_tower": two_tower_fit(source, features, options.two_tower, options.seed, device, mixed),
+        }
+        curves = run_side_by_side(fits, watch, device, running)
     sequence, towers = fits["sequence_encoder"].net, fits["user_tower"].net
     item_vectors = {
         "sequence": centre(sequence.item_vectors().cpu().numpy(), everything),
@@ -103,7 +107,9 @@ def fit_models(
     return FittedModels({name: module.eval() for name, module in encoders.items()}, item_vectors, popularity, curves)
 
 
-def run_side_by_side(fits: Mapping[str, Fit], watch: Watch, device: torch.device) -> dict[str, Curve]:
+def run_side_by_side(
+    fits: Mapping[str, Fit], watch: Watch, device: torch.device, running: Running = IN_MEMORY
+) -> dict[str, Curve]:
     """Run several trainings; on the CPU at the same time, each on one thread.
 
     Their matrices are small: split over two cores, each product waits for the slower one. One thread each also makes
@@ -118,7 +124,7 @@ def run_side_by_side(fits: Mapping[str, Fit], watch: Watch, device: torch.device
             watch.on_stage(name, len(curve.losses), epochs, describe(curve))
             watch.on_epoch(name, curve)
 
-        return fit.run(watch.score, on_epoch)
+        return fit.run(watch.score, on_epoch, running.state_of(name))
 
     if device.type != "cpu":
         return {name: run(name) for name in fits}

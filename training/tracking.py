@@ -24,6 +24,7 @@ import structlog
 from training.dataset import Dataset
 from training.fitting import Curve
 from training.options import TrainOptions
+from training.running import Running
 from training.train import FACTS_FILE, checkpoint_folder, train
 from training.trained import Trained
 
@@ -145,13 +146,15 @@ class Run:
                 log.warning("tracking_failed", run=self.run_id, error=str(error), goes_on="without being written down")
 
 
-def train_tracked(dataset: Dataset, home: Path, options: TrainOptions, store: Store | None) -> Trained:
+def train_tracked(
+    dataset: Dataset, home: Path, options: TrainOptions, store: Store | None, running: Running | None = None
+) -> Trained:
     """`train`, written down in the store when there is one. What was written down before is not written twice."""
     folder = checkpoint_folder(dataset, home, options)
     if store is None or run_of(folder, store) is not None:
-        return train(dataset, home, options)
+        return train(dataset, home, options, running=running)
     with _run(store, dataset, options) as run:
-        trained = train(dataset, home, options, run.epoch)
+        trained = train(dataset, home, options, run.epoch, running)
         for network, curve in trained.models.curves.items():
             run.numbers({f"{network}/best_epochs": curve.best_epochs})
         run.parameters({"data": asdict(trained.facts), "fusion": trained.fusion_weights})

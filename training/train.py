@@ -7,6 +7,7 @@ visible events = the data without what `options.hold_out` keeps away
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -29,6 +30,7 @@ from training.fitting import Curve
 from training.fusion import PRESETS, Pool, find_weights, join, pool
 from training.metrics import measure, rank
 from training.options import TrainOptions, pick_device
+from training.running import IN_MEMORY, Precision, Running
 from training.scoring import source_scores
 from training.segments import segments
 from training.splits import Protocol, Split, histories_of, hold_out, in_time_order, of_people
@@ -45,11 +47,13 @@ OnEpoch = Callable[[str, str, Curve], None]
 
 def train(
     dataset: Dataset, home: Path, options: TrainOptions | None = None,
-    on_epoch: OnEpoch = lambda fit, network, curve: None,
+    on_epoch: OnEpoch = lambda fit, network, curve: None, running: Running | None = None,
 ) -> Trained:  # fmt: skip
     """Train a release on a data set, or load it when the same training has been done before.
 
-    home: content vectors are cached below `cache/`, the result is saved below `checkpoints/`.
+    home: content vectors are cached below `cache/`, the result is saved below `checkpoints/`. A training that was
+    interrupted goes on after the last epoch that each network finished.
+    running: as `running_below(home, …)` gives it unless said otherwise.
     """
     options = options or TrainOptions()
     folder = checkpoint_folder(dataset, home, options)
@@ -57,11 +61,20 @@ def train(
         log.info("training_found", checkpoint=str(folder))
         return Trained.load(folder)
     content = encode_content(dataset, home / "cache", options.content, pick_device(options.device))
+    running = running or running_below(home)
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
     with _progress() as progress:
-        trained = fit_release(dataset, content, options, progress, on_epoch)
+        trained = fit_release(dataset, content, options, progress, on_epoch, replace(running, unfinished=unfinished))
     trained.save(folder)
+    shutil.rmtree(unfinished, ignore_errors=True)
     log.info("training_saved", checkpoint=str(folder))
     return trained
+
+
+def running_below(home: Path, stream_above: int | None = None, precision: Precision = Precision.AUTO) -> Running:
+    """How trainings of a home run; the default number of events above which they stream with None."""
+    running = Running(scratch=home / "scratch", precision=precision)
+    return running if stream_above is None else replace(running, stream_above=stream_above)
 
 
 def checkpoint_folder(dataset: Dataset, home: Path, options: TrainOptions) -> Path:
@@ -82,15 +95,19 @@ def find_trained(dataset: Dataset, home: Path, options: TrainOptions) -> Trained
 
 def fit_release(
     dataset: Dataset, content: ContentVectors, options: TrainOptions, progress: Progress,
-    on_epoch: OnEpoch = lambda fit, network, curve: None,
+    on_epoch: OnEpoch = lambda fit, network, curve: None, running: Running = IN_MEMORY,
 ) -> Trained:  # fmt: skip
-    """Both fits and the search for weights; nothing is read or written. Raises nothing that `fit_models` does not."""
+    """Both fits and the search for weights; nothing is read or written but what `running` keeps.
+
+    Raises nothing that `fit_models` does not.
+    """
     test = hold_out(dataset.events, options.hold_out, options.seed) if options.hold_out else None
     visible = test.train if test else in_time_order(dataset.events)
     validation = sample_people(hold_out(visible, Protocol.LAST5), options.evaluated_people, options.seed)
     trial = fit_models(
         dataset.catalog, validation.train, content, options,
         Watch(ValidationScore(validation), Stages(progress, "trial"), partial(on_epoch, "trial")),
+        running.part("trial"),
     )  # fmt: skip
     task = progress.add_task("Finding fusion weights", total=1, note="")
     weights = find_weights(validation_pool(trial, validation))
@@ -100,6 +117,7 @@ def fit_release(
     release = fit_models(
         dataset.catalog, visible, content, for_refit(options, trial.curves),
         Watch(None, Stages(progress, "release"), partial(on_epoch, "release")),
+        running.part("release"),
     )  # fmt: skip
     if test:
         tested = sample_people(test, options.tested_people, options.seed)

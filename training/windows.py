@@ -5,6 +5,7 @@ The tensors are those of `features.history`, cut from the event columns without 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from features.history import HISTORY_LENGTH, SECONDS_PER_DAY
 from training.dataset import Events
+from training.draws import Draws
 from training.splits import positions_from_end
 
 
@@ -86,3 +88,21 @@ class EventWindows:
         at_cut = (self.position - offset[self.person]) % HISTORY_LENGTH == 0
         chosen = (self.position > 0) & (at_cut | (self.remaining == 0))
         return torch.nonzero(chosen).flatten()
+
+    def person_of(self, at: Tensor) -> Tensor:
+        """The person, 0..P-1, of events."""
+        return self.person[at]
+
+    def draws(self, person_exponent: float) -> Draws:
+        """Odds of the events, for those who draw them."""
+        return Draws.of(self.counts, person_exponent)
+
+    def film_shares(self, draws: Draws, n_items: int) -> Tensor:
+        """(N) chance that one draw is of a film."""
+        share = torch.zeros(n_items, dtype=torch.float64, device=self.tokens.device)
+        usable = self.position > 0
+        return share.index_add_(0, self.tokens[usable] - 1, draws.share(self.person[usable]))
+
+    def batches(self, ends: Tensor, size: int, horizon: int) -> Iterator[Tensor]:
+        """The examples in batches of which `before`, and `after` up to `horizon`, will be asked."""
+        yield from ends.split(size)

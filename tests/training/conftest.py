@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from .worlds import planted_tastes
 
@@ -21,3 +23,12 @@ def movielens_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(films))
     (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "".join(ratings))
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Nets this small only lose time to a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

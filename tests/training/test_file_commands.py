@@ -21,6 +21,8 @@ from training.train import checkpoint_folder, fit_release
 from .test_train import for_epochs
 from .worlds import no_content
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(word) for word in arguments], env={"COLUMNS": "220", "NO_COLOR": "1"})

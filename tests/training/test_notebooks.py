@@ -20,6 +20,8 @@ from training.train import checkpoint_folder, fit_release
 from .test_train import for_epochs
 from .worlds import no_content
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 

@@ -20,6 +20,8 @@ from training.trained import Trained
 from .test_train import fitted, for_epochs
 from .worlds import START_S, events_of, no_content, planted_tastes, world
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 pytest.importorskip("matplotlib", reason="needs the extra `lab` (make lab)")
 
 

@@ -21,6 +21,8 @@ from training.trained import Trained
 from .test_train import for_epochs
 from .worlds import planted_tastes, world
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 needs_mlflow = pytest.mark.skipif(not available(), reason="needs the extra `lab` (make lab)")
 
 OPTIONS = for_epochs(2)

@@ -22,6 +22,8 @@ from training.tuning_spaces import SPACES
 from .test_train import for_epochs
 from .worlds import no_content, planted_tastes, world
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 optuna = pytest.importorskip("optuna", reason="needs the extra `lab` (make lab)")
 
 OPTIONS = for_epochs(2, hold_out=Protocol.LAST5)
