@@ -1,4 +1,4 @@
-"""`python -m bento monitor | verify | films`: a running server, looked at and served from the terminal."""
+"""`python -m bento monitor | verify | films | keys`: a running server, looked at and served from the terminal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from bento.auth.commands import keys
 from bento.film_commands import app as films
 from bento.monitor_tables import print_report
 from bento.verification import CHECKS, Failed, Visit
@@ -21,9 +22,10 @@ Token = Annotated[str, typer.Option(help="Bearer token of a service or an admini
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Look at a running server. Start one with `make serve`; experiments are counted on /experiments.",
+    help="Look at a running server, or make keys for it. Start one with `make serve`; /experiments counts experiments.",
 )
 app.add_typer(films, name="films")
+app.add_typer(keys, name="keys")
 
 
 @app.command()

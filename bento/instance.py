@@ -9,12 +9,14 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from bento.auth.permissions import of_v2_path
+from bento.auth.routes import AuthRoutes
+from bento.auth.setup import Auth, make_auth
 from bento.inference.models.metrics import render_metrics
 from bento.inference.options import ServerOptions
 from bento.inference.over_grpc.service import start_grpc
@@ -60,7 +62,7 @@ from bento.recommender.routes import RecommendRoutes
 from bento.recommender.similarity import live_similarity
 from bento.recommender.taste_routes import TasteRoutes
 from bento.release import Release, load_release
-from bento.settings import Settings
+from bento.settings import Settings, shown_settings
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
@@ -86,6 +88,8 @@ class Instance:
     recommender: App
     """The recommender's own routes."""
     grpc_port: int
+    router: Router
+    auth: Auth
     _stack: AsyncExitStack
 
     @classmethod
@@ -144,8 +148,10 @@ class Instance:
             feedback = Feedback(features, event_log, spool, followers=followers)
             feedback.start()
             stack.push_async_callback(feedback.close)
-            state = FrontEndState()
-            grpc_server, grpc_port = await start_grpc(server, settings.host, settings.grpc_port, state=state)
+            state, auth = FrontEndState(), make_auth(settings, link, prefix)
+            grpc_server, grpc_port = await start_grpc(
+                server, settings.host, settings.grpc_port, state=state, interceptors=auth.interceptors
+            )
             stack.push_async_callback(grpc_server.stop, grace=5.0)
             config = _config(settings, release, server, grpc_port)
             recommendations = Recommendations(pipeline, release, ids, experiments, impressions)
@@ -156,10 +162,12 @@ class Instance:
             monitoring = Monitoring(release, models, metrics, experiments, served_lists)
             monitoring.start()
             stack.push_async_callback(monitoring.close)
+            person_films = PersonFilms(release, features)
             owners = (
+                AuthRoutes(auth.accounts, auth.limits, auth.tokens, person_films, release.people.row_of.__contains__),
                 RecommendRoutes(recommendations),
                 FilteredRoutes(recommendations, live_filter(release, cards), search),
-                PersonRoutes(recommendations, cards, PersonFilms(release, features)),
+                PersonRoutes(recommendations, cards, person_films),
                 BatchRoutes(batch, jobs, precompute, ids, release, settings.batch_max_body_bytes),
                 MovieTitleRoutes(release, cards, similarity, search.titles, ids),
                 EventRoutes(feedback, release, ids),
@@ -167,7 +175,7 @@ class Instance:
                 AdminFilmRoutes(release, catalogue, cards),
                 TasteRoutes(features, feedback, release, ids),
                 PeopleRoutes(release, cards, features, ids),
-                ForgetRoutes(features, event_log, spool, served_lists),
+                ForgetRoutes(features, event_log, spool, served_lists, auth.accounts),
                 ExperimentRoutes(experiments, served_lists),
                 MonitorRoutes(monitoring),
                 HealthRoutes(release, server.is_ready, lambda: link.is_available, config),
@@ -178,9 +186,11 @@ class Instance:
             instance = cls(
                 release,
                 server,
-                make_http_app(server, max_body_bytes=settings.v2_max_body_bytes, state=state),
-                HotRoutes(router, metrics, settings.max_body_bytes),
+                auth.guard(make_http_app(server, max_body_bytes=settings.v2_max_body_bytes, state=state), of_v2_path),
+                HotRoutes(router, metrics, settings.max_body_bytes, auth.gate),
                 grpc_port,
+                router,
+                auth,
                 stack.pop_all(),
             )
         _log_start(settings, config, time.perf_counter() - started_s)
@@ -237,7 +247,7 @@ def _models(settings: Settings, release: Release, server: InferenceServer) -> Mo
 
 def _config(settings: Settings, release: Release, server: InferenceServer, grpc_port: int) -> Config:
     """What `/config` shows: nothing secret."""
-    shown = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+    shown = shown_settings(settings)
     shown["redis_url"] = "embedded" if settings.redis_url is None else without_password(settings.redis_url)
     entry = release.entry
     years = [film.year for film in release.catalog.films if film.year is not None]

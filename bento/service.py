@@ -15,6 +15,7 @@ import bentoml
 import click
 from _bentoml_sdk import Service
 
+from bento.front_door import FrontDoor
 from bento.ports import PortTaken, check_port_is_free
 from bento.recommender.experiments import ExperimentsError, read_experiments
 from bento.release import ReleaseError, check_release
@@ -22,7 +23,6 @@ from bento.settings import Settings, WrongSetting
 
 if TYPE_CHECKING:
     from bento.instance import Instance
-    from bento.recommender.asgi import App, Receive, Scope, Send
 
 
 def _settings() -> Settings:
@@ -37,9 +37,6 @@ SETTINGS = _settings()
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # nobody is told that this runs, unless somebody asks for it
 
-FRAMEWORK_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json", "/docs.json"})
-FRAMEWORK_FOLDER = "/static_content/"
-
 
 def _http_address() -> tuple[str, int]:
     """Where `bentoml serve` will listen: its --host and --port come before the settings. The workers are told."""
@@ -48,23 +45,6 @@ def _http_address() -> tuple[str, int]:
     host, port = asked.get("host") or SETTINGS.host, asked.get("port") or SETTINGS.port
     os.environ |= {"MARQUEE_HOST": host, "PORT": str(port)}
     return host, port
-
-
-class FrontDoor:
-    """Passes each request to whoever owns its path."""
-
-    def __init__(self, framework: App, service: RecommenderService) -> None:
-        self._framework = framework
-        self._service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] != "http" or path in FRAMEWORK_PATHS or path.startswith(FRAMEWORK_FOLDER):
-            await self._framework(scope, receive, send)
-        elif path.startswith("/v2/") or path == "/v2":
-            await self._service.running.instance.v2(scope, receive, send)
-        else:
-            await self._service.running.instance.recommender(scope, receive, send)
 
 
 class RecommenderService(Service[Any]):
@@ -78,7 +58,7 @@ class RecommenderService(Service[Any]):
         return self.running
 
     def to_asgi(self, is_main: bool = True) -> Any:
-        return FrontDoor(super().to_asgi(is_main), self)
+        return FrontDoor(super().to_asgi(is_main), lambda: self.running.instance)
 
 
 @bentoml.service(

@@ -31,6 +31,8 @@ class Kind:
 
     read: Callable[[str], Any]
     expected: str
+    is_secret: bool = False
+    """Its value is not repeated anywhere."""
 
 
 def whole(low: int, high: int) -> Kind:
@@ -79,6 +81,17 @@ def url(*schemes: str) -> Kind:
     return Kind(read, " or ".join(f"{scheme}://..." for scheme in schemes))
 
 
+def secret(low: int) -> Kind:
+    """Text of at least `low` characters that nobody is shown."""
+
+    def read(text: str) -> str:
+        if len(text) < low:
+            raise ValueError(text)
+        return text
+
+    return Kind(read, f"at least {low} characters", is_secret=True)
+
+
 FOLDER = Kind(lambda text: Path(text).expanduser().absolute(), "a folder")
 FILE = Kind(lambda text: Path(text).expanduser().absolute(), "a file")
 TEXT = Kind(str, "text")
@@ -125,6 +138,23 @@ class Settings:
         whole(10, 600_000),
         1_000,
         "Milliseconds a failed Redis is left alone before it is tried again.",
+    )
+    auth: Literal["off", "on"] = setting(
+        "MARQUEE_AUTH", one_of("off", "on"), "off", "`on` = every route but the page asks who is calling."
+    )
+    jwt_secret: str | None = setting(
+        "JWT_SECRET",
+        secret(32),
+        None,
+        "What tokens are signed with; the same on every node.",
+        "made once, in `MARQUEE_HOME/jwt_secret`",
+    )
+    jwt_ttl_s: int = setting("JWT_TTL_S", whole(60, 2_592_000), 3_600, "Seconds that a token opens doors.")
+    rate_limit_per_minute: int = setting(
+        "RATE_LIMIT_PER_MINUTE",
+        whole(0, 60_000_000),
+        6_000,
+        "Requests a minute of each caller where authentication is on; 0 = any number.",
     )
     cache_ttl_s: int = setting(
         "CACHE_TTL_S", whole(0, 604_800), 300, "Seconds an answer may be served again; 0 turns the response cache off."
@@ -178,8 +208,19 @@ class Settings:
             try:
                 values[item.name] = kind.read(text)
             except ValueError:
-                raise WrongSetting(variable, text, kind.expected) from None
+                raise WrongSetting(variable, "***" if kind.is_secret else text, kind.expected) from None
         return cls(**values)
+
+
+def shown_settings(settings: Settings) -> dict[str, Any]:
+    """Settings by field name as they may be shown: paths as text, secrets as stars."""
+    shown: dict[str, Any] = {}
+    for item in fields(Settings):
+        value = getattr(settings, item.name)
+        if isinstance(value, Path):
+            value = str(value)
+        shown[item.name] = "***" if item.metadata["kind"].is_secret and value is not None else value
+    return shown
 
 
 def settings_table() -> str:

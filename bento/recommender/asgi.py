@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from bento.auth.callers import ANYBODY, Caller
+from bento.auth.gate import Gate, check_person
+from bento.auth.permissions import of_route
 from bento.recommender.errors import BodyTooLarge, RecommenderError, UnknownRoute, WrongMethod
 from bento.recommender.metrics import Metrics
 
@@ -40,6 +43,9 @@ class Request:
     query: dict[str, str]
     headers: dict[bytes, bytes]
     body: bytes
+    caller: Caller = ANYBODY
+    address: str = ""
+    """Where the request comes from; the proxy's, behind one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class About:
     summary: str
     tag: str
     request: type | None = None
+    form: bool = False
+    """The request is a form instead of JSON."""
     query: type | None = None
     answer: Any = None
     """None: the answer is no JSON, see `content_types`."""
@@ -136,8 +144,10 @@ class Router:
 class HotRoutes:
     """Answers what the router knows."""
 
-    def __init__(self, router: Router, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(self, router: Router, metrics: Metrics, max_body_bytes: int, gate: Gate | None = None) -> None:
+        """`gate`: None lets everybody do everything."""
         self._router = router
+        self._gate = gate
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
 
@@ -166,9 +176,14 @@ class HotRoutes:
         headers = dict(scope["headers"])
         query_string = scope["query_string"]
         query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)) if query_string else {}
+        caller = ANYBODY
+        if self._gate is not None:
+            caller = await self._gate.admit(of_route(route.method, route.path), headers)
         limit_bytes = self._max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
         body = b"" if route.method == "GET" else await read_body(receive, headers, limit_bytes)
-        return await route.handler(Request(path_values, query, headers, body))
+        check_person(caller, path_values, query, body)
+        address = (scope.get("client") or ("",))[0]
+        return await route.handler(Request(path_values, query, headers, body, caller, address))
 
 
 class ClientLeft(Exception):
@@ -214,8 +229,7 @@ async def _drain(receive: Receive, message: Message) -> None:
 
 
 def _error_response(error: RecommenderError) -> Response:
-    headers = ((b"allow", ", ".join(error.allowed).encode()),) if isinstance(error, WrongMethod) else ()
-    return Response(error.body(), error.http_status, headers=headers)
+    return Response(error.body(), error.http_status, headers=error.headers())
 
 
 async def _send(send: Send, response: Response) -> None:

@@ -86,7 +86,7 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
         rows = {parameter["name"]: parameter["schema"] for parameter in parameters}
         parts.append(_table("Parameters", rows))
     if body := operation.get("requestBody"):
-        content = body["content"]["application/json"]
+        content = next(iter(body["content"].values()))
         parts.append(_table("Request", schemas[content["schema"]["$ref"].rpartition("/")[2]]["properties"]))
         parts.append(f"<pre>{escape(msgspec.json.format(msgspec.json.encode(content['example'])).decode())}</pre>")
     answer = next(iter(operation["responses"].values()))["content"].get("application/json")

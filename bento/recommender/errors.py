@@ -2,6 +2,8 @@
 
     RecommenderError
     ├── MalformedRequest   400   the body is not JSON
+    ├── NotSignedIn        401   nobody knows who is asking
+    ├── NotAllowed         403   they may not
     ├── UnknownRoute       404
     ├── UnknownMovie       404
     ├── UnknownTitle       404
@@ -12,9 +14,12 @@
     │   ├── DuplicateFilm
     │   ├── ReleasedFilm
     │   └── TooManyFilms
+    ├── NameTaken          409
     ├── BodyTooLarge       413
     ├── InvalidRequest     422   JSON, but a value is missing, of the wrong type or out of bounds
     │   └── UnknownPreset
+    ├── TooManyRequests    429
+    ├── CannotCheck        503   who is asking cannot be looked up
     ├── NotReady           503   the service is starting or stopping
     ├── NotStored          503   nothing holds what the request wanted kept or forgotten
     ├── NotAvailable       503   what was asked for is in Redis, which does not answer
@@ -25,6 +30,7 @@ On the wire every one is `{"success": false, "error": {"code", "message", "detai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -41,6 +47,10 @@ class RecommenderError(Exception):
         super().__init__(message)
         self.detail = detail
 
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Headers that belong to the error."""
+        return ()
+
     def body(self) -> bytes:
         """The error as JSON."""
         error = {"code": self.code, "message": str(self), "detail": self.detail}
@@ -54,6 +64,68 @@ class MalformedRequest(RecommenderError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the body is not valid JSON: {why}", why=why)
+
+
+class NotSignedIn(RecommenderError):
+    """Authentication is on, and nothing or nothing valid says who is asking."""
+
+    http_status, code = 401, "not_signed_in"
+
+    def __init__(self, message: str, why: str = "") -> None:
+        """`why`: `invalid_token` where something was sent, as RFC 6750 says it."""
+        super().__init__(message)
+        self._why = why
+
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        why = f', error="{self._why}"' if self._why else ""
+        return ((b"www-authenticate", f'Bearer realm="marquee"{why}'.encode()),)
+
+
+class NotAllowed(RecommenderError):
+    """Whoever asks may not."""
+
+    http_status, code = 403, "not_allowed"
+
+
+class NameTaken(RecommenderError):
+    """Somebody else has this name, or is known by it."""
+
+    http_status, code = 409, "name_taken"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(
+            f"{_shorten(user_id)!r} is taken; choose another name, or let an admin make the account",
+            user_id=_shorten(user_id),
+        )
+
+
+class TooManyRequests(RecommenderError):
+    """More requests a minute than are theirs."""
+
+    http_status, code = 429, "too_many_requests"
+
+    def __init__(self, per_minute: int, wait_s: float) -> None:
+        self._wait_s = math.ceil(wait_s)
+        super().__init__(
+            f"more than {per_minute} requests a minute; come back in {self._wait_s} s",
+            per_minute=per_minute,
+            retry_after_s=self._wait_s,
+        )
+
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        return ((b"retry-after", str(self._wait_s).encode()),)
+
+
+class CannotCheck(RecommenderError):
+    """Redis does not answer, and this key was not seen lately."""
+
+    http_status, code = 503, "cannot_check"
+
+    def __init__(self) -> None:
+        super().__init__("the API key cannot be looked up at the moment, as Redis does not answer; try again")
+
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        return ((b"retry-after", b"1"),)
 
 
 class InvalidRequest(RecommenderError):
@@ -121,6 +193,9 @@ class WrongMethod(RecommenderError):
     def __init__(self, method: str, allowed: Iterable[str]) -> None:
         self.allowed = sorted(allowed)
         super().__init__(f"{method} is not allowed here, use {' or '.join(self.allowed)}", allowed=self.allowed)
+
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        return ((b"allow", ", ".join(self.allowed).encode()),)
 
 
 class CatalogueConflict(RecommenderError):

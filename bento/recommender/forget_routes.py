@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from bento.auth.accounts import Accounts
 from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.errors import NotStored
 from bento.recommender.schemas import user_id_in_path
@@ -22,7 +23,7 @@ class ForgottenAnswer(Struct, frozen=True):
 
 
 ABOUT = About(
-    "Forget a person: what they did, their cached answers, and from now on what the release knows of them",
+    "Forget a person: what they did, their account and cached answers, and what the release knows of them",
     "people",
     answer=ForgottenAnswer,
     errors=(422, 503),
@@ -34,8 +35,14 @@ class ForgetRoutes:
     """Erases people. The release's own file is not changed, but nothing of it is used for them any more."""
 
     def __init__(
-        self, features: FeatureStore, event_log: EventLog, spool: Spool, impressions: ImpressionLog | None = None
+        self,
+        features: FeatureStore,
+        event_log: EventLog,
+        spool: Spool,
+        impressions: ImpressionLog | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
+        self._accounts = accounts
         self._features = features
         self._impressions = impressions
         self._log = event_log
@@ -54,6 +61,8 @@ class ForgetRoutes:
             deleted += await self._log.forget(user_id)
             if self._impressions is not None:
                 await self._impressions.forget(user_id)
+            if self._accounts is not None:
+                await self._accounts.remove(user_id)
         except StoreUnavailable as error:
             raise NotStored("the person could not be forgotten, as Redis does not answer; try again") from error
         return Response(msgspec.json.encode(ForgottenAnswer(True, user_id, deleted)))

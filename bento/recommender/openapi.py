@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
+from bento.auth.permissions import of_route
 from bento.recommender.asgi import Route
 from bento.recommender.errors import RecommenderError
 from bento.recommender.schemas import USER_ID_LIMIT
@@ -25,6 +26,12 @@ HEADER_SCHEMA = {"type": "string", "pattern": "^[!-~]{1,128}$"}
 
 PATH_SCHEMAS = {"user_id": {"type": "string", "minLength": 1, "maxLength": USER_ID_LIMIT}}
 """What values in paths must be, where it is more than text."""
+
+
+SECURITY_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer", "description": "A token of POST /auth/login, or an API key."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 
 
 class ErrorDetail(msgspec.Struct):
@@ -55,7 +62,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Marquee", "version": _version(), "description": DESCRIPTION},
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": SECURITY_SCHEMES},
     }
 
 
@@ -77,13 +84,19 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     if about.request is not None:
         in_path = set(re.findall(r"\{(\w+)\}", route.path))
         example = {name: value for name, value in about.example.items() if name not in in_path}
+        kind = "application/x-www-form-urlencoded" if about.form else "application/json"
         content = {"schema": _reference(about.request), "example": example}
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+        operation["requestBody"] = {"required": True, "content": {kind: content}}
     answer = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in about.content_types}
     if about.answer is not None:
         answer = {"application/json": {"schema": _reference(about.answer)}}
     operation["responses"] = {str(about.status): {"description": about.summary, "content": answer}}
-    for status in about.errors:
+    access = of_route(route.method, route.path)
+    refusals = () if access is None else (401, 403, 429)
+    if access is not None:
+        operation["security"] = [{}, {"token": []}, {"key": []}]
+        operation["description"] = f"Where authentication is on, this needs the role {access.name.lower()}."
+    for status in sorted({*about.errors, *refusals}):
         content = {"application/json": {"schema": _reference(ErrorBody)}}
         operation["responses"][str(status)] = {"description": _reason(status), "content": content}
     return operation

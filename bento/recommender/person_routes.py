@@ -150,7 +150,8 @@ class PersonRoutes:
         """A bare list."""
         query = convert(request.query, MoviesForQuery)
         weights = None if query.use_embeddings else self._without_embeddings
-        asked = RecommendRequest(query.user_id, top_k=query.limit, weights=weights)
+        user_id = query.user_id or request.caller.person
+        asked = RecommendRequest(user_id, top_k=query.limit, weights=weights)
         made = await self._recommendations.ask(asked, request)
         catalog = self._recommendations.release.catalog
         films = []

@@ -38,7 +38,7 @@ def test_make_alone_lists_every_command() -> None:
         assert f"make {target} " in shown
 
 
-@pytest.mark.parametrize("module", ["training", "export", "bento.inference"])
+@pytest.mark.parametrize("module", ["training", "export", "bento", "bento.inference"])
 def test_every_command_line_explains_itself(module: str) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 from google.protobuf.json_format import ParseDict
@@ -171,11 +171,12 @@ async def start_grpc(
     *,
     max_message_bytes: int = DEFAULT_MAX_BODY_BYTES,
     state: FrontEndState | None = None,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> tuple[grpc.aio.Server, int]:
     """Serve on that address; port 0 takes a free one. Returns the running server and its port.
 
     `state` is given where an HTTP front end of the same server shares registered memory and settings.
-    Raises: RuntimeError when the port is taken.
+    `interceptors` see every RPC first. Raises: RuntimeError when the port is taken.
     """
     options = [
         ("grpc.max_receive_message_length", max_message_bytes),
@@ -183,7 +184,7 @@ async def start_grpc(
         # Without this a second server on the port would silently get half of the connections.
         ("grpc.so_reuseport", 0),
     ]
-    grpc_server = grpc.aio.server(options=options)
+    grpc_server = grpc.aio.server(options=options, interceptors=list(interceptors))
     grpc_server.add_generic_rpc_handlers((_handlers(V2Servicer(server, state or FrontEndState())),))
     health_pb2_grpc.add_HealthServicer_to_server(ReadinessServicer(server), grpc_server)
     reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), grpc_server)

@@ -1,0 +1,183 @@
+"""Accounts of people and API keys: what is kept of them, and the two places where it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from bento.auth.callers import RoleName
+from bento.stores.redis_link import RedisLink
+from bento.stores.redis_stores import key_tag
+
+KEY_START = "mq"
+"""How API keys begin, so that people and secret scanners know one when they see it."""
+
+
+log = logging.getLogger("marquee.auth")
+
+T = TypeVar("T")
+
+API_KEYS = "marquee:keys"
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Somebody who signs in with a password."""
+
+    user_id: str
+    password_hash: str
+    """argon2id, with its salt and costs."""
+    role: RoleName
+    created_at_s: float
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """What is kept of an API key: not the key itself."""
+
+    key_id: str
+    name: str
+    """What it is for, in the words of whoever made it."""
+    role: RoleName
+    secret_hash: str
+    """SHA-256: the secret is random and long, so that nothing slower is needed."""
+    user_id: str | None
+    """The person that a key of role user may ask for."""
+    per_minute: int | None
+    """Requests per minute; None = the setting's."""
+    created_at_s: float
+
+    def opens_with(self, secret: str) -> bool:
+        """Whether this is the key's secret."""
+        return hmac.compare_digest(self.secret_hash, hashed(secret))
+
+
+def new_key(
+    name: str, role: RoleName, created_at_s: float, user_id: str | None = None, per_minute: int | None = None
+) -> tuple[ApiKey, str]:
+    """A new key, and its text, which is shown once."""
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    key = ApiKey(key_id, name, role, hashed(secret), user_id, per_minute, created_at_s)
+    return key, f"{KEY_START}_{key_id}_{secret}"
+
+
+def split_key(text: str) -> tuple[str, str] | None:
+    """Id and secret of a key's text; None when it is no API key."""
+    start, _, rest = text.partition("_")
+    key_id, _, secret = rest.partition("_")
+    return (key_id, secret) if start == KEY_START and key_id and secret else None
+
+
+def hashed(secret: str) -> str:
+    """A secret as it is kept."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Accounts(Protocol):
+    """Where accounts and keys are kept. Every method may raise StoreUnavailable."""
+
+    async def add(self, account: Account) -> bool:
+        """Add an account; False when there is one of this name."""
+
+    async def account(self, user_id: str) -> Account | None:
+        """The account of a person."""
+
+    async def remove(self, user_id: str) -> None:
+        """Remove a person's account and the keys that ask for them."""
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Add an API key."""
+
+    async def key(self, key_id: str) -> ApiKey | None:
+        """An API key by its id."""
+
+    async def keys(self) -> list[ApiKey]:
+        """All API keys, oldest first."""
+
+    async def revoke(self, key_id: str) -> bool:
+        """Remove a key; False when there was none."""
+
+
+class MemoryAccounts:
+    """See `Accounts`. For tests, and for looking at the service without Redis."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Account] = {}
+        self._keys: dict[str, ApiKey] = {}
+
+    async def add(self, account: Account) -> bool:
+        return self._accounts.setdefault(account.user_id, account) is account
+
+    async def account(self, user_id: str) -> Account | None:
+        return self._accounts.get(user_id)
+
+    async def remove(self, user_id: str) -> None:
+        self._accounts.pop(user_id, None)
+        self._keys = {key_id: key for key_id, key in self._keys.items() if key.user_id != user_id}
+
+    async def add_key(self, key: ApiKey) -> None:
+        self._keys[key.key_id] = key
+
+    async def key(self, key_id: str) -> ApiKey | None:
+        return self._keys.get(key_id)
+
+    async def keys(self) -> list[ApiKey]:
+        return sorted(self._keys.values(), key=lambda key: key.created_at_s)
+
+    async def revoke(self, key_id: str) -> bool:
+        return self._keys.pop(key_id, None) is not None
+
+
+class RedisAccounts:
+    """See `Accounts`. `<prefix>:{<user>}:account` is one value, `API_KEYS` a hash of all API keys.
+
+    People of another data set are other people; keys open every data set of a Redis.
+    """
+
+    def __init__(self, link: RedisLink, prefix: str) -> None:
+        self._link = link
+        self._prefix = prefix
+
+    async def add(self, account: Account) -> bool:
+        value = msgspec.json.encode(account)
+        return bool(await self._link.run("SET", self._of(account.user_id), value, "NX"))
+
+    async def account(self, user_id: str) -> Account | None:
+        value = await self._link.run("GET", self._of(user_id))
+        return _read(value, Account)
+
+    async def remove(self, user_id: str) -> None:
+        await self._link.run("DEL", self._of(user_id))
+        for key in await self.keys():
+            if key.user_id == user_id:
+                await self.revoke(key.key_id)
+
+    async def add_key(self, key: ApiKey) -> None:
+        await self._link.run("HSET", API_KEYS, key.key_id, msgspec.json.encode(key))
+
+    async def key(self, key_id: str) -> ApiKey | None:
+        value = await self._link.run("HGET", API_KEYS, key_id)
+        return _read(value, ApiKey)
+
+    async def keys(self) -> list[ApiKey]:
+        values = await self._link.run("HVALS", API_KEYS)
+        keys = [key for value in values if (key := _read(value, ApiKey)) is not None]
+        return sorted(keys, key=lambda key: key.created_at_s)
+
+    async def revoke(self, key_id: str) -> bool:
+        return bool(await self._link.run("HDEL", API_KEYS, key_id))
+
+    def _of(self, user_id: str) -> str:
+        return f"{self._prefix}:{{{key_tag(user_id)}}}:account"
+
+
+def _read(value: bytes | None, kind: type[T]) -> T | None:
+    """A kept value; one that was altered opens nothing."""
+    try:
+        return None if value is None else msgspec.json.decode(value, type=kind)
+    except msgspec.DecodeError as error:
+        log.error("a kept %s cannot be read: %s", kind.__name__, error)
+        return None

@@ -1,0 +1,35 @@
+"""The door of the service: passes each request to whoever owns its path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bento.auth.permissions import METRICS
+
+if TYPE_CHECKING:
+    from bento.instance import Instance
+    from bento.recommender.asgi import App, Receive, Scope, Send
+
+FRAMEWORK_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/schema.json", "/docs.json"})
+FRAMEWORK_FOLDER = "/static_content/"
+
+
+class FrontDoor:
+    """BentoML keeps its probes, metrics and schema; all else is the instance's."""
+
+    def __init__(self, framework: App, instance: Callable[[], Instance]) -> None:
+        """`instance` is called per request: it is started after the door is made."""
+        self._framework = framework
+        self._instance = instance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path in FRAMEWORK_PATHS or path.startswith(FRAMEWORK_FOLDER):
+            await self._framework(scope, receive, send)
+        elif path == "/metrics":
+            await self._instance().auth.guard(self._framework, lambda _: METRICS)(scope, receive, send)
+        elif path.startswith("/v2/") or path == "/v2":
+            await self._instance().v2(scope, receive, send)
+        else:
+            await self._instance().recommender(scope, receive, send)
