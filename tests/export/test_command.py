@@ -17,6 +17,7 @@ from training.options import TrainOptions
 from training.splits import Protocol
 
 runner = CliRunner()
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_whole_release_validates_with_status_0(exported: Path) -> None:

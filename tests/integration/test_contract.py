@@ -193,6 +193,8 @@ def test_every_example_of_the_documentation_runs(client: httpx.Client) -> None:
             query = {p["name"]: p["example"] for p in parameters if p["in"] == "query" and "example" in p}
             bodies = operation.get("requestBody", {}).get("content", {})
             sent = {SENT_AS[kind]: content["example"] for kind, content in bodies.items()}
+            if (method, path) == ("put", "/admin/movies/{movie_id}/poster"):
+                sent = {"content": client.get("/poster/1").content}
             answer = client.request(method, path.format(**values), params=query, **sent)
             answered[f"{method.upper()} {path}"] = str(answer.status_code) == next(iter(operation["responses"]))
     answered.pop("GET /experiments/{name}")  # its example is an experiment that only its operator can start
