@@ -48,6 +48,7 @@ from bento.recommender.monitor import Monitoring
 from bento.recommender.monitor_routes import MonitorRoutes
 from bento.recommender.movie_title_routes import MovieTitleRoutes
 from bento.recommender.new_film_encoder import NewFilmEncoder
+from bento.recommender.newcomers import Newcomers
 from bento.recommender.ordering import Ordering, Wishes
 from bento.recommender.page_routes import PageRoutes
 from bento.recommender.people_routes import PeopleRoutes
@@ -61,11 +62,13 @@ from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
 from bento.recommender.similarity import live_similarity
 from bento.recommender.taste_routes import TasteRoutes
+from bento.recommender.trending import Trending
 from bento.release import Release, load_release
 from bento.settings import Settings, shown_settings
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
+from bento.stores.popularity import RedisPopularity
 from bento.stores.precompute_jobs import PrecomputeJobs
 from bento.stores.redis_films import RedisFilmStore
 from bento.stores.redis_impressions import RedisImpressionLog
@@ -116,6 +119,9 @@ class Instance:
             explainer = Explainer(release, similarity)
             stack.callback(posters.close)
             models = _models(settings, release, server)
+            trending = Trending(RedisPopularity(link, prefix))
+            trending.start()
+            stack.push_async_callback(trending.close)
             ordering = Ordering(release, Wishes(settings.diversity, settings.freshness))
             pipeline = Pipeline(
                 release,
@@ -127,6 +133,7 @@ class Instance:
                 settings.cache_ttl_s,
                 cache_stale_s=settings.cache_stale_s,
                 ordering=ordering,
+                newcomers=Newcomers(release, trending),
             )
             stack.push_async_callback(pipeline.close)
             await pipeline.warm_up()
@@ -144,7 +151,7 @@ class Instance:
                 stack.push_async_callback(impressions.close)
             ahead = AheadOfTime(release, features, pipeline.embeddings)
             stack.push_async_callback(ahead.close)
-            followers = [follower for follower in (impressions, ahead) if follower is not None]
+            followers = [follower for follower in (impressions, trending, ahead) if follower is not None]
             feedback = Feedback(features, event_log, spool, followers=followers)
             feedback.start()
             stack.push_async_callback(feedback.close)

@@ -29,10 +29,14 @@ from rich.progress import track
 from rich.table import Table
 from tritonclient.grpc import service_pb2
 
+from loadtest.click_to_answer import reaction
 from loadtest.closed_loop import Round, Target, measure
 from loadtest.workload import workload_from_answer
 
 READY_TIMEOUT_S = 120.0
+CLICKS = 100
+"""People who click in one round."""
+
 UNCACHED_BODIES = 4096
 """Distinct requests of the uncached scenario; more than a round can send before the cache could answer one."""
 
@@ -191,6 +195,10 @@ def main(
         plan = [(target, count) for _ in range(rounds) for count in counts for target in targets]
         for target, count in track(plan, "measuring", console=Console(stderr=True)):
             results[target.name, count].append(measure(target, count, seconds))
+        if recommend:
+            for count in counts:
+                row = "acknowledged event to changed answer", count
+                results[row] = [reaction(http_service, CLICKS, count) for _ in range(rounds)]
     rows = print_results(results, Console())
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps({"rounds": rounds, "seconds": seconds, "rows": rows}, indent=2) + "\n")

@@ -3,7 +3,7 @@
 response cache and feature store (one round trip) -> encoders -> fusion and retrieval -> blend -> answer.
 Every stage is timed and has a named fallback: a source that is late weighs nothing, without retrieval the
 ladder of `fallbacks` answers, without Redis what the release knows of a person does, and a stranger gets
-`cold_start`. Whatever was left out is named in the answer's `degraded`.
+list of `newcomers`. Whatever was left out is named in the answer's `degraded`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import FilmTable, Live
-from bento.recommender import cold_start, fallbacks
+from bento.film_table import Live
+from bento.recommender import fallbacks
 from bento.recommender.answer_cache import AnswerCache, Kept, Lifetimes, occasion
 from bento.recommender.blending import followed_by, without
 from bento.recommender.candidates import Models, Ranked, Wanted
@@ -28,6 +28,7 @@ from bento.recommender.explanations import Explainer
 from bento.recommender.films import FilmCards
 from bento.recommender.histories import merged
 from bento.recommender.metrics import Metrics
+from bento.recommender.newcomers import Newcomers
 from bento.recommender.observations import ListFacts, popularity_ranks
 from bento.recommender.ordering import Ordering
 from bento.recommender.questions import Question
@@ -84,6 +85,7 @@ class Pipeline:
         now_s: Callable[[], float] = time.time,
         cache_stale_s: int = 0,
         ordering: Ordering | None = None,
+        newcomers: Newcomers | None = None,
     ) -> None:
         """`ordering` None: by score alone, where a question wishes nothing else."""
         self._release = release
@@ -95,7 +97,7 @@ class Pipeline:
         self.embeddings = EmbeddingCache(models.encode)
         self._cards = cards
         self._explainer = explainer
-        self._for_strangers = Live(release, _for_strangers)
+        self._newcomers = newcomers or Newcomers(release)
         self._popularity_ranks = Live(release, lambda films: popularity_ranks(films.popularity))
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._renewing: set[asyncio.Task[Answer]] = set()
@@ -171,7 +173,7 @@ class Pipeline:
         if len(history.item_rows):
             strategy, ranked, degraded = await self._rank(question, history, excluded_rows, watch)
         else:
-            strategy, ranked, degraded = "cold_start", self._for_newcomer(state), []
+            strategy, ranked, degraded = "cold_start", self._newcomers.chosen(state), []
         chosen = self._choose(ranked, self._with_disallowed(excluded_rows, question), question)
         chosen = self._ordering.order(chosen, question)
         watch.lap("blend")
@@ -266,7 +268,7 @@ class Pipeline:
         Somebody who has seen everything is offered it again, unless they asked for films that pass filters.
         """
         chosen = without(ranked, excluded_rows, self._ordering.candidates(question))
-        popular = self._popular()
+        popular = self._newcomers.popular()
         if len(chosen.rows) < question.top_k:
             chosen = followed_by(chosen, without(popular, excluded_rows, question.top_k), question.top_k)
         if len(chosen.rows) or question.allowed_rows is not None:
@@ -279,22 +281,3 @@ class Pipeline:
             return excluded_rows
         everything = np.arange(len(self._release.catalog))
         return np.union1d(excluded_rows, np.setdiff1d(everything, question.allowed_rows, assume_unique=True))
-
-    def _for_newcomer(self, state: PersonState) -> Ranked:
-        """Popular films for somebody without a history, of the genres that they chose first."""
-        if not state.genres:
-            return self._popular()
-        films = self._release.films
-        order = cold_start.chosen_genres_first(
-            self._for_strangers.now, state.genres, films.popularity, films.catalog.genre_matrix
-        )
-        return cold_start.as_ranked(order, len(self._release.catalog))
-
-    def _popular(self) -> Ranked:
-        return cold_start.as_ranked(self._for_strangers.now, len(self._release.catalog))
-
-
-def _for_strangers(films: FilmTable) -> npt.NDArray[np.int64]:
-    """(N,) films that may be shown, in the order of a cold start."""
-    order = cold_start.popular_and_diverse(films.popularity, films.catalog.genre_matrix)
-    return order[films.visible[order]]

@@ -1,0 +1,62 @@
+"""Online popularity: what people take up now counts more than what they took up last week.
+
+Every event adds its weight, which halves every week. Instead of shrinking what is there, newer events add more: a sum
+of weights times 2^(weeks since 2026) is in the same order as one that decays, and one division makes it that one.
+Source: G. Cormode et al., "Forward decay: a practical time decay model for streaming systems", 2009.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Protocol
+
+from bento.stores.redis_link import RedisLink
+
+HALF_LIFE_S = 7 * 86_400.0
+LANDMARK_S = 1_767_225_600
+"""2026-01-01. A double holds 2^1023: enough until 2045."""
+
+
+class PopularityStore(Protocol):
+    """What is popular now. Every method may raise StoreUnavailable."""
+
+    async def add(self, movie_id: int, weight: float, at_s: float) -> None:
+        """Count an event of that time."""
+
+    async def top(self, count: int, now_s: float) -> dict[int, float]:
+        """The most popular films with their decayed weights, the most popular first."""
+
+
+def growth(at_s: float) -> float:
+    """By how much an event of that time counts more than one of the landmark's."""
+    return float(2.0 ** ((at_s - LANDMARK_S) / HALF_LIFE_S))
+
+
+class RedisPopularity:
+    """A sorted set; it names no people."""
+
+    def __init__(self, link: RedisLink, prefix: str) -> None:
+        self._link = link
+        self._key = f"{prefix}:popularity"
+
+    async def add(self, movie_id: int, weight: float, at_s: float) -> None:
+        await self._link.run("ZINCRBY", self._key, repr(weight * growth(at_s)), movie_id)
+
+    async def top(self, count: int, now_s: float) -> dict[int, float]:
+        flat = await self._link.run("ZREVRANGE", self._key, 0, count - 1, "WITHSCORES")
+        pairs = flat if flat and isinstance(flat[0], tuple | list) else zip(flat[::2], flat[1::2], strict=True)
+        return {int(movie_id): float(value) / growth(now_s) for movie_id, value in pairs}
+
+
+class MemoryPopularity:
+    """In this process alone."""
+
+    def __init__(self) -> None:
+        self._sums: dict[int, float] = defaultdict(float)
+
+    async def add(self, movie_id: int, weight: float, at_s: float) -> None:
+        self._sums[movie_id] += weight * growth(at_s)
+
+    async def top(self, count: int, now_s: float) -> dict[int, float]:
+        best = sorted(self._sums, key=self._sums.__getitem__, reverse=True)[:count]
+        return {movie_id: self._sums[movie_id] / growth(now_s) for movie_id in best}
