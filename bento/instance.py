@@ -63,6 +63,7 @@ from bento.recommender.routes import RecommendRoutes
 from bento.recommender.similarity import live_similarity
 from bento.recommender.taste_routes import TasteRoutes
 from bento.recommender.trending import Trending
+from bento.recommender.wording import LanguageModel, Wording
 from bento.release import Release, load_release
 from bento.settings import Settings, shown_settings
 from bento.stores.circuit_breaker import CircuitBreaker
@@ -134,6 +135,7 @@ class Instance:
                 cache_stale_s=settings.cache_stale_s,
                 ordering=ordering,
                 newcomers=Newcomers(release, trending),
+                wording=_wording(settings, stack),
             )
             stack.push_async_callback(pipeline.close)
             await pipeline.warm_up()
@@ -244,6 +246,15 @@ def _server_options(settings: Settings, release: Release) -> ServerOptions:
     )
 
 
+def _wording(settings: Settings, stack: AsyncExitStack) -> Wording | None:
+    if settings.llm_url is None:
+        return None
+    model = LanguageModel(settings.llm_url, settings.llm_model, settings.llm_api_key, settings.llm_timeout_ms / 1_000)
+    wording = Wording(model)
+    stack.push_async_callback(wording.close)
+    return wording
+
+
 def _experiments(settings: Settings, release: Release) -> Experiments:
     return Experiments(read_experiments(settings.experiments, release.presets), release.entry.fusion.weights)
 
@@ -255,6 +266,7 @@ def _models(settings: Settings, release: Release, server: InferenceServer) -> Mo
 def _config(settings: Settings, release: Release, server: InferenceServer, grpc_port: int) -> Config:
     """What `/config` shows: nothing secret."""
     shown = shown_settings(settings)
+    shown["llm_api_key"] = "***" if settings.llm_api_key else ""
     shown["redis_url"] = "embedded" if settings.redis_url is None else without_password(settings.redis_url)
     entry = release.entry
     years = [film.year for film in release.catalog.films if film.year is not None]

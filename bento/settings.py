@@ -183,6 +183,18 @@ class Settings:
     retrieval_timeout_ms: int = setting(
         "RETRIEVAL_TIMEOUT_MS", whole(1, 60_000), 1_000, "Milliseconds fusion and retrieval may take together."
     )
+    llm_url: str | None = setting(
+        "LLM_URL",
+        url("http", "https"),
+        None,
+        "OpenAI-compatible server that words explanations, e.g. `http://127.0.0.1:8080/v1`.",
+        "none: plain explanations",
+    )
+    llm_model: str = setting("LLM_MODEL", TEXT, "default", "Model that it is asked for.")
+    llm_api_key: str = setting("LLM_API_KEY", TEXT, "", "Key for it, where it wants one; shown nowhere.", "none")
+    llm_timeout_ms: int = setting(
+        "LLM_TIMEOUT_MS", whole(1, 60_000), 1_500, "Milliseconds it may take before the plain explanation is given."
+    )
     max_body_bytes: int = setting(
         "MAX_BODY_BYTES", whole(1_024, 2**30), 2**20, "Largest request body of the recommender's own routes, in bytes."
     )

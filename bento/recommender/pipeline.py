@@ -32,9 +32,10 @@ from bento.recommender.newcomers import Newcomers
 from bento.recommender.observations import ListFacts, popularity_ranks
 from bento.recommender.ordering import Ordering
 from bento.recommender.questions import Question
-from bento.recommender.schemas import AnswerBody
+from bento.recommender.schemas import AnswerBody, Reasons
 from bento.recommender.single_flight import SingleFlight
 from bento.recommender.stopwatch import Stopwatch
+from bento.recommender.wording import Wording
 from bento.release import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore, ResponseCache
@@ -86,8 +87,10 @@ class Pipeline:
         cache_stale_s: int = 0,
         ordering: Ordering | None = None,
         newcomers: Newcomers | None = None,
+        wording: Wording | None = None,
     ) -> None:
-        """`ordering` None: by score alone, where a question wishes nothing else."""
+        """`ordering` None: by score alone, where a question wishes nothing else. `wording` None: plain explanations."""
+        self._wording = wording
         self._release = release
         self._ordering = ordering or Ordering(release)
         self._models = models
@@ -179,7 +182,11 @@ class Pipeline:
         watch.lap("blend")
         self._metrics.strategies.labels(strategy).inc()
         self._observe(question, strategy, history, chosen, degraded)
-        reasons = self._explainer.reasons(chosen, history) if question.explain else None
+        reasons = None
+        if question.explain:
+            reasons, unworded = await self._explain(chosen, history)
+            degraded = [*degraded, *unworded]
+            watch.lap("explain")
         shown = self._cards.recommended(chosen.rows, chosen.scores, reasons)
         answered = AnswerBody(shown, self._release.number, strategy, question.ignored_movie_ids, films.revision)
         body = msgspec.json.encode(answered)
@@ -187,6 +194,14 @@ class Pipeline:
             self._cache.remember(question, state, body)
         watch.lap("answer")
         return Answer(body, cached=False, degraded=degraded, timings_ms=watch.laps_ms)
+
+    async def _explain(self, chosen: Ranked, history: WatchHistory) -> tuple[list[Reasons], list[str]]:
+        """Why each film, and what could not take part in saying so."""
+        reasons = self._explainer.reasons(chosen, history)
+        if self._wording is None:
+            return reasons, []
+        titles = [self._release.catalog.films[row].title for row in chosen.rows.tolist()]
+        return await self._wording.reword(titles, reasons)
 
     def _observe(
         self, question: Question, strategy: str, history: WatchHistory, chosen: Ranked, degraded: list[str]
