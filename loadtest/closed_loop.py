@@ -90,7 +90,9 @@ async def _closed_loop(target: Target, asker: AbstractAsyncContextManager[Ask], 
 @asynccontextmanager
 async def _http_asker(target: Target) -> AsyncIterator[Ask]:
     url = f"http://127.0.0.1:{target.port}{target.path}"
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    connector = aiohttp.TCPConnector(limit=0)
+    # Like tritonclient it does not ask for compressed answers, which an echo server would not give either.
+    async with aiohttp.ClientSession(connector=connector, skip_auto_headers=["Accept-Encoding"]) as session:
 
         async def ask(body: bytes) -> None:
             async with session.post(url, data=body, headers=target.headers) as response:

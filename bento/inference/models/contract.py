@@ -61,8 +61,11 @@ class Contract:
     def _rows_if_it_fits(self, request: InferRequest) -> int | None:
         """The quick answer for a request with nothing wrong and nothing left out; None: look closer."""
         given, rows = request.inputs, -1
-        if len(given) != len(self.inputs) or request.requested_outputs:
+        if len(given) != len(self.inputs):
             return None
+        for name in request.requested_outputs:
+            if name not in self.outputs:
+                return None
         for name, numpy_type, dims in self._plan:
             tensor = given.get(name)
             if tensor is None or tensor.dtype is not numpy_type:

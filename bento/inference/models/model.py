@@ -229,8 +229,7 @@ class Model:
         self.statistics.add_execution(rows, input_ns, infer_ns, output_ns)
         if len(execution.calls) == 1:
             call = execution.calls[0]
-            took_ns = execution.ended_ns - execution.started_ns
-            self._quickness.note(call.rows, self._contract.joins_with(call.request), took_ns)
+            self._quickness.note(call.rows, self._contract.joins_with(call.request), execution.busy_ns)
         for call in execution.calls:
             timing = RequestTiming(execution.started_ns - call.started_ns, input_ns, infer_ns, output_ns)
             total_ns = time.monotonic_ns() - call.started_ns

@@ -148,4 +148,5 @@ def _read_output(
     classes = class_count(item.parameters)
     if classes and place is not None:
         raise InvalidRequest("output can't set both 'shared_memory_region' and 'classification'")
-    decoded.deliveries.setdefault(item.name, OutputDelivery(True, classes, place))
+    plain = not classes and place is None
+    decoded.deliveries.setdefault(item.name, IN_BINARY if plain else OutputDelivery(True, classes, place))

@@ -14,6 +14,10 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 _WINDOW = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """zlib's window bits for each content coding; "deflate" means the zlib format."""
 
+_SMALL_BYTES = 4 << 10
+_SMALL_WINDOW, _SMALL_MEMORY_LEVEL = {"gzip": 16 + 12, "deflate": 12}, 4
+"""A window of 4 KB for bodies of that size: clearing zlib's usual 256 KB takes longer (16 us) than all the rest."""
+
 _IN_THREAD_FROM_BYTES = 64 << 10
 """Bodies from which (de)compression leaves the event loop: about 1 ms of work."""
 
@@ -121,5 +125,8 @@ async def compressed(body: bytes, coding: str) -> bytes:
 
 
 def _compress(body: bytes, coding: str) -> bytes:
-    deflater = zlib.compressobj(wbits=_WINDOW[coding])
+    if len(body) <= _SMALL_BYTES:
+        deflater = zlib.compressobj(wbits=_SMALL_WINDOW[coding], memLevel=_SMALL_MEMORY_LEVEL)
+    else:
+        deflater = zlib.compressobj(wbits=_WINDOW[coding])
     return deflater.compress(body) + deflater.flush()

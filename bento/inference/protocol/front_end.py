@@ -7,6 +7,7 @@ from functools import partial
 
 from bento.inference.errors import InvalidRequest
 from bento.inference.messages import InferResponse, RequestTiming
+from bento.inference.protocol.known_headers import KnownHeaders
 from bento.inference.protocol.log_settings import LogSettings
 from bento.inference.protocol.output_delivery import DecodedRequest, with_classes
 from bento.inference.protocol.shared_memory import SharedMemoryRegistry
@@ -30,6 +31,7 @@ class FrontEndState:
     regions: SharedMemoryRegistry = field(default_factory=SharedMemoryRegistry)
     log_settings: LogSettings = field(default_factory=LogSettings)
     trace_settings: TraceSettings = field(default_factory=TraceSettings)
+    known_headers: KnownHeaders = field(default_factory=KnownHeaders)
 
 
 async def answer(server: InferenceServer, decoded: DecodedRequest) -> InferResponse:

@@ -203,7 +203,10 @@ def _read_output(item: Any, decoded: DecodedRequest, regions: SharedMemoryRegist
     except MalformedJson as error:
         raise MalformedJson(str(error).replace("Unable to parse", "Unable to set")) from error
     place = _shared_memory(parameters, regions) if in_shared_memory else None
-    decoded.deliveries.setdefault(name, OutputDelivery(binary, class_count, place))
+    if class_count or place is not None:
+        decoded.deliveries.setdefault(name, OutputDelivery(binary, class_count, place))
+    else:
+        decoded.deliveries.setdefault(name, IN_BINARY if binary else IN_JSON)
 
 
 def _read_parameters(parameters: Any, decoded: DecodedRequest) -> None:

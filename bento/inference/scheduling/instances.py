@@ -25,6 +25,9 @@ from bento.inference.scheduling.dynamic_batcher import Queued
 
 log = structlog.get_logger()
 
+_WAIT_SHARE = 16
+"""An execution that computes for less than this part of its time waits for something of its own: that counts too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -34,6 +37,8 @@ class Execution:
     started_ns: int
     times: ExecutionTimes
     ended_ns: int
+    busy_ns: int
+    """Time the thread computed, without its waits for a core or the interpreter, unless it mostly waited."""
 
 
 class Batcher(Protocol):
@@ -213,7 +218,7 @@ class _InstanceThread(threading.Thread):
     def _run_batch(self, instance: Instance, batch: Sequence[Queued[PendingCall] | None]) -> None:
         calls = [queued.item for queued in batch if queued is not None]
         staging = self._group.staging
-        started_ns = time.monotonic_ns()
+        started_ns, computed_ns = time.monotonic_ns(), time.thread_time_ns()
         try:
             if staging is None:
                 times = instance.execute(calls)
@@ -225,4 +230,6 @@ class _InstanceThread(threading.Thread):
             times = ExecutionTimes(started_ns, time.monotonic_ns())
             for call in calls:
                 call.fail(BackendFailed(f"{type(error).__name__}: {error}"))
-        self._group.report(Execution(calls, started_ns, times, time.monotonic_ns()))
+        ended_ns = time.monotonic_ns()
+        busy_ns = max(time.thread_time_ns() - computed_ns, (ended_ns - started_ns) // _WAIT_SHARE)
+        self._group.report(Execution(calls, started_ns, times, ended_ns, busy_ns))

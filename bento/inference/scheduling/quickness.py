@@ -14,7 +14,11 @@ _MOST_SHAPES = 256
 
 
 class Quickness:
-    """Remembers the slowest recent execution of each shape, and forgets it by an eighth with each faster one."""
+    """Remembers the slowest recent execution of each shape, and forgets it by an eighth with each faster one.
+
+    None counts as slower than twice the limit. On the loop, time spent waiting for a core cannot be told from slowness;
+    off it it can (`Execution.busy_ns`), and six quick executions there bring a model back.
+    """
 
     def __init__(self) -> None:
         self._recent_ns: dict[tuple[int, Hashable], int] = {}
@@ -38,7 +42,7 @@ class Quickness:
         if len(self._recent_ns) >= _MOST_SHAPES and key not in self._recent_ns:
             self._recent_ns.clear()
         known_ns = self._recent_ns.get(key, 0)
-        self._recent_ns[key] = max(took_ns, known_ns - (known_ns >> 3))
+        self._recent_ns[key] = max(min(took_ns, 2 * QUICK_NS), known_ns - (known_ns >> 3))
 
     def is_quick(self, rows: int, shape: Hashable) -> bool:
         """Whether it is known to be quick; what was never seen is not."""

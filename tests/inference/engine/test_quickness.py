@@ -34,9 +34,10 @@ def test_each_shape_is_judged_by_itself() -> None:
     assert not quickness.is_quick(2, "small")
 
 
-def test_one_slow_execution_is_forgotten_only_slowly() -> None:
+@pytest.mark.parametrize("slowness", [2, 1000])
+def test_one_slow_execution_is_forgotten_only_slowly(slowness: int) -> None:
     quickness = Quickness()
-    quickness.note(1, None, QUICK_NS * 2)
+    quickness.note(1, None, QUICK_NS * slowness)
     faster = 0
     while not quickness.is_quick(1, None):
         quickness.note(1, None, 1000)
