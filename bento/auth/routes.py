@@ -85,7 +85,7 @@ ABOUT_LOGIN = About(
     "Sign in; the answer's token opens the other routes",
     "accounts",
     request=LoginForm,
-    form=True,
+    request_type="application/x-www-form-urlencoded",
     answer=LoginAnswer,
     errors=(400, 401, 413, 422, 429, 503),
     example={"username": "ann", "password": "correct horse battery staple"},

@@ -117,6 +117,7 @@ ABOUT = {
     "poster": About(
         "Give an added film a poster: the body is the picture",
         "admin",
+        request_type="image/jpeg",
         answer=FilmAnswer,
         errors=(404, 409, 413, 422, 503),
         example={"movie_id": "900000000"},

@@ -68,8 +68,8 @@ class About:
     summary: str
     tag: str
     request: type | None = None
-    form: bool = False
-    """The request is a form instead of JSON."""
+    request_type: str = "application/json"
+    """A form, perhaps; a picture has no `request`."""
     query: type | None = None
     answer: Any = None
     """None: the answer is no JSON, see `content_types`."""

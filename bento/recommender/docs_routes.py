@@ -86,9 +86,8 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
         rows = {parameter["name"]: parameter["schema"] for parameter in parameters}
         parts.append(_table("Parameters", rows))
     if body := operation.get("requestBody"):
-        content = next(iter(body["content"].values()))
-        parts.append(_table("Request", schemas[content["schema"]["$ref"].rpartition("/")[2]]["properties"]))
-        parts.append(f"<pre>{escape(msgspec.json.format(msgspec.json.encode(content['example'])).decode())}</pre>")
+        ((kind, content),) = body["content"].items()
+        parts.append(_body(kind, content, schemas))
     answer = next(iter(operation["responses"].values()))["content"].get("application/json")
     if answer:
         schema = answer["schema"]
@@ -96,6 +95,16 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
         name = (schema["items"] if listed else schema)["$ref"].rpartition("/")[2]
         parts.append(_table("Answer: a list of these" if listed else "Answer", schemas[name]["properties"]))
     return "".join(parts)
+
+
+def _body(kind: str, content: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """A body: its fields and an example; of a picture its type."""
+    if "$ref" not in content["schema"]:
+        return f"<h3>Request</h3><p><code>{escape(kind)}</code></p>"
+    fields = schemas[content["schema"]["$ref"].rpartition("/")[2]]["properties"]
+    title = "Request" if kind == "application/json" else f"Request ({kind})"
+    example = msgspec.json.format(msgspec.json.encode(content["example"])).decode()
+    return f"{_table(title, fields)}<pre>{escape(example)}</pre>"
 
 
 def _table(title: str, properties: dict[str, Any]) -> str:

@@ -28,6 +28,8 @@ PATH_SCHEMAS = {"user_id": {"type": "string", "minLength": 1, "maxLength": USER_
 """What values in paths must be, where it is more than text."""
 
 
+BINARY = {"type": "string", "format": "binary"}
+
 SECURITY_SCHEMES = {
     "token": {"type": "http", "scheme": "bearer", "description": "A token of POST /auth/login, or an API key."},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -84,10 +86,11 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     if about.request is not None:
         in_path = set(re.findall(r"\{(\w+)\}", route.path))
         example = {name: value for name, value in about.example.items() if name not in in_path}
-        kind = "application/x-www-form-urlencoded" if about.form else "application/json"
         content = {"schema": _reference(about.request), "example": example}
-        operation["requestBody"] = {"required": True, "content": {kind: content}}
-    answer = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in about.content_types}
+        operation["requestBody"] = {"required": True, "content": {about.request_type: content}}
+    elif about.request_type != "application/json":
+        operation["requestBody"] = {"required": True, "content": {about.request_type: {"schema": BINARY}}}
+    answer = {kind: {"schema": BINARY} for kind in about.content_types}
     if about.answer is not None:
         answer = {"application/json": {"schema": _reference(about.answer)}}
     operation["responses"] = {str(about.status): {"description": about.summary, "content": answer}}
