@@ -6,6 +6,7 @@ PORT ?= 3000
 GRPC_PORT ?= 8001
 MODEL_REPOSITORY ?= model_repository
 MARQUEE_HOME ?= .marquee
+INDEX ?= flat
 HOST ?= http://127.0.0.1:$(PORT)
 USERS ?= 32
 DURATION ?= 30s
@@ -16,7 +17,7 @@ HARDWARE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu)
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check
-RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" MARQUEE_HOME="$(MARQUEE_HOME)" MODEL_REPOSITORY="$(MODEL_REPOSITORY)"
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" MARQUEE_HOME="$(MARQUEE_HOME)" MODEL_REPOSITORY="$(MODEL_REPOSITORY)" INDEX="$(INDEX)"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab release serve test test-all lint format load bench evaluate bento image clean
@@ -48,7 +49,7 @@ release: setup ## Train and export a release for DATA, unless one is there
 
 serve: setup ## Train if needed, then serve recommendations on PORT and GRPC_PORT
 	@set -e; export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \
-	release=$$(python -m export ensure --data "$(DATA)" --repository "$(MODEL_REPOSITORY)" --home "$(MARQUEE_HOME)" --print-release | tail -n 1); \
+	release=$$(python -m export ensure --data "$(DATA)" --repository "$(MODEL_REPOSITORY)" --home "$(MARQUEE_HOME)" --index "$(INDEX)" --print-release | tail -n 1); \
 	MARQUEE_RELEASE="$$release" GRPC_PORT="$(GRPC_PORT)" MODEL_REPOSITORY="$(MODEL_REPOSITORY)" MARQUEE_HOME="$(MARQUEE_HOME)" \
 	  exec bentoml serve bento.service:Recommender --port "$(PORT)"
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from export.choice import Choice, HoldOut, PrecisionName
+from export.choice import Choice, HoldOut, IndexName, PrecisionName
 from export.command_options import Data, Device, Home, Posters, PosterWeights, Seed, errors_shown
 from export.evaluate_command import app as evaluate_app
 from export.making import Workshop, make_release
@@ -37,6 +37,15 @@ Precision = Annotated[
     PrecisionName,
     typer.Option(help="Of the larger networks: fp16 for GPUs, int8 for CPUs. What it costs is measured and bounded."),
 ]
+Index = Annotated[
+    IndexName,
+    typer.Option(
+        "--index",
+        envvar="INDEX",
+        help="Of retrieval: flat is exact, ivf and hnsw are faster on large catalogues, ivfpq needs the least memory. "
+        "What they find of the exact answer is measured and bounded.",
+    ),
+]
 Keep = Annotated[int, typer.Option(min=1, help="Releases that stay in the repository, the new one among them.")]
 TrackingUri = Annotated[
     str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's address; by default HOME/mlflow.db.")
@@ -55,6 +64,7 @@ def run(
     poster_weights: PosterWeights = "auto",
     device: Device = "auto",
     precision: Precision = "fp32",
+    index: Index = "flat",
     keep: Keep = 3,
     max_loss: Annotated[
         float,
@@ -80,7 +90,7 @@ def run(
 
     python -m export run --data ml-latest-small --repository /srv/models
     """
-    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights, options_file)
+    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights, options_file, index)
     workshop = Workshop(repository, home, keep, console, Tracking(track, tracking_uri))
     with errors_shown(console):
         print(make_release(choice, workshop, None if accept_worse else max_loss))
@@ -97,6 +107,7 @@ def ensure_command(
     poster_weights: PosterWeights = "auto",
     device: Device = "auto",
     precision: Precision = "fp32",
+    index: Index = "flat",
     keep: Keep = 3,
     print_release: Annotated[
         bool, typer.Option(help="Print the number alone as the last line of standard output.")
@@ -108,7 +119,7 @@ def ensure_command(
     """
     from export.ensure import ensure
 
-    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights)
+    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights, index=index)
     with errors_shown(console):
         ensured = ensure(
             choice,
@@ -158,6 +169,29 @@ def list_command(repository: Repository = Path("model_repository")) -> None:
             f"{data.people:,}", f"{data.films:,}", _quality(release),
         )  # fmt: skip
     Console(highlight=False).print(table if manifest.releases else f"{repository} holds no release")
+
+
+@app.command("indexes")
+def indexes_command(repository: Repository = Path("model_repository"), number: Number = None) -> None:
+    """Build every kind of retrieval index over a release's films and compare recall, time and size.
+
+    Queries are those of the release's own people; times are the fastest of five, on one thread. For example:
+
+    python -m export indexes --repository /srv/models
+    """
+    from export.index_table import compare_indexes
+
+    headings = ("index", "recall@10", "recall@100", "width", "1 query", "64 queries", "built in", "size")
+    table = Table(*headings, box=None, pad_edge=False)
+    with errors_shown(console):
+        for row in compare_indexes(repository, number):
+            facts = row.facts
+            found = [f"{facts.recall[k]:.3f}" for k in ("10", "100")] if facts else ["too low", "too low"]
+            table.add_row(
+                row.kind, *found, str(facts.width) if facts else "-", f"{row.alone_ms:.2f} ms",
+                f"{row.batch_ms:.1f} ms", f"{row.build_s:.1f} s", f"{row.bytes / 1e6:.1f} MB",
+            )  # fmt: skip
+    Console(highlight=False).print(table)
 
 
 @app.command("embeddings")

@@ -16,7 +16,7 @@ import orjson
 import features
 from export import networks
 from export.histories import visible_events, write_histories
-from export.index import fused_vectors, write_index
+from export.index import BuiltIndex, IndexKind, build_index, fused_vectors, write_index
 from export.layout import (
     IMAGE_MODELS,
     MODELS,
@@ -28,11 +28,22 @@ from export.layout import (
     copy_missing_configs,
     read_config,
 )
-from export.manifest import CatalogFacts, DataFacts, FusionFacts, ModelFacts, Parity, Recipe, Release, read_manifest
+from export.manifest import (
+    CatalogFacts,
+    DataFacts,
+    FusionFacts,
+    IndexFacts,
+    ModelFacts,
+    Parity,
+    Recipe,
+    Release,
+    read_manifest,
+)
 from export.onnx_graphs import onnx_run
 from export.posters_archive import write_posters
 from export.precision import REDUCIBLE_MODELS, Precision
 from export.quality_gate import check_quality
+from export.recall import DEMANDED_RECALL, release_queries, tuned
 from export.recipe import export_hash
 from export.release import Draft, open_draft, publish, repository_lock
 from features.sources import SOURCES
@@ -63,6 +74,8 @@ class PublishOptions:
     """Share of the current release's quality that the new one may lose; None = any."""
     on_model: Callable[[str, int, int], None] = lambda model, done, total: None
     """Called with (model, models done, models in all) before each model is written."""
+    index: IndexKind = "flat"
+    """Of retrieval, see `export.index`."""
 
 
 def export_release(trained: Trained, dataset: Dataset, repository: Path, options: PublishOptions) -> int:
@@ -72,18 +85,19 @@ def export_release(trained: Trained, dataset: Dataset, repository: Path, options
     """
     events = visible_events(trained, dataset, options.seed)
     copy_missing_configs(repository)
-    release = _release(trained, {}, options.precision)
+    release = _release(trained, {}, options)
     with repository_lock(repository):
         if options.max_loss_ratio is not None:
             check_quality(release, read_manifest(repository), options.max_loss_ratio)
-        build = Build(trained, dataset, events, open_draft(repository), options.precision)
+        build = Build(trained, dataset, events, open_draft(repository), options.precision, options.index)
         models = released_models(trained)
         facts = {}
         for done, model in enumerate(models):
             options.on_model(model, done, len(models))
             facts[model] = build.write(model)
         explained = build.new_film_tower.explained
-        publish(build.draft, replace(release, models=facts, created_at=_now(), new_films=explained), options.keep)
+        release = replace(release, models=facts, created_at=_now(), new_films=explained, index=build.index[1])
+        publish(build.draft, release, options.keep)
     return build.draft.number
 
 
@@ -102,6 +116,7 @@ class Build:
     """Those that the training saw."""
     draft: Draft
     precision: Precision = "fp32"
+    index_kind: IndexKind = "flat"
 
     def write(self, model: str) -> ModelFacts:
         """Write one model's files into the draft."""
@@ -150,6 +165,18 @@ class Build:
         networks.check_new_film_slices(self.trained, self.fused, onnx_run(folder / "model.onnx"), parity.tolerance)
         return parity
 
+    @cached_property
+    def index(self) -> tuple[BuiltIndex, IndexFacts]:
+        """The index of retrieval, looking as widely as it must, and what it finds.
+
+        Raises: RecallTooLow.
+        """
+        built = build_index(self.index_kind, self.fused)
+        if self.index_kind == "flat":
+            return built, IndexFacts()
+        queries = release_queries(self.draft.folder, self.trained.fusion_weights)
+        return tuned(built, self.fused, queries, DEMANDED_RECALL)
+
     def _write_text_encoder(self, config: Any, folder: Path) -> Parity:
         trial = networks.text_trial(self.trained)
         parity = networks.export_network(self.trained.content.text_encoder, trial, config, folder, self.precision)
@@ -166,8 +193,8 @@ class Build:
         return parity
 
     def _write_retrieval(self, folder: Path) -> None:
-        _copy(folder, PYTHON_MODELS / "retrieval.py", PYTHON_MODELS / "exact_search.py", FEATURES / "sources.py")
-        write_index(folder / "items.index", self.fused)
+        beside = PYTHON_MODELS / "fused_search.py", PYTHON_MODELS / "film_index.py", FEATURES / "sources.py"
+        _copy(folder, PYTHON_MODELS / "retrieval.py", *beside)
         self.trained.catalog.save(folder / "catalog.json")
         write_histories(folder / "histories.npz", self.dataset.user_ids, self.events)
         write_posters(folder / "posters.zip", self.trained.catalog, self.dataset.poster_paths)
@@ -183,6 +210,7 @@ class Build:
             "poster_present": content.poster_present,
         }.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        write_index(folder, self.index[0])  # measured on the histories above
 
     def _write_tokenizer(self, folder: Path) -> None:
         _copy(folder, PYTHON_MODELS / "tokenizer.py", FEATURES / "text.py")
@@ -203,7 +231,7 @@ def _write_ensemble(folder: Path) -> None:
     (folder / "ensemble.txt").write_text(ENSEMBLE_NOTE)
 
 
-def _release(trained: Trained, models: dict[str, ModelFacts], precision: Precision) -> Release:
+def _release(trained: Trained, models: dict[str, ModelFacts], options: PublishOptions) -> Release:
     facts, catalog = trained.facts, trained.catalog
     return Release(
         created_at=_now(),
@@ -216,7 +244,7 @@ def _release(trained: Trained, models: dict[str, ModelFacts], precision: Precisi
         metrics=trained.metrics,
         coverage=trained.content.coverage(),
         poster_weights=trained.content.poster_weights,
-        recipe=Recipe(trained.options_hash, export_hash(precision)),
+        recipe=Recipe(trained.options_hash, export_hash(options.precision, options.index)),
     )
 
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 HoldOut = Literal["last5", "last1", "newuser", "random", "mixed"]
 """The names of `training.splits.Protocol`."""
 
+IndexName = Literal["flat", "ivf", "hnsw", "ivfpq"]
+"""The names of `export.index.IndexKind`."""
+
 PrecisionName = Literal["fp32", "fp16", "int8"]
 """The names of `export.precision.Precision`."""
 
@@ -33,6 +36,9 @@ class Choice:
     """Of the poster network; see `training.poster_network`."""
     options_file: Path | None = None
     """JSON that replaces default options of the training; see `training.options_file`."""
+
+    index: IndexName = "flat"
+    """Kind of the retrieval index; see `export.index`."""
 
     @property
     def key(self) -> str:

@@ -5,6 +5,7 @@ ExportError
 ├── SignatureMismatch   a graph's tensors are not those of its config.pbtxt
 ├── ParityFailed        an exported file does not answer like the network it was made from
 ├── RankingChanged      an exported file ranks films differently from its network
+├── RecallTooLow        an approximate index does not find enough of the exact answer
 ├── VectorsRefused      item vectors of the wrong shape, or not finite
 ├── ManifestUnreadable  release.json is damaged, or of a format that this version does not read
 ├── UnknownRelease      no such release in the repository
@@ -47,6 +48,14 @@ class RankingChanged(ExportError):
     def __init__(self, model: str, k: int, overlap: float, demanded: float) -> None:
         what = "come in another order" if overlap >= demanded else f"are {overlap:.1%} the same, not {demanded:.1%}"
         super().__init__(f"{model}: the first {k} films {what}, compared with the network's ranking")
+
+
+class RecallTooLow(ExportError):
+    def __init__(self, kind: str, depth: int, reached: float, demanded: float) -> None:
+        super().__init__(
+            f"the {kind} index finds {reached:.1%} of the {depth} best films however widely it looks, and "
+            f"{demanded:.1%} are demanded; choose another --index"
+        )
 
 
 class VectorsRefused(ExportError):

@@ -91,6 +91,22 @@ class FusionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """The retrieval index, and how much of the exact answer it finds."""
+
+    kind: str = "flat"
+    """flat, ivf, hnsw or ivfpq; see `export.index`."""
+    recall: dict[str, float] = field(default_factory=dict)
+    """By k: share of the k best films by the exact search that it finds, the mean over queries; empty = exact."""
+    queries: int = 0
+    """People of the release that were asked for."""
+    width: int = 0
+    """Lists (ivf, ivfpq) or candidates (hnsw) that it looks at."""
+    oversampling: int = 1
+    """How many times as many films as wanted it takes before they are scored with the true vectors."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """What a release was made with: one like it is not made again."""
 
@@ -120,6 +136,7 @@ class Release:
     new_films: dict[str, float] = field(default_factory=dict)
     """Share of the variance of each learnt source's film vectors, 0..1, that content explains of films left out: how
     well a film that is added while serving is placed."""
+    index: IndexFacts = field(default_factory=IndexFacts)
 
 
 @dataclass(frozen=True, slots=True)

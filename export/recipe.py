@@ -20,6 +20,7 @@ RELEASE_SOURCES = (
     "export/onnx_graphs.py",
     "export/posters_archive.py",
     "export/precision.py",
+    "export/recall.py",
     "export/torchscript.py",
 )
 """Code that shapes the files of a release, given a finished training."""
@@ -29,9 +30,9 @@ TRAINING_SOURCES = ("features/**/*.py", "training/**/*.py", "training/**/*.csv")
 
 
 @cache
-def export_hash(precision: str) -> str:
+def export_hash(precision: str, index: str = "flat") -> str:
     """Twelve digits that change when a release of the same training would come out differently."""
-    whole = hashlib.sha256(precision.encode())
+    whole = hashlib.sha256(f"{precision} {index}".encode())
     for path in _files(RELEASE_SOURCES):
         whole.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return whole.hexdigest()[:12]

@@ -1,11 +1,13 @@
 """Triton Python-backend model `retrieval`: the release's FAISS index, searched for all waiting requests at once.
 
-Export writes it as `model.py` beside `items.index`, `exact_search.py` and `sources.py`. It needs NumPy and faiss only.
+Export writes it as `model.py` beside `items.index`, `index.json`, `item_vectors.npy`, `fused_search.py`,
+`film_index.py` and `sources.py`. It needs NumPy and faiss only.
 What goes in and out is written in `model_repository/retrieval/config.pbtxt`.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +27,8 @@ def _load_beside(name: str) -> ModuleType:
     return module
 
 
-exact_search = _load_beside("exact_search")
+fused_search = _load_beside("fused_search")
+film_index = _load_beside("film_index")
 sources = _load_beside("sources")
 
 
@@ -34,12 +37,16 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the index; move a copy to the GPU where the instance has one and this faiss can use it."""
-        index = faiss.read_index(str(Path(__file__).with_name("items.index")))
+        folder = Path(__file__).parent
+        index = faiss.read_index(str(folder / "items.index"))
+        settings = json.loads((folder / "index.json").read_text())
         gpu_index = None
-        if args["model_instance_kind"] == "GPU" and hasattr(faiss, "StandardGpuResources"):
+        if args["model_instance_kind"] == "GPU" and settings["gpu"] and hasattr(faiss, "StandardGpuResources"):
             self.gpu_resources = faiss.StandardGpuResources()  # must outlive the index
             gpu_index = faiss.index_cpu_to_gpu(self.gpu_resources, int(args["model_instance_device_id"]), index)
-        self.search = exact_search.ExactSearch(index, tuple(sources.SOURCE_WIDTHS.values()), gpu_index)
+        vectors = None if settings["kind"] == "flat" else np.load(folder / "item_vectors.npy", mmap_mode="r")
+        films = film_index.FilmIndex(index, vectors, settings["oversampling"], gpu_index)
+        self.search = fused_search.FusedSearch(films, tuple(sources.SOURCE_WIDTHS.values()))
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One response per request. A request that cannot be answered gets an error; the others their films."""
@@ -58,17 +65,17 @@ class TritonPythonModel:
         del self.search
 
     def _question(self, request: Any) -> Any:
-        """exact_search.Question of a request, or the TritonError that answers it."""
-        tensors = {name: _tensor(request, name) for name in exact_search.Question.__dataclass_fields__}
+        """fused_search.Question of a request, or the TritonError that answers it."""
+        tensors = {name: _tensor(request, name) for name in fused_search.Question.__dataclass_fields__}
         if tensors["extra_rows"].shape != tensors["extra_scores"].shape:
             shapes = f"{tensors['extra_rows'].shape} and {tensors['extra_scores'].shape}"
             return _refusal(f"extra_rows and extra_scores must have one shape, not {shapes}")
         tensors["extra_weight"] = tensors["extra_weight"].reshape(-1)
         tensors["top_k"] = tensors["top_k"].reshape(-1).astype(np.int64)
-        question = exact_search.Question(**tensors)
+        question = fused_search.Question(**tensors)
         try:
             self.search.check(question)
-        except exact_search.SearchRefused as error:
+        except fused_search.SearchRefused as error:
             return _refusal(str(error))
         return question
 

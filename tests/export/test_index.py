@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from export.errors import VectorsRefused
-from export.index import fused_vectors, write_index
+from export.index import build_index, fused_vectors, write_index
 from features.sources import SOURCE_WIDTHS
 
 
@@ -51,8 +51,8 @@ def test_a_missing_source_is_named() -> None:
 
 
 def test_the_index_gives_back_rows_by_inner_product(tmp_path: Path) -> None:
-    write_index(tmp_path / "items.index", np.array([[1, 0], [0, 2], [3, 3]], np.float32))
+    write_index(tmp_path, build_index("flat", np.array([[1, 0], [0, 2], [3, 3]], np.float32)))
     scores, rows = faiss.read_index(str(tmp_path / "items.index")).search(np.array([[1, 2]], np.float32), 3)
     assert rows.tolist() == [[2, 1, 0]]
     assert scores.tolist() == [[9, 4, 1]]
-    assert [path.name for path in tmp_path.iterdir()] == ["items.index"]
+    assert {path.name for path in tmp_path.iterdir()} == {"items.index", "index.json"}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import faiss
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from export.index import IndexKind, build_index
 from features.sources import FUSED_WIDTH, SOURCES, source_slices
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,15 +31,34 @@ def vectors() -> npt.NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal((N_FILMS, FUSED_WIDTH)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def retrieval(vectors: npt.NDArray[np.float32], load_python_model: Callable[..., Any]) -> Any:
-    index = faiss.IndexFlatIP(FUSED_WIDTH)
-    index.add(vectors)
-    return load_python_model(
-        "retrieval",
-        [ROOT / "export" / "python_models" / "exact_search.py", ROOT / "features" / "sources.py"],
-        {"items.index": faiss.serialize_index(index).tobytes()},
-    )
+BESIDE = [
+    ROOT / "export" / "python_models" / "fused_search.py",
+    ROOT / "export" / "python_models" / "film_index.py",
+    ROOT / "features" / "sources.py",
+]
+KINDS = get_args(IndexKind)
+
+
+def laid_out(kind: IndexKind, vectors: npt.NDArray[np.float32], load_python_model: Callable[..., Any]) -> Any:
+    """The model as export writes it, with an index that looks everywhere it can."""
+    built = build_index(kind, vectors)
+    built.set_width(built.widest)
+    stored = BytesIO()
+    np.save(stored, vectors)
+    files = {
+        "items.index": faiss.serialize_index(built.index).tobytes(),
+        "index.json": orjson.dumps(built.settings()),
+        "item_vectors.npy": stored.getvalue(),
+    }
+    return load_python_model("retrieval", BESIDE, files)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def retrieval(
+    request: pytest.FixtureRequest, vectors: npt.NDArray[np.float32], load_python_model: Callable[..., Any]
+) -> Any:
+    """In a world of 40 films no kind has a reason to lose one."""
+    return laid_out(request.param, vectors, load_python_model)
 
 
 def brute_force(vectors: npt.NDArray[np.float32], row: Row) -> tuple[list[int], npt.NDArray[np.float64]]:
@@ -118,7 +140,7 @@ def people(draw: st.DrawFn) -> list[Row]:
     return rows
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=st.lists(people(), min_size=1, max_size=3))
 def test_answers_are_the_exact_top_k(
     requests: list[list[Row]], retrieval: Any, vectors: npt.NDArray[np.float32]
@@ -161,13 +183,7 @@ def test_a_filter_without_films_returns_none(retrieval: Any) -> None:
 
 
 def test_films_of_equal_score_come_in_catalogue_order(load_python_model: Callable[..., Any]) -> None:
-    index = faiss.IndexFlatIP(FUSED_WIDTH)
-    index.add(np.ones((9, FUSED_WIDTH), dtype=np.float32))
-    model = load_python_model(
-        "retrieval",
-        [ROOT / "export" / "python_models" / "exact_search.py", ROOT / "features" / "sources.py"],
-        {"items.index": faiss.serialize_index(index).tobytes()},
-    )
+    model = laid_out("flat", np.ones((9, FUSED_WIDTH), dtype=np.float32), load_python_model)
     assert model.infer(request([person(top_k=9)]))[0]["rows"].tolist() == [list(range(9))]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from export.index import write_index
+from export.index import build_index, write_index
 from export.manifest import ModelFacts, read_manifest, write_manifest
 from export.validate import validate
 
@@ -75,7 +75,7 @@ def test_parts_of_another_catalogue_are_found_out(repository: Path, tmp_path: Pa
     import numpy as np
 
     folder = repository / "retrieval" / "1"
-    write_index(folder / "items.index", np.zeros((3, 385), np.float32))
+    write_index(folder, build_index("flat", np.zeros((3, 385), np.float32)))
     films = (folder / "catalog.json").read_bytes().replace(b"1990", b"1890")
     (folder / "catalog.json").write_bytes(films)
     told = "\n".join(str(problem) for problem in validate(repository))

@@ -1,11 +1,12 @@
-"""Exact top K of `query . vector + bonus` over the whole catalogue, for many people in one FAISS search.
+"""Top K of `query . vector + bonus` over the whole catalogue, for many people in one search of the index.
 
 Export places a copy beside the retrieval model's `model.py`. It knows nothing of Triton: arrays in, arrays out.
 
-Why it is exact. Call a film's bonus the sum of its extra scores, 0 without one. A film without a bonus that belongs
-in a person's top K is beaten only by the K - 1 better ones, by excluded films, and by films whose bonus is negative.
-So it stands among the first K + (negative bonuses) + (excluded films) of the plain search. Films with a bonus that
-the search did not reach are scored one by one, unless even the lowest score found plus their bonus is too little.
+Why it is exact when the index is. Call a film's bonus the sum of its extra scores, 0 without one. A film without a
+bonus that belongs in a person's top K is beaten only by the K - 1 better ones, by excluded films, and by films whose
+bonus is negative. So it stands among the first K + (negative bonuses) + (excluded films) of the plain search. Films
+with a bonus that the search did not reach are scored one by one, unless even the lowest score found plus their bonus
+is too little. An approximate index says nothing about what it did not find, so there all of them are scored.
 
 Letters: B people, D width of the fused space, N films, K results, S sources.
 """
@@ -16,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -26,9 +26,6 @@ Int64 = npt.NDArray[np.int64]
 
 NO_ROW = -1
 """Padding of row lists, and the row of a place without a film."""
-
-MAX_GPU_DEPTH = 2048
-"""Longest result list of faiss' GPU indexes; deeper searches run on the CPU."""
 
 
 class SearchRefused(ValueError):
@@ -70,14 +67,14 @@ class Answer:
     """(B, K, S) per source; the extra scores are the last one."""
 
 
-class ExactSearch:
-    """A flat inner-product index, and what it takes to explain its scores."""
+class FusedSearch:
+    """An index of films, and what it takes to explain its scores."""
 
-    def __init__(self, index: Any, source_widths: Sequence[int], gpu_index: Any = None) -> None:
-        """index: faiss.IndexFlatIP of (N, D) vectors; source_widths add up to D; gpu_index: its copy on a GPU."""
-        self.index, self.gpu_index = index, gpu_index
-        self.n_films, self.width = index.ntotal, index.d
-        self.vectors: Float32 = faiss.rev_swig_ptr(index.get_xb(), self.n_films * self.width).reshape(-1, self.width)
+    def __init__(self, index: Any, source_widths: Sequence[int]) -> None:
+        """index: film_index.FilmIndex of (N, D) vectors; source_widths add up to D."""
+        self.index = index
+        self.n_films: int = index.n_films
+        self.vectors: Float32 = index.vectors
         self._source_starts = np.cumsum([0, *source_widths[:-1]])
 
     def check(self, question: Question) -> None:
@@ -116,24 +113,12 @@ class ExactSearch:
         fused = np.full(rows.shape, -np.inf)
         free = np.flatnonzero([allowed is None for allowed in joined.allowed])
         if len(free):
-            index = self.gpu_index if self.gpu_index is not None and depth <= MAX_GPU_DEPTH else self.index
-            fused[free], rows[free] = index.search(joined.query[free], depth)
+            fused[free], rows[free] = self.index.nearest(joined.query[free], depth)
         for person, allowed in enumerate(joined.allowed):  # faiss takes one filter per search
             if allowed is not None and len(allowed):
-                fused[person], rows[person] = self._nearest_among(allowed, joined.query[person : person + 1], depth)
+                fused[person], rows[person] = self.index.nearest_among(allowed, joined.query[person], depth)
         fused[rows == NO_ROW] = -np.inf
         return rows, fused
-
-    def _nearest_among(self, allowed: Int64, query: Float32, depth: int) -> tuple[Float32, Int64]:
-        """Scores and rows (1, depth) of the best films among `allowed`, on the CPU: GPU indexes take no filter."""
-        mask = np.zeros(self.n_films, dtype=bool)
-        mask[allowed] = True
-        bits = np.packbits(mask, bitorder="little")
-        selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        parameters = faiss.SearchParameters()
-        parameters.sel = selector
-        scores, rows = self.index.search(query, depth, params=parameters)
-        return scores, rows
 
     def _merged(self, joined: _Joined, rows: Int64, fused: Float64) -> tuple[Int64, Float64]:
         """The found films and those that only their bonus can bring in, with total scores, (B, depth + M)."""
@@ -142,9 +127,10 @@ class ExactSearch:
         scores = np.where(joined.is_excluded(person, rows), -np.inf, fused + bonus)
         missing = joined.has_bonus.copy()
         missing[slots] = False
-        k = min(int(joined.top_k.max()), scores.shape[1])
-        kth_best = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k]
-        missing &= fused.min(axis=1)[joined.bonus_person] + joined.bonus >= kth_best[joined.bonus_person]
+        if self.index.is_exact:
+            k = min(int(joined.top_k.max()), scores.shape[1])
+            kth_best = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k]
+            missing &= fused.min(axis=1)[joined.bonus_person] + joined.bonus >= kth_best[joined.bonus_person]
         return _beside(rows, scores, *self._scored(joined, np.flatnonzero(missing)))
 
     def _scored(self, joined: _Joined, slots: Int64) -> tuple[Int64, Int64, Float64]:
