@@ -10,6 +10,7 @@ INDEX ?= flat
 HOST ?= http://127.0.0.1:$(PORT)
 USERS ?= 32
 DURATION ?= 30s
+SOAK_S ?= 600
 
 # onnxruntime/onnxruntime-gpu and faiss-cpu/faiss-gpu own the same modules: exactly one pair is installed.
 HARDWARE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu)
@@ -20,7 +21,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" MARQUEE_HOME="$(MARQUEE_HOME)" MODEL_REPOSITORY="$(MODEL_REPOSITORY)" INDEX="$(INDEX)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab release serve test test-all lint format load bench evaluate bento image clean
+.PHONY: help setup lab release serve test test-all chaos lint format load bench evaluate bento image clean
 
 help: ## List these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +61,9 @@ test-all: $(VENV)/.dev lint ## Also the tests marked triton, container, chaos, s
 	@tests/reference_server.sh
 	@$(RUN) TRITON_REFERENCE="$(CURDIR)/.marquee/tritonserver" TRITON_CLIENT_EXAMPLES="$$(tests/client_examples.sh)" \
 	  python -m pytest -rs --require-triton
+
+chaos: $(VENV)/.dev ## Parts killed and hung under load, and a soak of SOAK_S seconds at 70 % load
+	@$(RUN) SOAK_S="$(SOAK_S)" python -m pytest -m chaos -s
 
 lint: $(VENV)/.dev ## ruff and mypy
 	@$(RUN) ruff check .
