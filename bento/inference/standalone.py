@@ -26,6 +26,7 @@ from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import AsgiApp, make_http_app
 from bento.inference.over_http.body import Receive
 from bento.inference.over_http.call import Reply, Scope, Send
+from bento.inference.over_http.joined_writes import JoinedWritesProtocol
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
 from bento.inference.protocol.log_settings import LOGGER, LogSettings, TritonLogFormatter
 from bento.inference.server import InferenceServer
@@ -113,8 +114,9 @@ def _start_http(app: AsgiApp, address: str, port: int, grace_s: float) -> tuple[
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.create_server((address, port), family=family, backlog=2048)
     config = uvicorn.Config(
-        app, http="httptools", lifespan="off", ws="none", log_level="warning", access_log=False, server_header=False,
-        date_header=False, timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=max(int(grace_s), 1),
+        app, http=JoinedWritesProtocol, lifespan="off", ws="none", log_level="warning", access_log=False,
+        server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(int(grace_s), 1),
     )  # fmt: skip
     http_server = _HttpServer(config)
     serving = asyncio.create_task(http_server.serve(sockets=[listener]))

@@ -99,7 +99,7 @@ class Model:
     async def _infer(self, request: InferRequest, rows: int, started_ns: int) -> InferResponse:
         inputs = self._contract.model_inputs(request, rows)
         instance = self._queue.at_hand() if self._in_order is None else None
-        if instance is not None and self._quickness.may_run_here(rows, self._contract.joins_with(request), self._loop):
+        if instance is not None and self._quickness.may_run_here(rows, self._contract.joins_with(request), started_ns):
             return self._infer_here(request, inputs, rows, started_ns, instance)
         call = PendingCall(request, inputs, rows, self._loop.create_future(), started_ns)
         queued = self._enqueue(call)

@@ -14,7 +14,7 @@ from bento.inference.backends import Call, ExecutionTimes
 from bento.inference.backends.joined import JoinedInstance
 from bento.inference.errors import InvalidRequest
 from bento.inference.messages import InferRequest
-from bento.inference.scheduling.quickness import MOST_PER_TURN, QUICK_NS, Quickness
+from bento.inference.scheduling.quickness import MOST_PER_SPAN, QUICK_NS, SPAN_NS, Quickness
 
 from .conftest import StartServer
 from .gates import gate
@@ -34,8 +34,17 @@ def test_each_shape_is_judged_by_itself() -> None:
     assert not quickness.is_quick(2, "small")
 
 
+def test_a_quick_model_may_be_slow_twice_but_not_three_times_in_a_row() -> None:
+    quickness = Quickness()
+    judged = []
+    for took_ns in (0, 100 * QUICK_NS, 100 * QUICK_NS, 100 * QUICK_NS):
+        quickness.note(1, None, took_ns)
+        judged.append(quickness.is_quick(1, None))
+    assert judged == [True, True, True, False]  # 0, then 1/2, 7/8 and 37/32 of the limit
+
+
 @pytest.mark.parametrize("slowness", [2, 1000])
-def test_one_slow_execution_is_forgotten_only_slowly(slowness: int) -> None:
+def test_a_slow_start_is_forgotten_only_slowly(slowness: int) -> None:
     quickness = Quickness()
     quickness.note(1, None, QUICK_NS * slowness)
     faster = 0
@@ -52,14 +61,12 @@ def test_the_memory_of_shapes_is_bounded() -> None:
     assert len(quickness._recent_ns) <= 256
 
 
-async def test_the_loop_turns_after_a_bounded_number_of_executions() -> None:
+def test_the_loop_executes_a_bounded_number_per_millisecond() -> None:
     quickness = Quickness()
     quickness.note(1, None, 1)
-    loop = asyncio.get_running_loop()
-    allowed = [quickness.may_run_here(1, None, loop) for _ in range(MOST_PER_TURN + 2)]
-    assert allowed == [True] * MOST_PER_TURN + [False] * 2
-    await asyncio.sleep(0)
-    assert quickness.may_run_here(1, None, loop)
+    allowed = [quickness.may_run_here(1, None, 5 * SPAN_NS + number) for number in range(MOST_PER_SPAN + 2)]
+    assert allowed == [True] * MOST_PER_SPAN + [False] * 2
+    assert quickness.may_run_here(1, None, 6 * SPAN_NS)
 
 
 @pytest.fixture

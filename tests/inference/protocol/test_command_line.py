@@ -53,6 +53,25 @@ def test_it_serves_http_grpc_and_metrics_and_ends_when_told(models):
         server.wait_for("Signal received, waiting for in-flight requests to complete")
 
 
+def test_every_kind_of_answer_reaches_the_client(models):
+    """Alone the server writes answers in its own way: without body, with 100 Continue, pipelined, over an error."""
+    body = b'{"parameters":{}}'
+    asks = [
+        b"HEAD /v2 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v2/repository/index HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n" + body,
+        b"GET /v2/models/nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ]
+    with started(f"--model-repository={models}", "--model-control-mode=explicit", "--allow-grpc=false") as server:
+        with socket.create_connection(("127.0.0.1", server.port("HTTPService")), timeout=20) as client:
+            client.sendall(b"".join(asks))
+            received = b""
+            while part := client.recv(65536):
+                received += part
+        assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"405", b"200", b"100", b"200", b"404"]
+        assert received.endswith(b'{"error":"Request for unknown model: \'nope\' is not found"}')
+
+
 def test_explicit_control_loads_what_is_named(models):
     flags = ["--model-control-mode=explicit", "--load-model=simple", "--load-model", "classifier", "--id=marquee"]
     with started(f"--model-repository={models}", *flags, "--allow-grpc=false", "--allow-metrics=false") as server:
