@@ -90,6 +90,8 @@ class OnnxModel:
         _check_names_and_types(config, session)
         on_gpu = session.get_providers()[0] in ("CUDAExecutionProvider", "TensorrtExecutionProvider")
         device = f"cuda:{device_id}" if on_gpu else "cpu"
+        if kind == ModelInstanceGroup.KIND_GPU and not on_gpu:
+            self._complain_of_the_cpu(name, device_id)
         if on_gpu and not _has_strings(session):  # strings cannot be bound
             return JoinedInstance(BoundSession(session, device_id), config)
         return JoinedInstance(PlainSession(session, device), config)
@@ -97,6 +99,18 @@ class OnnxModel:
     def close(self) -> None:
         """Free the sessions."""
         self._sessions.clear()
+
+    def _complain_of_the_cpu(self, instance: str, gpu: int) -> None:
+        """onnxruntime takes the CPU, without an error, where it cannot load the GPU's libraries.
+
+        Raises: LoadFailed when the options demand CUDA.
+        """
+        if self._source.options.device == "cuda":
+            raise LoadFailed(
+                f"device 'cuda' is demanded but onnxruntime could not use GPU {gpu} for instance '{instance}': are the "
+                "CUDA and cuDNN libraries that it was built for installed?"
+            )
+        log.warning("onnxruntime could not use the GPU, the CPU serves instead", instance=instance, gpu=gpu)
 
     def _any_session(self, config: ModelConfig) -> onnxruntime.InferenceSession:
         gpus = [

@@ -17,10 +17,13 @@ from .model_folders import write_add_sub, write_identity
 
 pytestmark = pytest.mark.gpu
 
-if not usable_gpus("onnxruntime", ServerOptions(repositories=())):
-    pytest.skip("needs a CUDA device and an onnxruntime with CUDA", allow_module_level=True)
+needs_onnxruntime = pytest.mark.skipif(
+    not usable_gpus("onnxruntime", ServerOptions(repositories=())),
+    reason="needs a CUDA device and an onnxruntime with CUDA",
+)
 
 
+@needs_onnxruntime
 async def test_an_auto_instance_group_runs_on_the_gpu(repository: Path, start_server: StartServer) -> None:
     write_add_sub(repository, config="max_batch_size: 8 dynamic_batching { } instance_group [{ kind: KIND_AUTO }]")
     server = await start_server(device="auto")
@@ -36,6 +39,7 @@ async def test_an_auto_instance_group_runs_on_the_gpu(repository: Path, start_se
     await asyncio.gather(*map(ask, range(200)))
 
 
+@needs_onnxruntime
 @pytest.mark.parametrize("datatype", ["FP32", "FP16", "INT64", "BYTES"])
 async def test_values_pass_unchanged_over_the_gpu(datatype: str, repository: Path, start_server: StartServer) -> None:
     from bento.inference.datatypes import NUMPY_TYPES
@@ -47,7 +51,35 @@ async def test_values_pass_unchanged_over_the_gpu(datatype: str, repository: Pat
     assert response.outputs["Y"].tolist() == given.tolist()
 
 
+@needs_onnxruntime
 async def test_the_cpu_is_used_when_it_is_asked_for(repository: Path, start_server: StartServer) -> None:
     write_add_sub(repository)
     server = await start_server(device="cpu")
     assert server.model_devices() == {"simple": "cpu"}
+
+
+@needs_onnxruntime
+async def test_only_the_outputs_asked_for_leave_the_gpu_and_shapes_may_change(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_add_sub(repository, config="max_batch_size: 8")
+    server = await start_server(device="cuda")
+    for rows in (1, 5, 2):
+        inputs = {"INPUT0": np.full((rows, 16), 7, np.int32), "INPUT1": np.full((rows, 16), rows, np.int32)}
+        response = await server.infer(InferRequest("simple", inputs, requested_outputs=("OUTPUT1",)))
+        assert list(response.outputs) == ["OUTPUT1"]
+        assert response.outputs["OUTPUT1"].tolist() == [[7 - rows] * 16] * rows
+
+
+async def test_torchscript_runs_on_the_gpu(repository: Path, start_server: StartServer) -> None:
+    torch = pytest.importorskip("torch", reason="needs torch")
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device and a torch with CUDA")
+    from .test_torchscript_models import CONFIG, DifferenceAndSum, request, write_torch
+
+    write_torch(repository, "torch", DifferenceAndSum(), f"{CONFIG} instance_group [{{ kind: KIND_GPU }}]")
+    server = await start_server(device="auto")
+    assert server.model_devices()["torch"].startswith("cuda:0")
+    responses = await asyncio.gather(*(server.infer(request(number, 1)) for number in range(20)))
+    for number, response in enumerate(responses):
+        assert response.outputs["sum"].tolist() == [[number + 1] * 3] * 2

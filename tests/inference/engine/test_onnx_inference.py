@@ -283,3 +283,17 @@ def test_io_binding_gives_what_a_plain_run_gives(datatype: str, repository: Path
         assert given_back.tolist() == given.tolist()
     with pytest.raises(BackendFailed, match="onnx runtime error"):
         bound.run({"X": np.zeros((1, 1), np.float64)}, ("Y",))
+
+
+@pytest.mark.parametrize("demanded", ["auto", "cuda"])
+async def test_a_gpu_that_onnxruntime_cannot_use_is_told(
+    demanded: str, repository: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine with a driver but without cuDNN: a session is made, on the CPU."""
+    monkeypatch.setattr("bento.inference.repository.loading.usable_gpus", lambda backend, options: (0,))
+    write_add_sub(repository)
+    if demanded == "cuda":
+        with pytest.raises(RepositoryFailed, match="device 'cuda' is demanded but onnxruntime could not use GPU 0"):
+            await start_server(device="cuda")
+    else:
+        assert (await start_server(device="auto")).model_devices() == {"simple": "cpu"}
