@@ -58,6 +58,7 @@ from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.posters import Posters
 from bento.recommender.precompute import Precompute
 from bento.recommender.recommendations import Recommendations
+from bento.recommender.release_search import ReleaseSearch
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
 from bento.recommender.similarity import live_similarity
@@ -119,7 +120,7 @@ class Instance:
             similarity = live_similarity(release)
             explainer = Explainer(release, similarity)
             stack.callback(posters.close)
-            models = _models(settings, release, server)
+            models = _models(settings, release, server, await _qdrant(settings, release, cards, stack))
             trending = Trending(RedisPopularity(link, prefix))
             trending.start()
             stack.push_async_callback(trending.close)
@@ -259,8 +260,31 @@ def _experiments(settings: Settings, release: Release) -> Experiments:
     return Experiments(read_experiments(settings.experiments, release.presets), release.entry.fusion.weights)
 
 
-def _models(settings: Settings, release: Release, server: InferenceServer) -> Models:
-    return Models(server, release.number, settings.encoder_timeout_ms / 1_000, settings.retrieval_timeout_ms / 1_000)
+def _models(
+    settings: Settings, release: Release, server: InferenceServer, search: ReleaseSearch | None = None
+) -> Models:
+    timeouts_s = settings.encoder_timeout_ms / 1_000, settings.retrieval_timeout_ms / 1_000
+    return Models(server, release.number, *timeouts_s, search)
+
+
+async def _qdrant(
+    settings: Settings, release: Release, cards: FilmCards, stack: AsyncExitStack
+) -> ReleaseSearch | None:
+    """The release's films in Qdrant; None where its own index is searched.
+
+    Raises: RuntimeError when the client is not installed; what `QdrantSearch.open` raises.
+    """
+    if settings.index != "qdrant":
+        return None
+    try:
+        from bento.recommender.qdrant_search import QdrantSearch  # here: the client is an extra
+    except ModuleNotFoundError as error:
+        raise RuntimeError(f"INDEX=qdrant needs {error.name}: install marquee's extra `qdrant`") from error
+    films, name = release.films, release.identity()
+    search = QdrantSearch(films, cards.ratings_of(films)[1], f"marquee-{name}")
+    await search.open(settings.qdrant_url, settings.home / "qdrant" / name)
+    stack.push_async_callback(search.close)
+    return search
 
 
 def _config(settings: Settings, release: Release, server: InferenceServer, grpc_port: int) -> Config:
@@ -268,6 +292,7 @@ def _config(settings: Settings, release: Release, server: InferenceServer, grpc_
     shown = shown_settings(settings)
     shown["llm_api_key"] = "***" if settings.llm_api_key else ""
     shown["redis_url"] = "embedded" if settings.redis_url is None else without_password(settings.redis_url)
+    shown["qdrant_url"] = None if settings.qdrant_url is None else without_password(settings.qdrant_url)
     entry = release.entry
     years = [film.year for film in release.catalog.films if film.year is not None]
     return Config(

@@ -123,6 +123,19 @@ class Settings:
     home: Path = setting(
         "MARQUEE_HOME", FOLDER, Path(".marquee"), "Folder for data, checkpoints and the embedded Redis.", "`.marquee`"
     )
+    index: str = setting(
+        "INDEX",
+        one_of("flat", "ivf", "hnsw", "ivfpq", "qdrant"),
+        "flat",
+        "Where films are searched: `qdrant`, or the release's own index, built as flat, ivf, hnsw or ivfpq.",
+    )
+    qdrant_url: str | None = setting(
+        "QDRANT_URL",
+        url("http", "https"),
+        None,
+        "Qdrant server for `INDEX=qdrant`.",
+        "an embedded store in `MARQUEE_HOME`",
+    )
     redis_url: str | None = setting(
         "REDIS_URL",
         url("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),

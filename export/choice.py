@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 HoldOut = Literal["last5", "last1", "newuser", "random", "mixed"]
 """The names of `training.splits.Protocol`."""
 
-IndexName = Literal["flat", "ivf", "hnsw", "ivfpq"]
-"""The names of `export.index.IndexKind`."""
+IndexName = Literal["flat", "ivf", "hnsw", "ivfpq", "qdrant"]
+"""The names of `export.index.IndexKind`, and qdrant, which searches instead of the release's index: that is flat."""
 
 PrecisionName = Literal["fp32", "fp16", "int8"]
 """The names of `export.precision.Precision`."""
@@ -39,6 +39,11 @@ class Choice:
 
     index: IndexName = "flat"
     """Kind of the retrieval index; see `export.index`."""
+
+    @property
+    def released_index(self) -> Literal["flat", "ivf", "hnsw", "ivfpq"]:
+        """The kind that the release holds."""
+        return "flat" if self.index == "qdrant" else self.index
 
     @property
     def key(self) -> str:

@@ -92,7 +92,7 @@ def remembered(choice: Choice, home: Path) -> Wanted | None:
     path = Path(memo.data_path)
     if not path.exists() or memo.data_listing != data_listing(path):
         return None
-    return Wanted(memo.fingerprint, Recipe(memo.options_hash, export_hash(choice.precision, choice.index)))
+    return Wanted(memo.fingerprint, Recipe(memo.options_hash, export_hash(choice.precision, choice.released_index)))
 
 
 def looked_up(choice: Choice, home: Path) -> Wanted:
@@ -108,7 +108,7 @@ def looked_up(choice: Choice, home: Path) -> Wanted:
     memo = Memo(training_listing(), str(path), data_listing(path), fingerprint, options_hash)
     home.mkdir(parents=True, exist_ok=True)
     write_atomically(_memo_path(home), msgspec.json.encode(_read_memos(home) | {choice.key: memo}))
-    return Wanted(fingerprint, Recipe(options_hash, export_hash(choice.precision, choice.index)))
+    return Wanted(fingerprint, Recipe(options_hash, export_hash(choice.precision, choice.released_index)))
 
 
 def _made_as(manifest: Manifest, wanted: Wanted) -> list[int]:

@@ -59,7 +59,9 @@ def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | Non
         def on_model(model: str, done: int, total: int) -> None:
             progress.update(task, description=f"Exporting {model}", completed=done, total=total)
 
-        options = PublishOptions(workshop.keep, choice.seed, choice.precision, max_loss_ratio, on_model, choice.index)
+        options = PublishOptions(
+            workshop.keep, choice.seed, choice.precision, max_loss_ratio, on_model, choice.released_index
+        )
         number = export_release(trained, dataset, workshop.repository, options)
         progress.update(task, description=f"Exported release {number}", completed=progress.tasks[task].total)
     checkpoint = checkpoint_folder(dataset, workshop.home, train_options)

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from bento.film_table import AddedFilms
 from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest, InferResponse
+from bento.recommender.filters import Filters
+from bento.recommender.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
 from features.history import WatchHistory, history_tensors
 from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES, source_slices
 
@@ -69,16 +71,6 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """Films in order of score, best first. All arrays have the same length K."""
-
-    rows: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float32]
-    contributions: npt.NDArray[np.float32]
-    """(K, S) what each source adds to the score."""
-
-
-@dataclass(frozen=True, slots=True)
 class Wanted:
     """What retrieval is asked for."""
 
@@ -89,6 +81,8 @@ class Wanted:
     """(X,) films never to return."""
     allowed_rows: npt.NDArray[np.int64] | None = None
     """(A,) the only films to return; None = any."""
+    filters: Filters | None = None
+    """What made `allowed_rows`, where that says it all."""
     added: AddedFilms | None = None
     """Films that the release's index does not hold, searched beside it."""
 
@@ -97,9 +91,16 @@ class Models:
     """The models of one release, asked by that release's version."""
 
     def __init__(
-        self, inference: Inference, release: int, encoder_timeout_s: float = 0.5, retrieval_timeout_s: float = 1.0
+        self,
+        inference: Inference,
+        release: int,
+        encoder_timeout_s: float = 0.5,
+        retrieval_timeout_s: float = 1.0,
+        search: ReleaseSearch | None = None,
     ) -> None:
+        """`search`: where the release's films are searched; None = in its own index."""
         self._inference = inference
+        self._search: ReleaseSearch = search or IndexSearch(self._infer)
         self._version = str(release)
         self._encoder_timeout_s = encoder_timeout_s
         self._retrieval_timeout_s = retrieval_timeout_s
@@ -138,34 +139,35 @@ class Models:
         for source, name in FUSION_INPUTS.items():
             inputs[name] = encoded.embeddings.get(source, _zeros(source))
         fused = await self._infer("fusion", inputs, deadline_ns)
-        released = await self._search_release(encoded, wanted, fused, deadline_ns)
+        query, weight = fused["query"][0], float(fused["ease_weight"][0, 0])
+        released = await self._search.search(_asked_of_release(encoded, wanted, query, weight, deadline_ns))
         if wanted.added is None:
             return released
-        return merged(released, nearest_added(wanted.added, fused["query"][0], wanted), wanted.k)
-
-    async def _search_release(
-        self, encoded: Encoded, wanted: Wanted, fused: dict[str, Any], deadline_ns: int
-    ) -> Ranked:
-        """What the release's index holds; rows of added films mean nothing to it."""
-        end = np.inf if wanted.added is None else wanted.added.first_row
-        rows, scores = encoded.neighbour_rows, encoded.neighbour_scores
-        search = {
-            "query": fused["query"],
-            "extra_rows": (np.empty(0, np.int64) if rows is None else rows)[np.newaxis],
-            "extra_scores": (np.empty(0, np.float32) if scores is None else scores)[np.newaxis],
-            "extra_weight": fused["ease_weight"],
-            "top_k": np.array([[wanted.k]], dtype=np.int32),
-            "excluded_rows": wanted.excluded_rows[wanted.excluded_rows < end][np.newaxis],
-        }
-        if wanted.allowed_rows is not None:
-            search["allowed_rows"] = wanted.allowed_rows[wanted.allowed_rows < end][np.newaxis]
-        outputs = await self._infer("retrieval", search, deadline_ns)
-        found = outputs["rows"][0] >= 0
-        return Ranked(outputs["rows"][0][found], outputs["scores"][0][found], outputs["contributions"][0][found])
+        return merged(released, nearest_added(wanted.added, query, wanted), wanted.k)
 
     async def _infer(self, model: str, inputs: dict[str, Any], deadline_ns: int) -> dict[str, Any]:
         request = InferRequest(model, inputs, model_version=self._version, deadline_ns=deadline_ns)
         return (await self._inference.infer(request)).outputs
+
+
+def _asked_of_release(
+    encoded: Encoded, wanted: Wanted, query: npt.NDArray[np.float32], extra_weight: float, deadline_ns: int
+) -> ReleaseQuestion:
+    """Rows of added films mean nothing to the release."""
+    end = np.inf if wanted.added is None else wanted.added.first_row
+    rows, scores = encoded.neighbour_rows, encoded.neighbour_scores
+    allowed = wanted.allowed_rows
+    return ReleaseQuestion(
+        query=query,
+        extra_rows=np.empty(0, np.int64) if rows is None else rows,
+        extra_scores=np.empty(0, np.float32) if scores is None else scores,
+        extra_weight=extra_weight,
+        k=wanted.k,
+        excluded_rows=wanted.excluded_rows[wanted.excluded_rows < end],
+        allowed_rows=None if allowed is None else allowed[allowed < end],
+        filters=wanted.filters,
+        deadline_ns=deadline_ns,
+    )
 
 
 def nearest_added(added: AddedFilms, query: npt.NDArray[np.float32], wanted: Wanted) -> Ranked:

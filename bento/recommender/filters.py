@@ -94,7 +94,7 @@ class FilmFilter:
         """(N,) films with a name that holds one of these as whole words."""
         found = np.zeros(len(self._years), dtype=bool)
         for name in names:
-            wanted = f" {_plain(name)} "
+            wanted = f" {plain(name)} "
             for known, rows in rows_of.items():
                 if wanted in f" {known} ":
                     found[rows] = True
@@ -105,6 +105,11 @@ def applied(filters: Filters) -> dict[str, object]:
     """The filters that were given, as the answer repeats them."""
     given: dict[str, object] = msgspec.to_builtins(filters)
     return given
+
+
+def genres_named(field: str, genres: Iterable[str]) -> list[str]:
+    """Genres as the catalogue writes them. Raises: InvalidRequest for one that does not exist."""
+    return [GENRES[column] for column in _columns(field, genres)]
 
 
 def _columns(field: str, genres: Iterable[str]) -> list[int]:
@@ -119,12 +124,12 @@ def _rows_by_name(films: Iterable[Film], names_of: Callable[[Film], Iterable[str
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, film in enumerate(films):
         for name in names_of(film):
-            if plain := _plain(name):
-                rows_of[plain].append(row)
+            if known := plain(name):
+                rows_of[known].append(row)
     return dict(rows_of)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Lower case, without accents and doubled spaces."""
     letters = unicodedata.normalize("NFKD", name).casefold()
     return " ".join("".join(letter for letter in letters if not unicodedata.combining(letter)).split())

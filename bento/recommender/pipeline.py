@@ -266,7 +266,7 @@ class Pipeline:
         encoded = await self.embeddings.encode(films.as_released(history))
         watch.lap("encode")
         count = self._ordering.candidates(question)
-        wanted = Wanted(question.weights, count, excluded_rows, question.allowed_rows, films.added)
+        wanted = Wanted(question.weights, count, excluded_rows, question.allowed_rows, question.filters, films.added)
         ranked = await self._models.retrieve(encoded, wanted)
         watch.lap("retrieve")
         if ranked is not None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.recommender.errors import InvalidRequest, UnknownPreset
+from bento.recommender.filters import Filters
 from bento.recommender.schemas import FilteredRequest, HistoryItem, RecommendRequest
 from bento.release import Release, weight_vector
 from features.catalog import Catalog
@@ -42,6 +43,8 @@ class Question:
     freshness: float | None
     allowed_rows: npt.NDArray[np.int64] | None
     """(A,) films that pass the request's filters; None where it has none."""
+    filters: Filters | None
+    """The filters, where they say all of `allowed_rows`: a `text` is no fact of a film."""
     key: str
     """Equal for equal questions to the same release and catalogue revision, and part of the response cache's key."""
 
@@ -74,8 +77,15 @@ def question_of(
         diversity=request.diversity,
         freshness=request.freshness,
         allowed_rows=allowed_rows,
+        filters=_filters(request),
         key=question_key(release.version, request),
     )
+
+
+def _filters(request: RecommendRequest | FilteredRequest) -> Filters | None:
+    if not isinstance(request, FilteredRequest) or request.text is not None:
+        return None
+    return Filters(**{name: getattr(request, name) for name in Filters.__struct_fields__})
 
 
 def question_key(version: str, request: RecommendRequest | FilteredRequest) -> str:

@@ -76,7 +76,7 @@ class Served:
         return answer
 
 
-def start(repository: Path, home: Path) -> Served:
+def start(repository: Path, home: Path, **settings: str) -> Served:
     port, grpc_port = free_ports(2)
     environment = {
         "MODEL_REPOSITORY": str(repository),
@@ -84,6 +84,7 @@ def start(repository: Path, home: Path) -> Served:
         "GRPC_PORT": str(grpc_port),
         "MARQUEE_HOME": str(home),
         "MARQUEE_DEVICE": "cpu",
+        **settings,
     }
     served = Served(serve(environment), f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", home)
     deadline_s = time.monotonic() + START_LIMIT_S
@@ -223,6 +224,24 @@ def test_two_instances_run_beside_each_other_and_end_without_a_trace(
     assert "Traceback" not in output
     assert not listens(socket_path(tmp_path / "redis"))
     assert served.get("/health").json()["redis"] == "ok"
+
+
+def test_qdrant_answers_like_the_release_s_own_index(served: Served, repository: Path, tmp_path: Path) -> None:
+    second = start(repository, tmp_path, INDEX="qdrant")
+    try:
+        for asked in ({"history": [202], "top_k": 20}, {"user_id": "ann", "top_k": 5}, {"history": [100, 400]}):
+            films = [
+                [(film["movie_id"], round(film["score"], 4)) for film in one.recommend(**asked)["recommendations"]]
+                for one in (served, second)
+            ]
+            assert films[0] == films[1]
+        asked = {"history": [202], "genres": ["War"], "min_year": 1993, "top_k": 10}
+        answer = httpx.post(f"{second.url}/recommend/filtered", json=asked, timeout=30).json()
+        assert [film["movie_id"] for film in answer["recommendations"]] == [403, 404, 405]
+        assert (answer["strategy"], answer["degraded"]) == ("hybrid", [])
+    finally:
+        second.process.terminate()
+        second.process.communicate(timeout=START_LIMIT_S)
 
 
 def test_a_wrong_setting_ends_the_start_in_one_line() -> None:

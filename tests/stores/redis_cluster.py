@@ -22,9 +22,20 @@ class RedisCluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: list[subprocess.Popen[bytes]] = []
+        self.ports = free_ports()
+
+    @property
+    def url(self) -> str:
+        """Address for `redis_link.connect`."""
+        return f"redis+cluster://127.0.0.1:{self.ports[0]}"
+
+    def kill(self, node: int) -> None:
+        """End one node at once; its slots are served by nobody."""
+        self._processes[node].kill()
+        self._processes[node].wait(timeout=START_LIMIT_S)
 
     def __enter__(self) -> str:
-        ports = free_ports()
+        ports = self.ports
         for port in ports:
             self._start(port)
         clients = [redis.Redis(port=port) for port in ports]
@@ -38,7 +49,7 @@ class RedisCluster:
             until(lambda client=client: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
             until(lambda client=client: len(client.execute_command("CLUSTER NODES")) == NODES)
             client.close()
-        return f"redis+cluster://127.0.0.1:{ports[0]}"
+        return self.url
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
