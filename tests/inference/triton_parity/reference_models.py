@@ -102,6 +102,21 @@ class TritonPythonModel:
         return [response(**made) for r in requests]
 """
 
+_TELL_CONTROLS = """
+class TritonPythonModel:
+    def execute(self, requests):
+        controls = ("START", "END", "READY", "CORRID", "INPUT0")
+        return [response(OUTPUT0=np.array([[tensor(r, name).reshape(-1)[0] for name in controls]], np.int64))
+                for r in requests]
+"""
+
+_CONTROLS = """
+    control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+    control_input { name: "END" control { kind: CONTROL_SEQUENCE_END int32_false_true: [ -1, 7 ] } }
+    control_input { name: "READY" control { kind: CONTROL_SEQUENCE_READY bool_false_true: [ false, true ] } }
+    control_input { name: "CORRID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
+"""
+
 _ECHO_PARAMETERS = """
 class TritonPythonModel:
     def execute(self, requests):
@@ -133,6 +148,10 @@ def write_repository(root: Path) -> None:
     _write(root, "numbers", _NUMBERS, [("INPUT0", "INT32", "1")],
            [("FP32", "FP32", "-1"), ("FP64", "FP64", "-1"), ("STRING", "STRING", "-1")])  # fmt: skip
     _write(root, "echo_parameters", _ECHO_PARAMETERS, [("INPUT0", "INT32", "1")], [("OUTPUT0", "STRING", "1")])
+    for name, strategy in (("direct", "direct { }"), ("oldest", "oldest { max_candidate_sequences: 4 }")):
+        batching = f"max_sequence_idle_microseconds: 60000000 {strategy} {_CONTROLS}"
+        _write(root, f"sequence_{name}", _TELL_CONTROLS, [("INPUT0", "INT32", "1")], [("OUTPUT0", "INT64", "5")],
+               batch=4, extra=f"sequence_batching {{ {batching} }}")  # fmt: skip
     for name, timeout_us in (("slow", 5_000_000), ("patient", 0)):
         policy = f"max_queue_size: 1 allow_timeout_override: true default_timeout_microseconds: {timeout_us}"
         _write(root, name, _SLOW, *_one("FP32", "1"), batch=1,
