@@ -1,4 +1,4 @@
-// The blends one may choose: the release's own, its presets, one source alone, or a mix of one's own.
+// The blends one may choose: the release's own, its presets, another order, one source alone, or a mix of one's own.
 
 import { h } from "./element.js";
 import { SOURCES, sourceLabel } from "./words.js";
@@ -22,6 +22,8 @@ export function blendsOf(config) {
       asked: { preset: name },
       weights: presetWeights[name] ?? {},
     })),
+    { id: "varied", label: "More varied", group: "Another order", asked: { diversity: 0.5 }, weights },
+    { id: "recent", label: "More recent", group: "Another order", asked: { freshness: 0.6 }, weights },
     ...Object.keys(SOURCES).map((name) => ({
       id: `only-${name}`,
       label: sourceLabel(name),

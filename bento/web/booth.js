@@ -49,7 +49,7 @@ export class Booth {
         fact("Made of", strategyLabel(answer.strategy)),
         fact("Left out", answer.degraded.length ? listed(answer.degraded.map(partLabel)) : "nothing", answer.degraded.length ? "bad" : "good"),
         fact("Release", String(answer.release)),
-        answer.arm && fact("Arm", answer.arm),
+        ...Object.entries(answer.experiments ?? {}).map(([experiment, arm]) => fact("Experiment", `${experiment}: ${arm}`)),
         fact("List", answer.recommendation_id, "mono"),
       ),
       h("div", { class: "booth-history" }, h("h4", {}, `The last ${count(this.#totals.length, "answer")}`), sparkline(this.#totals)),

@@ -25,7 +25,7 @@ const STAGES = {
 const STRATEGIES = {
   hybrid: "All sources together",
   cold_start: "Popular films, well mixed (nothing is known yet)",
-  item_cf: "Films often seen together",
+  item_to_item: "Films often seen together",
   content: "Films that tell similar stories",
   genre_popularity: "Popular films of favourite genres",
   popularity: "Popular films",
@@ -36,6 +36,7 @@ const PARTS = {
   response_cache: "the cache of finished answers",
   retrieval: "the film index",
   explain: "the explanations",
+  wording: "the language model’s words",
 };
 
 export const sourceLabel = (name) => SOURCES[name]?.label ?? plain(name);

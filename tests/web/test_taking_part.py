@@ -140,6 +140,18 @@ def test_two_blends_stand_side_by_side(page: Page) -> None:
     assert len(page.all(".compare-lines path")) == len(shared)
 
 
+def test_a_varied_order_stands_beside_the_usual_one(page: Page) -> None:
+    page.open("?person=412")
+    page.click("#compare-toggle")
+    page.wait(lambda: page.one("#compare").get_attribute("aria-busy") == "false")
+    before = compared(page, "right")
+    page.click(".compare-side.right option[value='varied']")
+    page.wait(lambda: compared(page, "right") != before)
+    left, right = compared(page, "left"), compared(page, "right")
+    assert len(right) == len(set(right)) == 12
+    assert left[0] == right[0]  # the first place goes to the best film in both
+
+
 def compared(page: Page, side: str) -> list[str]:
     found: list[str] = page.run(
         "return Array.from(document.querySelectorAll(arguments[0]), row => row.dataset.movieId)",
