@@ -20,7 +20,7 @@ from training.models.tower_losses import tower_loss
 from training.models.two_tower import TwoTowerConfig, TwoTowerNet
 from training.streamed_windows import StreamedWindows
 from training.unfinished import Unfinished
-from training.windows import EventWindows
+from training.windows import Blur, EventWindows
 
 Float32 = npt.NDArray[np.float32]
 
@@ -69,6 +69,7 @@ def sequence_fit(
     net = SequenceNet(torch.from_numpy(features.static), config).to(device)
     n_items = len(features.static)
     weight_of = windows.counts.to(torch.float32) ** -config.person_exponent
+    blur = Blur(config.hidden_share, config.plain_share)
 
     def losses(generator: torch.Generator) -> Iterator[Tensor]:
         ends = windows.window_ends(generator)
@@ -77,8 +78,9 @@ def sequence_fit(
             history, ratings, age_days, at = windows.before(batch)
             inside = history > 0
             table = net.items()
+            shown = blur((history, ratings, age_days), generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                states = net.states(table, history, ratings, age_days)
+                states = net.states(table, *shown)
             states = states.float()[inside]
             at = at[inside]
             positives = windows.after(at, config.horizon)
@@ -110,6 +112,7 @@ def two_tower_fit(
     expected = share * config.batch_size * config.horizon + config.extra_negatives / n_items
     log_q = torch.log(-torch.expm1(-expected)).to(torch.float32)
     examples = min(max(config.batch_size, int(config.examples_ratio * draws.usable)), config.max_examples)
+    blur = Blur(config.hidden_share, config.plain_share)
 
     def losses(generator: torch.Generator) -> Iterator[Tensor]:
         for batch in windows.batches(draws.draw(examples, generator), config.batch_size, config.horizon):
@@ -117,9 +120,10 @@ def two_tower_fit(
             positives = windows.after(batch - 1, config.horizon)
             extra = torch.randint(1, n_items + 1, (config.extra_negatives,), generator=generator).to(device)
             films = net.items()
+            shown = blur((history, ratings, age_days), generator)
             columns = torch.unique(torch.cat([positives[positives > 0], extra]))
             with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                users = net.user_tower.embed(films, history, ratings, age_days)
+                users = net.user_tower.embed(films, *shown)
                 items = net.item_tower(films, columns)
             yield tower_loss(
                 config.loss, users.float(), positives, columns, items.float(), log_q[columns - 1], config.temperature

@@ -1,7 +1,8 @@
 """The whole of a training: hold out, fit, find the weights, fit again on everything, save.
 
 visible events = the data without what `options.hold_out` keeps away
-1. trial    models of all visible events but each person's last 5; those choose epochs and fusion weights
+1. trial    models of all visible events but each person's last 5, and nothing of the fifth of people who came last;
+            those events choose epochs and fusion weights, for people the models know and for strangers
 2. release  models of all visible events, with the epochs and weights of the trial; these are served
 """
 
@@ -103,7 +104,7 @@ def fit_release(
     """
     test = hold_out(dataset.events, options.hold_out, options.seed) if options.hold_out else None
     visible = test.train if test else in_time_order(dataset.events)
-    validation = sample_people(hold_out(visible, Protocol.LAST5), options.evaluated_people, options.seed)
+    validation = sample_people(hold_out(visible, Protocol.MIXED), options.evaluated_people, options.seed)
     trial = fit_models(
         dataset.catalog, validation.train, content, options,
         Watch(ValidationScore(validation), Stages(progress, "trial"), partial(on_epoch, "trial")),

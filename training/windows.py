@@ -17,6 +17,30 @@ from training.dataset import Events
 from training.draws import Draws
 from training.splits import positions_from_end
 
+Histories = tuple[Tensor, Tensor, Tensor]
+"""history, ratings and age_days, each (B, T)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blur:
+    """What of a history training does not show, differently each time, so that nobody is learnt by heart."""
+
+    hidden_share: float
+    """Chance of each film but the newest to be taken for padding."""
+    plain_share: float
+    """Chance of a history to come without ratings and times, as one of bare film ids does."""
+
+    def __call__(self, histories: Histories, generator: torch.Generator) -> Histories:
+        """The histories with less in them; gaps stay where films were, so that places keep their meaning."""
+        history, ratings, age_days = histories
+        place = torch.arange(history.shape[1], device=history.device)
+        newest = (history > 0).sum(dim=1, keepdim=True) - 1
+        drawn = torch.rand(history.shape, generator=generator).to(history.device)
+        shown = (history > 0) & ((drawn >= self.hidden_share) | (place == newest))
+        plain = torch.rand((len(history), 1), generator=generator).to(history.device) < self.plain_share
+        told = shown & ~plain
+        return history * shown, ratings * told, age_days * told
+
 
 @dataclass(frozen=True, slots=True)
 class EventWindows:

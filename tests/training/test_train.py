@@ -31,11 +31,12 @@ from .worlds import checkerboard, events_of, markov, no_content, noise, planted_
 QUICK = TrainOptions(
     content=ContentOptions(posters=False),
     sequence=SequenceConfig(
-        epochs=8, negatives=64, windows_per_batch=16, learning_rate=5e-3, dropout=0.0, horizon=1
+        epochs=8, negatives=64, windows_per_batch=16, learning_rate=5e-3, dropout=0.0, horizon=1, own_dropout=0.0,
+        hidden_share=0.0, plain_share=0.0,
     ),
     two_tower=TwoTowerConfig(
         epochs=8, examples_ratio=2.5, batch_size=128, extra_negatives=64, learning_rate=5e-3, dropout=0.0,
-        horizon=1,
+        horizon=1, hidden_share=0.0, plain_share=0.0,
     ),
 )  # fmt: skip
 """Enough for worlds of a few thousand events."""

@@ -27,7 +27,7 @@ NO_ROW = -1
 class EaseConfig:
     """What EASE is fitted with, and how its history is weighted when served."""
 
-    l2: float = 200.0
+    l2: float = 300.0
     max_items: int = 16_000
     """Films beyond the most watched this many get no neighbours: the inverse grows with the cube."""
     neighbours: int = 256

@@ -32,8 +32,12 @@ class SequenceConfig:
     blocks: int = 1
     heads: int = 2
     dropout: float = 0.2
-    own_dropout: float = 0.0
+    own_dropout: float = 0.3
     """Share of films that go without their own embedding for a batch, so that features learn to stand for them."""
+    hidden_share: float = 0.1
+    """Share of a history's films that are hidden from a batch: whoever is learnt by heart is served well alone."""
+    plain_share: float = 0.2
+    """Share of histories that come as bare film ids, as some requests do."""
     temperature: float = 0.07
     negatives: int = 1024
     """S: films each batch is scored against, drawn evenly; all of a smaller catalogue."""

@@ -38,6 +38,10 @@ class TwoTowerConfig:
     dropout: float = 0.2
     own_dropout: float = 0.3
     """Share of films that go without their own embedding for a batch, so that features learn to stand for them."""
+    hidden_share: float = 0.3
+    """Share of a history's films that are hidden from a batch: whoever is learnt by heart is served well alone."""
+    plain_share: float = 0.2
+    """Share of histories that come as bare film ids, as some requests do."""
     loss: TowerLoss = TowerLoss.SOFTMAX
     temperature: float = 0.1
     extra_negatives: int = 512
