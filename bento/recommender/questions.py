@@ -96,7 +96,7 @@ def question_key(version: str, request: RecommendRequest | FilteredRequest) -> s
     if isinstance(request.user_id, int):
         request = msgspec.structs.replace(request, user_id=str(request.user_id))
     digest = hashlib.blake2b(type(request).__name__.encode(), digest_size=16)
-    digest.update(msgspec.msgpack.encode(request))
+    digest.update(msgspec.json.encode(request))  # which, unlike MessagePack, takes numbers of any size
     return f"{version}:{digest.hexdigest()}"
 
 

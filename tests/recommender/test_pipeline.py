@@ -68,8 +68,8 @@ async def test_unknown_films_of_a_history_are_ignored_and_counted(world: World) 
 
 
 async def test_ids_beyond_64_bits_are_just_unknown(world: World) -> None:
-    answered = await world.ask(f'{{"history": [202, "{10**30}"], "top_k": 2}}')
-    assert (answered.ignored_movie_ids, answered.movie_ids) == (1, [200, 201])
+    answered = await world.ask(f'{{"history": [202, "{10**30}", {10**30}], "top_k": 2}}')
+    assert (answered.ignored_movie_ids, answered.movie_ids) == (2, [200, 201])
 
 
 async def test_timestamps_order_the_history_when_every_film_has_one(world: World) -> None:
