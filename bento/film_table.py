@@ -46,8 +46,8 @@ class FilmTable:
     raw_text_vectors: Float32 | None
     """(N + M, 384) what the text encoder says of each film; None in a release without them."""
     n_released: int
-    stand_ins: Rows = field(default_factory=lambda: NO_ROWS)
-    """(M,) row of the released film most like each added one, -1 where none is."""
+    stand_in: Callable[[int], int] = lambda row: -1
+    """Row of an added film -> row of the released film most like it; -1 where none is."""
     hidden_rows: Rows = field(default_factory=lambda: NO_ROWS)
     """(H,) films that were removed: they still tell a taste, but are shown nowhere."""
     with_poster: frozenset[int] = frozenset()
@@ -86,7 +86,7 @@ class FilmTable:
             return history
         rows = history.item_rows.copy()
         added = rows >= self.n_released
-        rows[added] = self.stand_ins[rows[added] - self.n_released]
+        rows[added] = [self.stand_in(row) for row in rows[added].tolist()]
         known = rows >= 0
         return WatchHistory(rows[known], history.ratings[known], history.timestamps_s[known])
 

@@ -49,7 +49,10 @@ class FilmRows:
         """By movie_id, in row order; one that was removed stays as it was last."""
         self._item_vectors = GrowingRows(released.item_vectors)
         self._raw_text = None if released.raw_text_vectors is None else GrowingRows(released.raw_text_vectors)
+        self._row_of: dict[int, int] = {}
+        """Of added films, by movie_id."""
         self._stand_ins: dict[int, int] = {}
+        """By row, as far as anybody asked: each takes a look at every released film."""
         logs = np.log1p(released.popularity.astype(np.float64))
         self._average_popularity = np.float32(np.expm1(logs.mean()) if len(logs) else 0)
 
@@ -75,11 +78,11 @@ class FilmRows:
         if self.is_released(record.movie_id) or vectors is None or record.film is None:
             return
         self._added[record.movie_id] = record.film
-        row = self._released.n_released + list(self._added).index(record.movie_id)
+        row = self._row_of.setdefault(record.movie_id, self._released.n_released + len(self._row_of))
+        self._stand_ins.pop(row, None)
         self._item_vectors.put(row, vectors.item_vector)
         if self._raw_text is not None:
             self._raw_text.put(row, vectors.text_vector)
-        self._stand_ins[record.movie_id] = self._most_alike(vectors.item_vector)
 
     def table(self, revision: int) -> FilmTable:
         """The films as they are now."""
@@ -92,7 +95,7 @@ class FilmRows:
             item_vectors=self._item_vectors.first(count),
             raw_text_vectors=None if self._raw_text is None else self._raw_text.first(count),
             n_released=released.n_released,
-            stand_ins=np.array([self._stand_ins[movie_id] for movie_id in self._added], dtype=np.int64),
+            stand_in=self._stand_in,
             hidden_rows=self._hidden_rows(),
             with_poster=frozenset(movie_id for movie_id in self._added if self._has_poster(movie_id)),
             revision=revision,
@@ -112,11 +115,13 @@ class FilmRows:
         record = self._records.get(movie_id)
         return record is not None and bool(record.poster)
 
-    def _most_alike(self, vector: Float32) -> int:
-        """Row of the released film most like a vector; -1 where none is."""
-        alike = self._similarity.to_vector(vector, "blend")
-        best = int(np.argmax(alike)) if len(alike) else -1
-        return best if best >= 0 and alike[best] > 0 else -1
+    def _stand_in(self, row: int) -> int:
+        """Row of the released film most like an added one; -1 where none is."""
+        if row not in self._stand_ins:
+            alike = self._similarity.to_vector(self._item_vectors.first(row + 1)[row], "blend")
+            best = int(np.argmax(alike)) if len(alike) else -1
+            self._stand_ins[row] = best if best >= 0 and alike[best] > 0 else -1
+        return self._stand_ins[row]
 
     @cached_property
     def _similarity(self) -> ItemSimilarity:
