@@ -6,14 +6,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import Live
+from bento.film_table import FilmTable, Live
 from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.film_search import TEXT_MODEL, FilmSearch
 from bento.recommender.films import FilmCards
-from bento.recommender.filters import FilmFilter, Filters, applied
+from bento.recommender.filters import FilmFilter, Filters, JoinedFilter, applied
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import FilteredAnswer, FilteredRequest, FilteredTail, decode
 from bento.release import Release
+from features.catalog import Catalog
 
 MEANING_POOL = 100
 """Films nearest in meaning that pass a `text` filter."""
@@ -33,15 +34,23 @@ class _Films(msgspec.Struct):
     recommendations: list[msgspec.Raw]
 
 
-def live_filter(release: Release, cards: FilmCards) -> Live[FilmFilter]:
-    """Over the films of a release as they are now."""
-    return Live(release, lambda films: FilmFilter(films.catalog, cards.ratings_of(films)[1], films.hidden_rows))
+def live_filter(release: Release, cards: FilmCards) -> Live[JoinedFilter]:
+    """Over the films of a release as they are now; those of the release itself are looked at once."""
+    first = release.films
+    released = FilmFilter(Catalog(first.catalog.films[: first.n_released]), cards.ratings_of(first)[1])
+
+    def joined(films: FilmTable) -> JoinedFilter:
+        added = Catalog(films.catalog.films[films.n_released :])
+        means = cards.ratings_of(films)[1][films.n_released :]
+        return JoinedFilter(released, FilmFilter(added, means), films.hidden_rows)
+
+    return Live(release, joined)
 
 
 class FilteredRoutes:
     """Narrows the catalogue, then asks the same pipeline as `/recommend`."""
 
-    def __init__(self, recommendations: Recommendations, film_filter: Live[FilmFilter], search: FilmSearch) -> None:
+    def __init__(self, recommendations: Recommendations, film_filter: Live[JoinedFilter], search: FilmSearch) -> None:
         self._recommendations = recommendations
         self._filter = film_filter
         self._search = search

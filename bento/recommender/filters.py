@@ -49,17 +49,11 @@ class Filters(Struct, frozen=True, omit_defaults=True):
 class FilmFilter:
     """The films of one catalogue."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        mean_ratings: npt.NDArray[np.float32],
-        hidden_rows: npt.NDArray[np.int64] | None = None,
-    ) -> None:
-        """mean_ratings: (N,), 0 where nobody rated. hidden_rows: (H,) films that pass nothing."""
-        self._hidden_rows = np.empty(0, dtype=np.int64) if hidden_rows is None else hidden_rows
+    def __init__(self, catalog: Catalog, mean_ratings: npt.NDArray[np.float32]) -> None:
+        """mean_ratings: (N,) or longer, 0 where nobody rated."""
         self._genres = catalog.genre_matrix > 0
         self._years = np.array([film.year or 0 for film in catalog.films])
-        self._ratings = mean_ratings
+        self._ratings = mean_ratings[: len(catalog)]
         self._rows_of_person = _rows_by_name(catalog.films, lambda film: (film.director, *film.cast))
         self._rows_of_country = _rows_by_name(catalog.films, lambda film: film.country.split(","))
 
@@ -87,7 +81,6 @@ class FilmFilter:
             passing &= self._with_any(self._rows_of_country, [filters.country])
         if filters.min_rating is not None:
             passing &= (self._ratings >= filters.min_rating) & (self._ratings > 0)
-        passing[self._hidden_rows] = False
         return passing
 
     def _with_any(self, rows_of: dict[str, list[int]], names: Iterable[str]) -> npt.NDArray[np.bool_]:
@@ -99,6 +92,21 @@ class FilmFilter:
                 if wanted in f" {known} ":
                     found[rows] = True
         return found
+
+
+class JoinedFilter:
+    """The films of a release, and behind them those added since."""
+
+    def __init__(self, released: FilmFilter, added: FilmFilter, hidden_rows: npt.NDArray[np.int64]) -> None:
+        """hidden_rows: (H,) films that pass nothing."""
+        self._parts = released, added
+        self._hidden_rows = hidden_rows
+
+    def mask(self, filters: Filters) -> npt.NDArray[np.bool_]:
+        """(N + M,) see `FilmFilter.mask`."""
+        passing = np.concatenate([part.mask(filters) for part in self._parts])
+        passing[self._hidden_rows] = False
+        return passing
 
 
 def applied(filters: Filters) -> dict[str, object]:
