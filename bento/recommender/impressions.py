@@ -95,13 +95,21 @@ class Impressions:
         try:
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-                await asyncio.gather(*(self._write(user_id, impression) for user_id, impression in batch))
+                writing = (self._write(user_id, impression) for user_id, impression in batch)
+                await asyncio.gather(self._show([impression for _, impression in batch]), *writing)
         finally:
             self._writer = None
 
+    async def _show(self, impressions: list[Impression]) -> None:
+        try:
+            await self._store.show(impressions)
+        except StoreUnavailable as error:
+            log.debug("lists are not shown: %s", error)
+
     async def _write(self, user_id: str | None, impression: Impression) -> None:
         try:
-            await self._store.note(user_id, impression, self._keys)
+            if user_id is not None:
+                await self._store.note(user_id, impression, self._keys)
         except StoreUnavailable as error:
             log.debug("an impression is lost: %s", error)  # the breaker has said so once already
             self._metrics.impressions.labels("lost").inc()

@@ -11,7 +11,7 @@ LISTS_PER_PERSON_LIMIT = 100
 """Lists that a person's events may quote; of more, the newest."""
 
 STREAM_LIMIT = 20_000
-"""Lists kept for whoever looks at what was served, roughly; some 5 MB."""
+"""Entries kept for whoever looks at what was served, roughly; lists written together share one."""
 
 
 class Impression(Struct, frozen=True):

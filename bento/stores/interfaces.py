@@ -65,8 +65,11 @@ class ImpressionLog(Protocol):
     `keys`: experiment -> the name under which it counts.
     """
 
-    async def note(self, user_id: str | None, impression: Impression, keys: Mapping[str, str]) -> None:
-        """Remember a list that was served, and count it in the person's arms."""
+    async def note(self, user_id: str, impression: Impression, keys: Mapping[str, str]) -> None:
+        """Remember a list that a person was served, and count it in their arms."""
+
+    async def show(self, impressions: list[Impression]) -> None:
+        """Add lists to those that `recent` tells, oldest first."""
 
     async def click(self, user_id: str, recommendation_id: str, movie_id: int, keys: Mapping[str, str]) -> bool:
         """Count a list as clicked: once, and only if this person was served it and it holds the film."""

@@ -130,10 +130,10 @@ class MemoryImpressionLog:
         self._counts: dict[tuple[str, str], Counts] = defaultdict(Counts)
         self._seen: set[tuple[str, str, str]] = set()
 
-    async def note(self, user_id: str | None, impression: Impression, keys: Mapping[str, str]) -> None:
-        self._newest.append(impression)
-        if user_id is None:
-            return
+    async def show(self, impressions: list[Impression]) -> None:
+        self._newest.extend(impressions)
+
+    async def note(self, user_id: str, impression: Impression, keys: Mapping[str, str]) -> None:
         person = self._people[user_id]
         person.by_id[impression.recommendation_id] = impression
         if len(person.by_id) > LISTS_PER_PERSON_LIMIT:

@@ -49,17 +49,23 @@ class RedisImpressionLog:
         self._prefix = prefix
         self._remember_s = remember_s
 
-    async def note(self, user_id: str | None, impression: Impression, keys: Mapping[str, str]) -> None:
+    async def note(self, user_id: str, impression: Impression, keys: Mapping[str, str]) -> None:
         run, record = self._link.run, msgspec.json.encode(impression)
-        commands = [run("XADD", f"{self._prefix}:impressions", "MAXLEN", "~", STREAM_LIMIT, "*", "list", record)]
-        if user_id is not None:
-            values = impression.recommendation_id, record, self._remember_s, LISTS_PER_PERSON_LIMIT
-            commands.append(run("EVAL", NOTE, 2, *self._keys(user_id), *values))
-            for experiment, arm in impression.arms.items():
-                counts = self._counts(keys[experiment])
-                commands.append(run("HINCRBY", counts, f"{arm}/lists", 1))
-                commands.append(run("PFADD", f"{counts}:{arm}:people", user_id))
+        values = impression.recommendation_id, record, self._remember_s, LISTS_PER_PERSON_LIMIT
+        noted = run("EVAL", NOTE, 2, *self._keys(user_id), *values)
+        if not impression.arms:
+            await noted
+            return
+        commands = [noted]
+        for experiment, arm in impression.arms.items():
+            counts = self._counts(keys[experiment])
+            commands.append(run("HINCRBY", counts, f"{arm}/lists", 1))
+            commands.append(run("PFADD", f"{counts}:{arm}:people", user_id))
         await asyncio.gather(*commands)
+
+    async def show(self, impressions: list[Impression]) -> None:
+        record = msgspec.json.encode(impressions)
+        await self._link.run("XADD", f"{self._prefix}:impressions", "MAXLEN", "~", STREAM_LIMIT, "*", "lists", record)
 
     async def click(self, user_id: str, recommendation_id: str, movie_id: int, keys: Mapping[str, str]) -> bool:
         lists, _ = self._keys(user_id)
@@ -88,7 +94,10 @@ class RedisImpressionLog:
 
     async def recent(self, count: int) -> list[Impression]:
         newest_first = await self._link.run("XREVRANGE", f"{self._prefix}:impressions", "+", "-", "COUNT", count)
-        return [msgspec.json.decode(fields[b"list"], type=Impression) for _, fields in newest_first]
+        together = [
+            msgspec.json.decode(fields.get(b"lists", b"[]"), type=list[Impression]) for _, fields in newest_first
+        ]
+        return [one for lists in together for one in reversed(lists)][:count]
 
     async def forget(self, user_id: str) -> None:
         await self._link.run("DEL", *self._keys(user_id))

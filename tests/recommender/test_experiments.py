@@ -271,7 +271,7 @@ async def test_without_redis_lists_are_served_and_the_loss_is_counted(shop: Shop
     async def away(*_: object) -> None:
         raise StoreUnavailable("gone")
 
-    shop.lists.note = shop.lists.counts = away  # type: ignore[method-assign,assignment]
+    shop.lists.note = shop.lists.show = shop.lists.counts = away  # type: ignore[method-assign,assignment]
     assert (await shop.serve("somebody"))["recommendations"]
     assert world.metric("recsys_impressions_total", result="lost") == 1
     response = await shop.client.get("/experiments/blend")

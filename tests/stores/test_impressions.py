@@ -47,10 +47,10 @@ async def test_a_click_for_an_experiment_that_ended_counts_nowhere(lists: Impres
 
 
 async def test_recent_lists_come_newest_first_and_name_nobody(lists: ImpressionLog) -> None:
-    await lists.note("ann", served("rec-1"), KEYS)
-    await lists.note(None, served("rec-2"), KEYS)
-    assert await lists.recent(5) == [served("rec-2"), served("rec-1")]
-    assert await lists.recent(1) == [served("rec-2")]
+    await lists.show([served("rec-1"), served("rec-2")])
+    await lists.show([served("rec-3")])
+    assert await lists.recent(5) == [served("rec-3"), served("rec-2"), served("rec-1")]
+    assert await lists.recent(2) == [served("rec-3"), served("rec-2")]
 
 
 async def test_a_forgotten_persons_lists_cannot_be_quoted(lists: ImpressionLog) -> None:
