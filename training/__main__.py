@@ -31,17 +31,15 @@ from training.data_location import SAMPLE
 from training.evaluation_table import DEMANDED_OF, evaluation_table, shortfalls
 from training.file_commands import app as file_app
 from training.running import Precision
+from training.scale_commands import app as scale_app
 from training.splits import Protocol
 from training.tracking import train_tracked
 from training.train import checkpoint_folder, running_below
 from training.tuning_commands import app as tuning_app
 
 app = typer.Typer(no_args_is_help=True, help="Train the models of a release, and measure them.")
-app.registered_commands += [
-    *data_app.registered_commands,
-    *file_app.registered_commands,
-    *tuning_app.registered_commands,
-]
+for commands in (data_app, file_app, tuning_app, scale_app):
+    app.registered_commands += commands.registered_commands
 
 
 @app.command("train")
