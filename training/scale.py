@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 import time
@@ -31,6 +31,9 @@ from training.splits import Protocol
 LIMIT_BYTES = 12 * 2**30
 """What every step must stay under at ml-25m's size."""
 
+WATCH_S = 0.02
+"""Between two looks at a process; the peak never falls, so that only growth in its last moment is missed."""
+
 CONTENT_WIDTH = 128
 """Columns of random numbers that stand for the text vectors: their encoding is another matter, and cached."""
 
@@ -46,13 +49,26 @@ class Cost:
 
 
 def measured(step: str, command: list[str]) -> Cost:
-    """Run a command; the peak of its resident memory is the kernel's count for that process."""
-    started = time.monotonic()
+    """Run a command and watch its peak of resident memory (Linux).
+
+    The kernel's ru_maxrss would not do: a child starts with its parent's.
+    """
+    started, peak_bytes = time.monotonic(), 0
     process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(step, time.monotonic() - started, usage.ru_maxrss * unit, process.returncode != 0)
+    while process.poll() is None:
+        peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
+        time.sleep(WATCH_S)
+    return Cost(step, time.monotonic() - started, peak_bytes, process.returncode != 0)
+
+
+def _peak_bytes(pid: int) -> int:
+    """The most that a process has held so far; 0 when it has just ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found.group(1)) * 1024 if found else 0
 
 
 def step_command(step: str, data: Path, prepared: Path) -> list[str]:

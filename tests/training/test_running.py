@@ -31,11 +31,13 @@ class Interrupted(Exception):
     """The machine went away."""
 
 
-def made(model: str, epochs: int = 4, mixed: bool = False) -> Fit:
+def made(model: str, epochs: int = 3, mixed: bool = False) -> Fit:
     features = item_features(world(EVENTS, 24).catalog, EVENTS, np.zeros((24, 0), dtype=np.float32))
     if model == "sequence":
         return sequence_fit(EVENTS, features, replace(QUICK.sequence, epochs=epochs, dropout=0.3), 0, CPU, mixed)
-    return two_tower_fit(EVENTS, features, replace(QUICK.two_tower, epochs=epochs, dropout=0.3), 0, CPU, mixed)
+    return two_tower_fit(
+        EVENTS, features, replace(QUICK.two_tower, epochs=epochs, examples_ratio=0.5, dropout=0.3), 0, CPU, mixed
+    )
 
 
 def scoring() -> Callable[[torch.nn.Module, np.ndarray], float]:

@@ -216,7 +216,7 @@ def test_checkpoint_of_another_format_is_refused(
 
 
 def test_same_seed_gives_the_same_models_and_another_does_not() -> None:
-    dataset = world(planted_tastes(n_people=40)[0], 120)
+    dataset = world(planted_tastes(n_people=40, n_items=24, length=10)[0], 24)
     options = replace(
         QUICK, sequence=replace(QUICK.sequence, epochs=1, dropout=0.2), two_tower=replace(QUICK.two_tower, epochs=1)
     )  # fmt: skip
