@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections import OrderedDict
@@ -85,10 +86,10 @@ class AnswerCache:
     def open(self, question: Question, state: PersonState, sealed: bytes | None) -> Kept | None:
         """The answer, when there is one, it is whole, and it was made for the person's present state."""
         kept, result, now_s = None, "miss", self._now_s()
+        just_made = self._made_just_now(question, state, now_s)
         if sealed is None:
-            made_at_s, body = self._just_made.get(occasion(question, state), (0.0, b""))
-            if now_s - made_at_s < JUST_MADE_S:
-                kept, result = Kept(body, stale=False), "hit"
+            if just_made is not None:
+                kept, result = Kept(just_made, stale=False), "hit"
         else:
             try:
                 opened = unseal(sealed, question.key, state.version, now_s)
@@ -97,11 +98,16 @@ class AnswerCache:
                 result = "broken"
             else:
                 if opened is not None:
-                    kept = Kept(opened, now_s >= expiry_of(sealed) - self._lifetimes.stale_s)
+                    stale = just_made is None and now_s >= expiry_of(sealed) - self._lifetimes.stale_s
+                    kept = Kept(just_made or opened, stale)
                     result = "stale" if kept.stale else "hit"
         self._metrics.cache.labels(result).inc()
         self._metrics.observations.cache[result] += 1
         return kept
+
+    def _made_just_now(self, question: Question, state: PersonState, now_s: float) -> bytes | None:
+        made_at_s, body = self._just_made.get(occasion(question, state), (-math.inf, None))
+        return body if now_s - made_at_s < JUST_MADE_S else None
 
     def remember(self, question: Question, state: PersonState, body: bytes) -> None:
         """Keep an answer, without making anybody wait for it."""

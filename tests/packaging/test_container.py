@@ -131,4 +131,6 @@ def test_the_container_answers(image: str, tmp_path: Path) -> None:
     try:
         assert recommends(port, process, log)
     finally:
+        # bentoml first: when buildah ends before it, its workers and its Redis are left behind
+        subprocess.run(["pkill", "-TERM", "-f", f"bentoml serve bento.service:Recommender --port {port}"], check=False)
         stop(process)

@@ -204,7 +204,8 @@ class DynamicBatcher(Generic[Item]):
             return batch + stranger, len(batch)
         if preferred_length or stranger or rows >= self._largest_preferred:
             return batch + stranger, preferred_length or len(batch)
-        self._next_look_ns = min([leaves_ns, *(q.expires_ns for q in batch if q.expires_ns and not q.delayed)])
+        ends_ns = [q.expires_ns + 1 for q in batch if q.expires_ns and not q.delayed]  # at its time it is not yet late
+        self._next_look_ns = min([leaves_ns, *ends_ns])
         self._rows_wanted = min(size for size in (*rules.preferred_batch_sizes, rules.max_batch_size) if size > rows)
         return batch, 0
 

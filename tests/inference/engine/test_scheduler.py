@@ -245,3 +245,12 @@ def test_rows_never_exceed_the_batch_size_even_after_the_delay() -> None:
     rules = BatchingRules(max_batch_size=4, joins=True, preferred_batch_sizes=(2,), max_queue_delay_us=100)
     batcher = batcher_with(rules, *(Queued(name, rows=3) for name in "ab"))
     assert taken(batcher, 200 * US) == ["a"]
+
+
+def test_a_batch_is_not_looked_at_again_before_its_first_request_is_late() -> None:
+    policy = QueuePolicy(default_timeout_us=20)
+    rules = BatchingRules(8, joins=True, preferred_batch_sizes=(8,), max_queue_delay_us=30, default_policy=policy)
+    batcher = DynamicBatcher[str](rules)
+    batcher.enqueue(Queued("a"), 0)
+    assert batcher.take(20_000) == []
+    assert batcher.next_look_ns() == 20_001  # at 20 us exactly it may still run: looking then would change nothing
