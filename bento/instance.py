@@ -29,6 +29,7 @@ from bento.recommender.batch import Batch
 from bento.recommender.batch_routes import BatchRoutes
 from bento.recommender.candidates import Models
 from bento.recommender.catalogue_routes import CatalogueRoutes
+from bento.recommender.deadlines import Deadlines
 from bento.recommender.docs_routes import DocsRoutes
 from bento.recommender.embedding_cache import AheadOfTime
 from bento.recommender.event_routes import EventRoutes
@@ -263,8 +264,13 @@ def _experiments(settings: Settings, release: Release) -> Experiments:
 def _models(
     settings: Settings, release: Release, server: InferenceServer, search: ReleaseSearch | None = None
 ) -> Models:
-    timeouts_s = settings.encoder_timeout_ms / 1_000, settings.retrieval_timeout_ms / 1_000
-    return Models(server, release.number, *timeouts_s, search)
+    deadlines = Deadlines(
+        settings.encoder_timeout_ms / 1_000,
+        settings.retrieval_timeout_ms / 1_000,
+        settings.request_timeout_ms / 1_000,
+        {source: limit_ms / 1_000 for source, limit_ms in (settings.source_timeouts_ms or {}).items()},
+    )
+    return Models(server, release.number, deadlines, search)
 
 
 async def _qdrant(

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
+from bento.recommender.deadlines import TIMED_SOURCES
+
 T = TypeVar("T")
 
 CLONE = Path(__file__).resolve().parent.parent
@@ -90,6 +92,21 @@ def secret(low: int) -> Kind:
         return text
 
     return Kind(read, f"at least {low} characters", is_secret=True)
+
+
+def milliseconds_of(*names: str) -> Kind:
+    """Milliseconds by name, `sequence=200,ease=50`; not every name needs any."""
+
+    def read(text: str) -> dict[str, int]:
+        limits: dict[str, int] = {}
+        for part in text.split(","):
+            name, _, value = (word.strip() for word in part.partition("="))
+            if name not in names or name in limits or not 1 <= int(value) <= 60_000:
+                raise ValueError(text)
+            limits[name] = int(value)
+        return limits
+
+    return Kind(read, f"name=1..60000 with commas, each name once, of {', '.join(names)}")
 
 
 FOLDER = Kind(lambda text: Path(text).expanduser().absolute(), "a folder")
@@ -193,8 +210,21 @@ class Settings:
     encoder_timeout_ms: int = setting(
         "ENCODER_TIMEOUT_MS", whole(1, 60_000), 500, "Milliseconds a source may take before it is left out."
     )
+    source_timeouts_ms: Mapping[str, int] | None = setting(
+        "SOURCE_TIMEOUTS_MS",
+        milliseconds_of(*TIMED_SOURCES),
+        None,
+        f"The same for single sources, e.g. `sequence=200,ease=50`: {', '.join(TIMED_SOURCES)}.",
+        "`ENCODER_TIMEOUT_MS` for each",
+    )
     retrieval_timeout_ms: int = setting(
         "RETRIEVAL_TIMEOUT_MS", whole(1, 60_000), 1_000, "Milliseconds fusion and retrieval may take together."
+    )
+    request_timeout_ms: int = setting(
+        "REQUEST_TIMEOUT_MS",
+        whole(1, 600_000),
+        1_500,
+        "Milliseconds a recommendation may take in all: sources end by half of it, retrieval by its end.",
     )
     llm_url: str | None = setting(
         "LLM_URL",

@@ -1,7 +1,8 @@
 """Asking the models: encoders side by side, then fusion and retrieval.
 
 This module knows model names and tensor names; nobody else in the recommender does. A model that fails or
-is late becomes a missing source, never an exception: the caller decides what to do without it.
+is late becomes a missing source, never an exception: the caller decides what to do without it. Every source has
+a deadline of its own (`deadlines`), so a slow one costs neither the others nor the answer.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +20,7 @@ import numpy.typing as npt
 from bento.film_table import AddedFilms
 from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest, InferResponse
+from bento.recommender.deadlines import Deadlines
 from bento.recommender.filters import Filters
 from bento.recommender.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
 from features.history import WatchHistory, history_tensors
@@ -32,6 +35,15 @@ ENCODERS: dict[str, dict[str, str]] = {
     "content_profile": {"text_profile": "text", "poster_profile": "poster"},
 }
 """Encoder -> its outputs -> the source each output is."""
+
+TIMED_AS = {
+    "sequence_encoder": "sequence",
+    "user_tower": "two_tower",
+    "ials_user": "ials",
+    "content_profile": "content",
+    NEIGHBOUR_SOURCE: "ease",
+}
+"""Model -> the source whose deadline it has."""
 
 FUSION_INPUTS = {
     "sequence": "sequence_embedding",
@@ -60,7 +72,7 @@ class Encoded:
     """(C,) candidates of the item-to-item source, -1 where there is none; None when it failed."""
     neighbour_scores: npt.NDArray[np.float32] | None = None
     missing: list[str] = field(default_factory=list)
-    """Models that failed or were late."""
+    """Sources that failed or were late."""
 
     def available(self) -> npt.NDArray[np.float32]:
         """(S,) 1 for sources that can be used, else 0."""
@@ -68,6 +80,17 @@ class Encoded:
         if self.neighbour_rows is not None:
             has[NEIGHBOUR_SOURCE] = True
         return np.array([source in has for source in SOURCES], dtype=np.float32)
+
+    def weights(self, wanted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(S,) the wanted weights among the sources that can be used, which take over those of the missing ones.
+
+        Their sizes add up to what they did, so that scores of whole and of degraded answers have one scale.
+        """
+        if not self.missing:
+            return wanted * self.available()
+        left = wanted * self.available()
+        total = np.abs(left).sum()
+        return left * np.float32(np.abs(wanted).sum() / total) if total else left
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +117,31 @@ class Models:
         self,
         inference: Inference,
         release: int,
-        encoder_timeout_s: float = 0.5,
-        retrieval_timeout_s: float = 1.0,
+        deadlines: Deadlines | None = None,
         search: ReleaseSearch | None = None,
     ) -> None:
         """`search`: where the release's films are searched; None = in its own index."""
         self._inference = inference
         self._search: ReleaseSearch = search or IndexSearch(self._infer)
         self._version = str(release)
-        self._encoder_timeout_s = encoder_timeout_s
-        self._retrieval_timeout_s = retrieval_timeout_s
+        self._deadlines = deadlines or Deadlines()
 
-    async def encode(self, history: WatchHistory) -> Encoded:
-        """Ask all encoders at once; each has until the timeout, and whoever misses it is left out."""
+    def request_end_ns(self) -> int:
+        """When a request that begins now has to be answered."""
+        return self._deadlines.of_request(time.monotonic_ns())
+
+    async def encode(self, history: WatchHistory, request_end_ns: int | None = None) -> Encoded:
+        """Ask all encoders at once; each has until its own deadline, and whoever misses it is left out alone."""
         tensors = history_tensors([history])
-        deadline_ns = time.monotonic_ns() + int(self._encoder_timeout_s * 1e9)
-        names = (*ENCODERS, NEIGHBOUR_SOURCE)
-        tasks = {name: asyncio.create_task(self._infer(name, tensors, deadline_ns)) for name in names}
-        await asyncio.wait(tasks.values(), timeout=self._encoder_timeout_s)
+        by_source = self._deadlines.of_sources(time.monotonic_ns(), request_end_ns)
+        ends_ns = {name: by_source[source] for name, source in TIMED_AS.items()}
+        tasks = {name: asyncio.create_task(self._infer(name, tensors, end_ns)) for name, end_ns in ends_ns.items()}
+        await _until_late(tasks, ends_ns)
         encoded = Encoded()
         for name, task in tasks.items():
             outputs = _result(name, task)
             if outputs is None:
-                encoded.missing.append(name)
+                encoded.missing += ENCODERS[name].values() if name in ENCODERS else [name]
             elif name == NEIGHBOUR_SOURCE:
                 encoded.neighbour_rows = outputs["candidate_rows"][0]
                 encoded.neighbour_scores = outputs["candidate_scores"][0]
@@ -124,18 +149,18 @@ class Models:
                 encoded.embeddings |= {source: outputs[output] for output, source in ENCODERS[name].items()}
         return encoded
 
-    async def retrieve(self, encoded: Encoded, wanted: Wanted) -> Ranked | None:
+    async def retrieve(self, encoded: Encoded, wanted: Wanted, request_end_ns: int | None = None) -> Ranked | None:
         """The best films by the weighted sum of all available sources.
 
         Fewer than wanted come back when the catalogue has fewer. None when fusion or retrieval fails or is late.
         """
-        deadline_ns = time.monotonic_ns() + int(self._retrieval_timeout_s * 1e9)
-        task = asyncio.create_task(self._fuse_and_search(encoded, wanted, deadline_ns))
-        await asyncio.wait((task,), timeout=self._retrieval_timeout_s)
+        end_ns = self._deadlines.of_retrieval(time.monotonic_ns(), request_end_ns)
+        task = asyncio.create_task(self._fuse_and_search(encoded, wanted, end_ns))
+        await _until_late({"retrieval": task}, {"retrieval": end_ns})
         return _result("retrieval", task)
 
     async def _fuse_and_search(self, encoded: Encoded, wanted: Wanted, deadline_ns: int) -> Ranked:
-        inputs: dict[str, npt.NDArray[Any]] = {"weights": (wanted.weights * encoded.available())[np.newaxis]}
+        inputs: dict[str, npt.NDArray[Any]] = {"weights": encoded.weights(wanted.weights)[np.newaxis]}
         for source, name in FUSION_INPUTS.items():
             inputs[name] = encoded.embeddings.get(source, _zeros(source))
         fused = await self._infer("fusion", inputs, deadline_ns)
@@ -192,10 +217,26 @@ def merged(first: Ranked, second: Ranked, k: int) -> Ranked:
     return Ranked(rows[best], scores[best], np.concatenate([first.contributions, second.contributions])[best])
 
 
+async def _until_late(tasks: Mapping[str, asyncio.Task[Any]], ends_ns: Mapping[str, int]) -> None:
+    """Wait until every task is done or its time is up; those that are late are cancelled, each at its own end.
+
+    One timer serves all that end together. Cancelled itself, it leaves nothing running.
+    """
+    try:
+        for end_ns in sorted({ends_ns[name] for name in tasks}):
+            if waiting := [task for task in tasks.values() if not task.done()]:
+                await asyncio.wait(waiting, timeout=max(0.0, (end_ns - time.monotonic_ns()) / 1e9))
+            for name, task in tasks.items():
+                if ends_ns[name] <= end_ns:
+                    task.cancel()
+    finally:
+        for task in tasks.values():
+            task.cancel()
+
+
 def _result(part: str, task: asyncio.Task[Any]) -> Any:
-    """What a task returned; None when it is late (it is cancelled) or failed (it is logged)."""
-    if not task.done():
-        task.cancel()
+    """What a task returned; None when it was late (it is cancelled) or failed (it is logged)."""
+    if not task.done() or task.cancelled():
         log.warning("%s is late and was left out", part)
         return None
     error = task.exception()

@@ -33,19 +33,21 @@ AHEAD_LIMIT = 8
 class EmbeddingCache:
     """Encodes histories, each once while it is among the newest."""
 
-    def __init__(self, encode: Callable[[WatchHistory], Awaitable[Encoded]], limit: int = EMBEDDINGS_LIMIT) -> None:
+    def __init__(
+        self, encode: Callable[[WatchHistory, int | None], Awaitable[Encoded]], limit: int = EMBEDDINGS_LIMIT
+    ) -> None:
         self._encode = encode
         self._limit = limit
         self._kept: OrderedDict[bytes, Encoded] = OrderedDict()
 
-    async def encode(self, history: WatchHistory) -> Encoded:
+    async def encode(self, history: WatchHistory, request_end_ns: int | None = None) -> Encoded:
         """As `Models.encode`. What was made without all sources is not remembered."""
         key = _key(history)
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
             return kept
-        encoded = await self._encode(history)
+        encoded = await self._encode(history, request_end_ns)
         if not encoded.missing:
             self._kept[key] = encoded
             if len(self._kept) > self._limit:

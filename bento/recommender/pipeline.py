@@ -110,7 +110,7 @@ class Pipeline:
 
         Without `use_cache` it is computed anew, and cached for those who come next.
         """
-        watch = Stopwatch()
+        watch, end_ns = Stopwatch(), self._models.request_end_ns()
         looked_up = await self._look_up(question, use_cache)
         watch.lap("state")
         if looked_up.kept is not None:
@@ -120,7 +120,7 @@ class Pipeline:
         else:
             if self._flights.is_under_way(occasion(question, looked_up.state)):
                 self._metrics.joined.inc()
-            computed = await self._computed_once(question, looked_up.state)
+            computed = await self._computed_once(question, looked_up.state, end_ns)
             watch.add(computed.timings_ms)
             answer = Answer(computed.body, cached=False, degraded=looked_up.degraded + computed.degraded)
         answer.timings_ms = watch.finish()
@@ -140,7 +140,7 @@ class Pipeline:
         except DamagedState as error:
             log.debug("going on without the person's state: %s", error)
             return ["feature_store"]
-        computed = await self._compute(question, state, remember=False)
+        computed = await self._compute(question, state, self._models.request_end_ns(), remember=False)
         if not computed.degraded:
             await self._cache.keep(plain, state, computed.body, ttl_s)
         return computed.degraded
@@ -156,25 +156,26 @@ class Pipeline:
         await asyncio.gather(*self._renewing, return_exceptions=True)
         await self._cache.close()
 
-    async def _computed_once(self, question: Question, state: PersonState) -> Answer:
-        """The answer, computed once for everybody who asks meanwhile."""
-        return await self._flights.run(occasion(question, state), lambda: self._compute(question, state))
+    async def _computed_once(self, question: Question, state: PersonState, end_ns: int) -> Answer:
+        """The answer, computed once for everybody who asks meanwhile, in the time of whoever asked first."""
+        return await self._flights.run(occasion(question, state), lambda: self._compute(question, state, end_ns))
 
     def _renew(self, question: Question, state: PersonState) -> None:
         """Compute an answer anew for those who come next."""
         if not self._flights.is_under_way(occasion(question, state)):
-            task = asyncio.create_task(self._computed_once(question, state), name="renew-answer")
+            computed = self._computed_once(question, state, self._models.request_end_ns())
+            task = asyncio.create_task(computed, name="renew-answer")
             self._renewing.add(task)
             task.add_done_callback(self._renewing.discard)
 
-    async def _compute(self, question: Question, state: PersonState, remember: bool = True) -> Answer:
-        """Everything behind the response cache."""
+    async def _compute(self, question: Question, state: PersonState, end_ns: int, remember: bool = True) -> Answer:
+        """Everything behind the response cache; `end_ns`: when the request has to be answered."""
         watch = Stopwatch()
         history, seen_rows = self._histories(question, state)
         films = self._release.films
         excluded_rows = np.unique(np.concatenate([seen_rows, question.excluded_rows, films.hidden_rows]))
         if len(history.item_rows):
-            strategy, ranked, degraded = await self._rank(question, history, excluded_rows, watch)
+            strategy, ranked, degraded = await self._rank(question, history, excluded_rows, watch, end_ns)
         else:
             strategy, ranked, degraded = "cold_start", self._newcomers.chosen(state), []
         chosen = self._choose(ranked, self._with_disallowed(excluded_rows, question), question)
@@ -256,18 +257,23 @@ class Pipeline:
         return question.history, np.concatenate([question.history.item_rows, known.seen_rows])
 
     async def _rank(
-        self, question: Question, history: WatchHistory, excluded_rows: npt.NDArray[np.int64], watch: Stopwatch
+        self,
+        question: Question,
+        history: WatchHistory,
+        excluded_rows: npt.NDArray[np.int64],
+        watch: Stopwatch,
+        end_ns: int,
     ) -> tuple[str, Ranked, list[str]]:
         """Films by score, with the strategy that found them and what was left out.
 
         At least as many candidates as the order needs are not excluded, where the catalogue has as many.
         """
         films = self._release.films
-        encoded = await self.embeddings.encode(films.as_released(history))
+        encoded = await self.embeddings.encode(films.as_released(history), end_ns)
         watch.lap("encode")
         count = self._ordering.candidates(question)
         wanted = Wanted(question.weights, count, excluded_rows, question.allowed_rows, question.filters, films.added)
-        ranked = await self._models.retrieve(encoded, wanted)
+        ranked = await self._models.retrieve(encoded, wanted, end_ns)
         watch.lap("retrieve")
         if ranked is not None:
             return "hybrid", ranked, encoded.missing

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from bento.recommender.candidates import Models
+from bento.recommender.deadlines import Deadlines
 from bento.recommender.explanations import Explainer
 from bento.recommender.films import FilmCards
 from bento.recommender.metrics import Metrics
@@ -91,13 +92,17 @@ class Answered:
 @pytest.fixture
 def make_world(shared: Release) -> Callable[..., World]:
     def make(
-        timeout_s: float = TIMEOUT_S, of: Release | None = None, stores: Stores | None = None, **options: object
+        timeout_s: float = TIMEOUT_S,
+        of: Release | None = None,
+        stores: Stores | None = None,
+        deadlines: Deadlines | None = None,
+        **options: object,
     ) -> World:
         release = of or shared
         models, registry = genre_world.GenreModels(), CollectorRegistry()
         answers = MemoryResponseCache()
         features = MemoryFeatureStore(answers)
-        asked = Models(models, release.number, timeout_s, timeout_s)
+        asked = Models(models, release.number, deadlines or Deadlines(timeout_s, timeout_s, 4 * timeout_s))
         stores = stores or Stores(features, answers)
         explainer = Explainer(release, live_similarity(release))
         cards = FilmCards(release, Posters(release.folder))

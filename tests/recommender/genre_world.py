@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,9 @@ class GenreModels:
         self.failing: set[str] = set()
         self.hanging: set[str] = set()
         self.cancelled: set[str] = set()
+        self.behind: dict[str, str] = {}
+        """Model -> the hanging one after whose cancellation it answers."""
+        self._given_up: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._vectors = item_vectors()
 
     async def infer(self, request: InferRequest) -> InferResponse:
@@ -81,7 +84,10 @@ class GenreModels:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
                 self.cancelled.add(request.model_name)
+                self._given_up[request.model_name].set()
                 raise
+        if request.model_name in self.behind:
+            await self._given_up[self.behind[request.model_name]].wait()
         await asyncio.sleep(0)
         outputs = getattr(self, f"_{request.model_name}")(request.inputs)
         return InferResponse(request.model_name, request.model_version, request.id, outputs)

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from bento.recommender.asgi import HotRoutes, Router
 from bento.recommender.candidates import Models
+from bento.recommender.deadlines import Deadlines
 from bento.recommender.explanations import Explainer
 from bento.recommender.film_search import FilmSearch
 from bento.recommender.films import FilmCards
@@ -107,7 +108,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     cards = FilmCards(release, Posters(release.folder))
     pipeline = Pipeline(
         release,
-        Models(models, release.number, 5.0, 5.0),
+        Models(models, release.number, Deadlines(5.0, 5.0, 20.0)),
         Stores(MemoryFeatureStore(answers), answers),
         cards,
         Explainer(release, live_similarity(release)),

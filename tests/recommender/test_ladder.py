@@ -13,15 +13,17 @@ from .genre_world import N_FILMS
 TIMEOUT_S = 0.05
 NEURAL = ("sequence_encoder", "user_tower")
 
+NEURAL_SOURCES = ["sequence", "two_tower"]
+
 LADDER = [
     ((), "hybrid", []),
-    (NEURAL, "hybrid", list(NEURAL)),
-    ((*NEURAL, "retrieval"), "item_to_item", [*NEURAL, "retrieval"]),
-    ((*NEURAL, "fusion", "ease"), "content", [*NEURAL, "ease", "retrieval"]),
+    (NEURAL, "hybrid", NEURAL_SOURCES),
+    ((*NEURAL, "retrieval"), "item_to_item", [*NEURAL_SOURCES, "retrieval"]),
+    ((*NEURAL, "fusion", "ease"), "content", [*NEURAL_SOURCES, "ease", "retrieval"]),
     (
         (*NEURAL, "fusion", "ease", "ials_user", "content_profile"),
         "genre_popularity",
-        [*NEURAL, "ials_user", "content_profile", "ease", "retrieval"],
+        [*NEURAL_SOURCES, "ials", "text", "poster", "ease", "retrieval"],
     ),
 ]
 """What is broken, who answers then, and what is named: full hybrid, without neural networks, item-to-item, content,

@@ -74,7 +74,7 @@ async def test_what_failed_is_named_once_in_the_headers(
     monkeypatch.setattr(world.features, "read", dead)
     world.models.failing.add("user_tower")
     response = await client.get("/recommend/user/ann")
-    assert response.headers["x-marquee-degraded"] == "feature_store,user_tower"
+    assert response.headers["x-marquee-degraded"] == "feature_store,two_tower"
     assert response.json()["user_stats"]["total_ratings"] == 2
 
 

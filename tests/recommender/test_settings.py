@@ -24,6 +24,11 @@ def test_variables_replace_the_defaults(tmp_path: Path) -> None:
     assert (settings.port, settings.home, settings.release) == (3100, tmp_path, 7)
 
 
+def test_deadlines_of_single_sources_are_named() -> None:
+    settings = Settings.from_env({"SOURCE_TIMEOUTS_MS": "sequence=200, ease = 50"})
+    assert settings.source_timeouts_ms == {"sequence": 200, "ease": 50}
+
+
 def test_an_empty_variable_counts_as_unset() -> None:
     assert Settings.from_env({"PORT": " ", "REDIS_URL": ""}) == Settings.from_env({})
 
@@ -38,6 +43,10 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("MARQUEE_RELEASE", "0", "a whole number from 1"),
         ("DIVERSITY", "1.5", "a number from 0 to 1"),
         ("DIVERSITY", "nan", "a number from 0 to 1"),
+        ("SOURCE_TIMEOUTS_MS", "sequence", "name=1..60000 with commas"),
+        ("SOURCE_TIMEOUTS_MS", "sequence=0", "name=1..60000 with commas"),
+        ("SOURCE_TIMEOUTS_MS", "ease=5,ease=6", "each name once"),
+        ("SOURCE_TIMEOUTS_MS", "user_tower=50", "of sequence, two_tower, ials, content, ease"),
     ],
 )
 def test_a_wrong_value_names_the_variable_and_what_was_expected(variable: str, value: str, expected: str) -> None:
