@@ -223,7 +223,7 @@ class Settings:
     request_timeout_ms: int = setting(
         "REQUEST_TIMEOUT_MS",
         whole(1, 600_000),
-        1_500,
+        2_000,
         "Milliseconds a recommendation may take in all: sources end by half of it, retrieval by its end.",
     )
     llm_url: str | None = setting(

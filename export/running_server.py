@@ -40,6 +40,7 @@ def running_server(repository: Path, number: int) -> Iterator[str]:
             "MARQUEE_RELEASE": str(number), "MARQUEE_HOME": home,
             "PORT": str(port), "GRPC_PORT": "0", "CACHE_TTL_S": "0", "REDIS_URL": "",
             "ENCODER_TIMEOUT_MS": str(PATIENCE_MS), "RETRIEVAL_TIMEOUT_MS": str(PATIENCE_MS),
+            "REQUEST_TIMEOUT_MS": str(4 * PATIENCE_MS),
         }  # fmt: skip
         command = [sys.executable, "-m", "bentoml", "serve", "bento.service:Recommender", "--port", str(port)]
         process = subprocess.Popen(

@@ -114,6 +114,7 @@ def start_service(release: SampleRelease, home: Path, **environment: str) -> Ser
         # Tests share their cores with everything else that runs; slowness is not what they are about.
         "ENCODER_TIMEOUT_MS": "20000",
         "RETRIEVAL_TIMEOUT_MS": "20000",
+        "REQUEST_TIMEOUT_MS": "60000",
         "REDIS_TIMEOUT_MS": "2000",
         **environment,
     }

@@ -25,7 +25,7 @@ class Deadlines:
     source_s: float = 0.5
     """For a source that `sources_s` does not name."""
     retrieval_s: float = 1.0
-    request_s: float = 1.5
+    request_s: float = 2.0
     sources_s: Mapping[str, float] = field(default_factory=dict)
     """Of single ones of `TIMED_SOURCES`."""
 
