@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export.choice import Choice, HoldOut, IndexName, PrecisionName
-from export.command_options import Data, Device, Home, Posters, PosterWeights, Seed, errors_shown
+from export.command_options import Data, Device, Home, OptionsFile, Posters, PosterWeights, Seed, errors_shown
 from export.evaluate_command import app as evaluate_app
 from export.making import Workshop, make_release
 from export.manifest import Release, read_manifest
@@ -75,9 +75,7 @@ def run(
         ),
     ] = 0.05,
     accept_worse: Annotated[bool, typer.Option(help="Publish even when more is lost.")] = False,
-    options_file: Annotated[
-        Path | None, typer.Option("--options", help="JSON that replaces training options; `training tune` writes one.")
-    ] = None,
+    options_file: OptionsFile = None,
     track: Annotated[
         bool, typer.Option(help="Write the training down in MLflow (the extra `lab`) and register the release.")
     ] = False,

@@ -26,6 +26,12 @@ PosterWeights = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where to train: auto, cuda, mps or cpu.")]
+OptionsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--options", help="JSON that replaces training options; `training tune` and `training finetune` write one."
+    ),
+]
 
 
 @contextmanager

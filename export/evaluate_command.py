@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from export.choice import Choice, HoldOut
-from export.command_options import Data, Device, Home, Posters, PosterWeights, Seed, errors_shown
+from export.command_options import Data, Device, Home, OptionsFile, Posters, PosterWeights, Seed, errors_shown
 from export.ensure import ensure
 from export.making import Workshop, make_release
 from export.manifest import read_manifest
@@ -52,6 +52,7 @@ def evaluate_command(
     device: Device = "auto",
     posters: Posters = True,
     poster_weights: PosterWeights = "auto",
+    options_file: OptionsFile = None,
 ) -> None:
     """Measure what is served: releases without the held-out events, asked over HTTP for every test person.
 
@@ -66,7 +67,10 @@ def evaluate_command(
     missed: list[str] = []
     with errors_shown(progress_console):
         for held_out in protocol or DEMANDED_PROTOCOLS:
-            choice = Choice(data, cast(HoldOut, held_out), seed, posters, device, poster_weights=poster_weights)
+            choice = Choice(
+                data, cast(HoldOut, held_out), seed, posters, device, poster_weights=poster_weights,
+                options_file=options_file,
+            )  # fmt: skip
             name, report = measured(choice, home)
             console.print(evaluation_table(f"{name} served", report, name == DEMANDED_OF))
             missed += shortfalls(report) if name == DEMANDED_OF else []

@@ -30,6 +30,7 @@ from training.data_commands import app as data_app
 from training.data_location import SAMPLE
 from training.evaluation_table import DEMANDED_OF, evaluation_table, shortfalls
 from training.file_commands import app as file_app
+from training.finetune_commands import app as finetune_app
 from training.running import Precision
 from training.scale_commands import app as scale_app
 from training.splits import Protocol
@@ -38,7 +39,7 @@ from training.train import checkpoint_folder, running_below
 from training.tuning_commands import app as tuning_app
 
 app = typer.Typer(no_args_is_help=True, help="Train the models of a release, and measure them.")
-for commands in (data_app, file_app, tuning_app, scale_app):
+for commands in (data_app, file_app, tuning_app, finetune_app, scale_app):
     app.registered_commands += commands.registered_commands
 
 
@@ -67,7 +68,7 @@ def train_command(
     dataset = read_data(data, home, console)
     with errors_shown(console):
         options = train_options(seed, device, hold_out, posters, poster_weights, options_file)
-    trained = train_tracked(dataset, home, options, store, running_below(home, stream_above, precision))
+        trained = train_tracked(dataset, home, options, store, running_below(home, stream_above, precision))
     for name, report in trained.metrics.items():
         console.print(evaluation_table(f"{dataset.name} {name}", report, beside_demanded=False))
     console.print(f"Saved in [bold]{checkpoint_folder(dataset, home, options)}[/]")
@@ -101,9 +102,8 @@ def evaluate_command(
     for held_out in protocol or [Protocol.LAST5, Protocol.NEWUSER]:
         with errors_shown(console):
             options = train_options(seed, device, held_out, posters, poster_weights, options_file)
-        report = train_tracked(dataset, home, options, store, running_below(home, stream_above, precision)).metrics[
-            "test"
-        ]
+            trained = train_tracked(dataset, home, options, store, running_below(home, stream_above, precision))
+        report = trained.metrics["test"]
         title = f"{dataset.name} test" + (" (this split leaks the future)" if held_out == Protocol.RANDOM else "")
         console.print(evaluation_table(title, report, demanded))
         missed += shortfalls(report) if demanded else []

@@ -43,7 +43,8 @@ PosterWeights = Annotated[
 OptionsFile = Annotated[
     Path | None,
     typer.Option(
-        "--options", help='JSON that replaces defaults, such as {"ease": {"l2": 300}}; `tune` writes such a file.'
+        "--options",
+        help='JSON that replaces defaults, such as {"ease": {"l2": 300}}; `tune` and `finetune` write such files.',
     ),
 ]
 StreamAbove = Annotated[

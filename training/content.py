@@ -88,7 +88,7 @@ class _Desk:
 def _encode_text(catalog: Catalog, encoder_folder: Path | None, desk: _Desk) -> tuple[np.ndarray, np.ndarray]:
     texts = [film_text(film) for film in catalog.films]
     rows = [row for row, text in enumerate(texts) if text]
-    known = VectorCache(desk.cache, "text", _text_encoder_hash(encoder_folder), TEXT_WIDTH)
+    known = VectorCache(desk.cache, "text", text_encoder_hash(encoder_folder), TEXT_WIDTH)
 
     def encode(indexes: list[int]) -> np.ndarray:
         task = desk.progress.add_task("Encoding film texts", total=len(indexes))
@@ -104,7 +104,8 @@ def _encode_text(catalog: Catalog, encoder_folder: Path | None, desk: _Desk) -> 
     return vectors, present
 
 
-def _text_encoder_hash(folder: Path | None) -> str:
+def text_encoder_hash(folder: Path | None) -> str:
+    """Changes with everything that changes the vector of a text."""
     weights = (folder or packaged_model_folder()) / "model.safetensors"
     return hashlib.sha256(weights.read_bytes() + tokenizer_json(folder)).hexdigest()
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 import orjson
 import torch
 
-from training.content import ContentOptions
+from training.content import ContentOptions, text_encoder_hash
 from training.models.content_profile import ContentProfileConfig
 from training.models.ease import EaseConfig
 from training.models.ials import IalsConfig
@@ -41,8 +41,13 @@ class TrainOptions:
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that change with every option that changes the result."""
+        """Twelve hexadecimal digits that change with every option that changes the result.
+
+        A text encoder counts by what it is, not by where it lies.
+        """
         values = {name: value for name, value in asdict(self).items() if name != "device"}
+        if folder := self.content.text_encoder_folder:
+            values["content"]["text_encoder_folder"] = text_encoder_hash(folder)
         return hashlib.sha256(orjson.dumps(values, default=str, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
 

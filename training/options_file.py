@@ -52,6 +52,14 @@ def _value(base: object, name: str, said: object, hints: Mapping[str, Any], wher
     if is_dataclass(current):
         return overridden(current, said, f"{where}.{name}")
     try:
-        return msgspec.convert(said, hints[name])
+        return msgspec.convert(said, hints[name], dec_hook=_folder)
     except (msgspec.ValidationError, TypeError) as error:
         raise OptionsError(f"{where}.{name}", f"{said!r} cannot be used: {error}") from error
+
+
+def _folder(kind: type, said: Any) -> Path:
+    """The one type of options that JSON has not. Raises: ValueError, of which msgspec makes its own error."""
+    assert kind is Path
+    if not Path(said).is_dir():
+        raise ValueError("there is no such folder")
+    return Path(said)

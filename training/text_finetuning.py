@@ -16,12 +16,22 @@ import torch
 
 from features.catalog import Catalog
 from features.text import film_text
+from training.data_errors import DataError
 from training.dataset import Events
 from training.models.text import open_sentence_transformer, packaged_model_folder
 
 Pairs = npt.NDArray[np.int64]
 
 CPU = torch.device("cpu")
+
+
+class NothingLiked(DataError):
+    """No pair of films to learn from."""
+
+    def __init__(self, liked_stars: float) -> None:
+        super().__init__(
+            f"no two films were rated {liked_stars:g} or more by the same person: nothing to learn. Lower --liked"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +56,19 @@ def finetune_text(
     events: Events,
     folder: Path,
     options: FinetuneOptions = FinetuneOptions(),
-    advance: Callable[[float], None] = lambda loss: None,
+    on_step: Callable[[int, int, float], None] = lambda done, total, loss: None,
 ) -> Path:
     """Fine-tune all-MiniLM-L6-v2 so that co-liked films come closer; writes and returns `folder`.
 
     events: sorted by person and time. folder: in sentence-transformers' layout, as
-    `ContentOptions.text_encoder_folder` takes it. advance: told the loss of each step, of which there are at most
-    `options.pairs / options.batch_size`. Loss: multiple negatives ranking (Henderson et al. 2017).
+    `ContentOptions.text_encoder_folder` takes it. on_step: told (steps done, of how many, the loss of the last one).
+    Loss: multiple negatives ranking (Henderson et al. 2017).
 
-    Raises: ValueError when no two films were liked by the same person.
+    Raises: NothingLiked.
     """
     pairs = co_liked_pairs(events, options)
     if not len(pairs):
-        raise ValueError(
-            f"no two films were rated {options.liked_stars:g} or more by the same person: nothing to learn"
-        )
+        raise NothingLiked(options.liked_stars)
     transformer = open_sentence_transformer(packaged_model_folder())  # guards torchvision for the import below
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from sentence_transformers.util import batch_to_device
@@ -73,14 +81,14 @@ def finetune_text(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, len(batches) + 1, pct_start=0.1)
     with torch.random.fork_rng(devices=[options.device] if options.device.type == "cuda" else []):
         torch.manual_seed(options.seed)  # dropout
-        for batch in batches:
+        for done, batch in enumerate(batches, start=1):
             sides = [transformer.preprocess([texts[row] for row in column]) for column in batch.T]
             loss = loss_of([batch_to_device(side, options.device) for side in sides], torch.empty(0))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             schedule.step()
-            advance(float(loss.detach()))
+            on_step(done, len(batches), float(loss.detach()))
     transformer.cpu().eval().save(str(folder), create_model_card=False)
     return folder
 

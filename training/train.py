@@ -35,6 +35,7 @@ from training.running import IN_MEMORY, Precision, Running
 from training.scoring import source_scores
 from training.segments import segments
 from training.splits import Protocol, Split, histories_of, hold_out, in_time_order, of_people
+from training.text_encoder_facts import check_encoder
 from training.trained import FACTS_FILE, DataFacts, NotTrained, Trained
 
 log = structlog.get_logger()
@@ -55,8 +56,11 @@ def train(
     home: content vectors are cached below `cache/`, the result is saved below `checkpoints/`. A training that was
     interrupted goes on after the last epoch that each network finished.
     running: as `running_below(home, …)` gives it unless said otherwise.
+
+    Raises: EncoderKnowsTheTest.
     """
     options = options or TrainOptions()
+    check_encoder(dataset, options)
     folder = checkpoint_folder(dataset, home, options)
     if (folder / FACTS_FILE).exists():
         log.info("training_found", checkpoint=str(folder))

@@ -11,7 +11,13 @@ from features.catalog import Catalog, Film
 from features.text import film_text, open_tokenizer
 from training.dataset import Events
 from training.models.text import encode_texts, load_text_encoder, tokenizer_json
-from training.text_finetuning import FinetuneOptions, batches_without_repeats, co_liked_pairs, finetune_text
+from training.text_finetuning import (
+    FinetuneOptions,
+    NothingLiked,
+    batches_without_repeats,
+    co_liked_pairs,
+    finetune_text,
+)
 
 
 def events(*histories: list[tuple[int, float]]) -> Events:
@@ -70,7 +76,7 @@ def test_a_pair_alone_is_no_batch() -> None:
 
 
 def test_data_without_likes_is_refused_with_a_reason(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no two films were rated 4 or more by the same person"):
+    with pytest.raises(NothingLiked, match=r"no two films were rated 4 or more by the same person: .* Lower --liked"):
         finetune_text(Catalog([Film(1, "A"), Film(2, "B")]), events([(0, 1), (1, 2)]), tmp_path / "encoder")
 
 
@@ -94,7 +100,13 @@ def test_co_liked_films_come_closer(tmp_path: Path) -> None:
     ]
     losses: list[float] = []
     options = FinetuneOptions(pairs=120, batch_size=4, learning_rate=2e-4)
-    folder = finetune_text(catalog, events(*histories), tmp_path / "encoder", options, losses.append)
+    steps: list[tuple[int, int]] = []
+
+    def on_step(done: int, total: int, loss: float) -> None:
+        losses.append(loss)
+        steps.append((done, total))
+
+    folder = finetune_text(catalog, events(*histories), tmp_path / "encoder", options, on_step)
 
     def lead(source: Path | None) -> float:
         """How much closer co-liked films of different words are than others."""
@@ -103,5 +115,6 @@ def test_co_liked_films_come_closer(tmp_path: Path) -> None:
         cosines = vectors @ vectors.T
         return float(cosines[[0, 2], [1, 3]].mean() - cosines[[0, 1], [3, 2]].mean())
 
+    assert steps == [(done, len(steps)) for done in range(1, len(steps) + 1)]
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
     assert lead(folder) > lead(None) + 0.1
