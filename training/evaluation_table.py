@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+from training.splits import Protocol
+
 DEMANDED_OF = "ml-latest-small"
 
 DEMANDED: dict[str, dict[str, dict[str, tuple[float, float]]]] = {
@@ -52,7 +54,8 @@ def shortfalls(report: Mapping[str, Any]) -> list[str]:
 
 def evaluation_table(title: str, report: Mapping[str, Any], beside_demanded: bool) -> Table:
     """One line per source and mix: means with standard errors, and what is demanded."""
-    table = Table(title=f"{title}: {report['protocol']}, {report['people']} people", title_justify="left")
+    leak = ", LEAKS THE FUTURE: to be compared with published tables alone" * (report["protocol"] == Protocol.RANDOM)
+    table = Table(title=f"{title}: {report['protocol']}{leak}, {report['people']} people", title_justify="left")
     table.add_column("model")
     for metric in COLUMNS:
         table.add_column(metric, justify="right")

@@ -81,3 +81,14 @@ def test_the_table_shows_figures_beside_those_demanded() -> None:
 
     assert "0.1060 ±0.0100 (0.102-0.13)" in shown.get()
     assert "+0.0140 (95 % from +0.0040 to +0.0240)" in shown.get()
+
+
+def test_a_split_that_leaks_the_future_says_so() -> None:
+    console = Console(width=200)
+
+    with console.capture() as shown:
+        for protocol in ("last1", "random"):
+            console.print(evaluation_table("ml-latest-small", reached() | {"protocol": protocol}, False))
+
+    assert "ml-latest-small: last1, 610 people" in shown.get()
+    assert "random, LEAKS THE FUTURE: to be compared with published tables alone" in shown.get()
