@@ -25,6 +25,7 @@ export function notice(text, { isError = false, isSilent = false } = {}) {
 /** Shows what went wrong, in words. Errors that are our own mistakes also reach the console. */
 export function showError(error) {
   if (error?.name === "AbortError") return; // a newer question replaced this one
+  if (error?.name === "ApiError" && error.status === 401) return; // the box office opens, and says so itself
   if (error?.name !== "ApiError") console.error(error);
   notice(error?.name === "ApiError" ? error.message : "Something on this page went wrong. Reloading may help.", {
     isError: true,

@@ -1,7 +1,10 @@
 // Talks to the service. Every failure becomes an ApiError whose message can be shown to people as it is.
 
+import { keepSignedIn, signedIn } from "./signed_in.js";
+
 const TIMEOUT_MS = 15_000;
 const RETRY_AFTER_MS = 400;
+const SIGN_IN = "/auth/login";
 
 /** An answer that is not the one asked for. `status` is 0 when there was no answer at all. */
 export class ApiError extends Error {
@@ -10,13 +13,6 @@ export class ApiError extends Error {
     this.name = "ApiError";
     Object.assign(this, { status, code, detail });
   }
-}
-
-let token = null;
-
-/** Sends this bearer token from now on; null stops that. */
-export function useToken(value) {
-  token = value;
 }
 
 /** GET with query parameters; empty ones are left out. */
@@ -62,6 +58,7 @@ async function ask(method, url, { route = url, body, type, headers = {}, signal 
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   const sent = { Accept: "application/json", ...headers };
   if (type) sent["Content-Type"] = type;
+  const token = signedIn()?.token;
   if (token) sent.Authorization = `Bearer ${token}`;
   let response;
   try {
@@ -74,6 +71,7 @@ async function ask(method, url, { route = url, body, type, headers = {}, signal 
   const answer = await response.json().catch(() => null);
   if (signal?.aborted) throw signal.reason;
   if (response.ok && answer !== null) return answer;
+  if (response.status === 401 && route !== SIGN_IN) forgetSignIn(token);
   throw failure(response, answer, route);
 }
 
@@ -84,13 +82,17 @@ function failure(response, answer, route) {
     noteMissing(route);
     return new ApiError("This server does not offer that.", said);
   }
-  if (response.status === 401) {
-    document.dispatchEvent(new CustomEvent("marquee:sign-in"));
-    return new ApiError("This server wants to know who you are. Please sign in.", said);
-  }
+  if (response.status === 401) return new ApiError("This server wants to know who you are. Please sign in.", said);
   if (response.status === 429) return new ApiError("That was too many requests at once. Please wait a moment.", said);
   const words = message || `The server answered ${response.status} ${response.statusText}`.trim();
   return new ApiError(sentence(words), said);
+}
+
+/** Asks who is there. An answer to a question that an older token was sent with says nothing about the present one. */
+function forgetSignIn(token) {
+  if (token !== signedIn()?.token) return;
+  keepSignedIn(null);
+  document.dispatchEvent(new CustomEvent("marquee:sign-in", { detail: { hasEnded: token !== undefined } }));
 }
 
 const OPTIONAL = ["/events", "/people", "/recommend/filtered", "/search", "/similar", "/users"];

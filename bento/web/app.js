@@ -17,6 +17,7 @@ import { Search } from "./search.js";
 import { Session } from "./session.js";
 import { listenForSignIn } from "./sign_in.js";
 import { showOnSign } from "./sign.js";
+import { signedIn } from "./signed_in.js";
 import { TastePicker } from "./taste.js";
 import { Wall } from "./wall.js";
 import { count } from "./words.js";
@@ -58,6 +59,7 @@ async function start() {
   session.addEventListener("programme", () => refresh(programme, compare).catch(showError));
   session.addEventListener("taste", () => compare.refresh().catch(showError));
 
+  document.documentElement.dataset.signedIn = signedIn()?.role ?? "nobody";
   const first = await audience.open(config.data);
   const wished = Session.wished();
   if (wished.isOwn) session.watchOwn();
@@ -115,4 +117,7 @@ async function changeRelease(release, session, booth) {
   session.dispatchEvent(new Event("programme"));
 }
 
-start().catch(showError);
+start().catch((error) => {
+  byId("wall").setAttribute("aria-busy", "false"); // nothing is on its way
+  showError(error);
+});

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { showError } from "./announce.js";
 import { byId, fill, h } from "./element.js";
 import { icon } from "./icons.js";
+import { onlyPerson } from "./signed_in.js";
 import { count } from "./words.js";
 
 const TICKETS = 10;
@@ -27,6 +28,7 @@ export class Audience {
     const note = byId("simulated");
     note.hidden = !data.simulated;
     note.textContent = `The ${count(data.people, "person is", "people are")} simulated: a program gave them tastes and let them watch. None of them is real.`;
+    if (onlyPerson() !== null) return null;
     try {
       const { people, total } = await get("/people", { limit: TICKETS });
       this.#people = total;

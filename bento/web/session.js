@@ -1,6 +1,7 @@
 // Who is watching and how the programme is to be made; kept in the address, so that a link shows the same page.
 
 import { randomId } from "./api.js";
+import { onlyPerson } from "./signed_in.js";
 
 const OWN_KEY = "marquee.own-id";
 export const PAGE_SIZE = 25;
@@ -21,13 +22,13 @@ export class Session extends EventTarget {
 
   constructor() {
     super();
-    this.ownId = storedOwnId();
+    this.ownId = onlyPerson() ?? storedOwnId();
   }
 
   /** What the address asks for. */
   static wished() {
     const query = new URLSearchParams(location.search);
-    return { person: query.get("person"), blend: query.get("blend"), isOwn: query.has("own") };
+    return { person: query.get("person"), blend: query.get("blend"), isOwn: query.has("own") || onlyPerson() !== null };
   }
 
   watch(userId) {

@@ -56,7 +56,7 @@ class Page:
             {"name": "prefers-reduced-motion", "value": motion},
         ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        origin = {"origin": self.url, "storageTypes": "local_storage"}
+        origin = {"origin": self.url, "storageTypes": "local_storage,session_storage"}
         self.driver.execute_cdp_cmd("Storage.clearDataForOrigin", origin)
         self.driver.get("about:blank")
         self.console()
