@@ -6,6 +6,9 @@ A small typed client (`RecommenderClient`) and the command line around it:
     python clients/recommender_client.py recommend --user-id 42
     python clients/recommender_client.py recommend --history 1,50,260 --top-k 5
     python clients/recommender_client.py health
+
+A server that asks who is calling wants --api-key, or MARQUEE_API_KEY in the environment: an API key, or the token of
+POST /auth/login.
 """
 
 from __future__ import annotations
@@ -53,8 +56,9 @@ class RecommenderClient:
     Raises RecommenderError for a refused request, httpx.TransportError when the server cannot be reached.
     """
 
-    def __init__(self, url: str = "http://127.0.0.1:3000", timeout_s: float = 10.0) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout_s)
+    def __init__(self, url: str = "http://127.0.0.1:3000", timeout_s: float = 10.0, api_key: str = "") -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, headers=headers)
 
     def __enter__(self) -> RecommenderClient:
         return self
@@ -92,6 +96,7 @@ class RecommenderClient:
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 Url = Annotated[str, typer.Option(help="Where the server listens.")]
+ApiKey = Annotated[str, typer.Option(envvar="MARQUEE_API_KEY", help="API key or token, where the server asks for one.")]
 
 
 @app.command()
@@ -100,10 +105,11 @@ def recommend(
     user_id: Annotated[str | None, typer.Option(help="A person the server knows, or a new one.")] = None,
     history: Annotated[str | None, typer.Option(help="Film ids, oldest first: 1,50,260")] = None,
     top_k: Annotated[int, typer.Option(help="How many films.")] = 10,
+    api_key: ApiKey = "",
 ) -> None:
     """Print recommendations as a table."""
     films = None if history is None else [int(movie_id) for movie_id in history.split(",") if movie_id]
-    with RecommenderClient(url) as client:
+    with RecommenderClient(url, api_key=api_key) as client:
         answer = client.recommend(user_id, films, top_k)
     table = Table("#", "movie_id", "title", "score", title=f"release {answer.release}")
     for place, film in enumerate(answer.recommendations, start=1):

@@ -6,7 +6,8 @@
     python clients/v2_http_client.py embed-image poster.jpg
     python clients/v2_http_client.py candidates --rows 3,14,15 --top-k 5
 
-The same calls work against a real tritonserver that serves the same model repository.
+The same calls work against a real tritonserver that serves the same model repository. A Marquee that asks who is
+calling wants --api-key, or MARQUEE_API_KEY in the environment.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class V2HttpClient:
     Raises InferenceServerException with the server's status and words.
     """
 
-    def __init__(self, url: str = "127.0.0.1:3000") -> None:
+    def __init__(self, url: str = "127.0.0.1:3000", api_key: str = "") -> None:
         self._triton = triton.InferenceServerClient(url)
+        self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
 
     def __enter__(self) -> V2HttpClient:
         return self
@@ -42,7 +44,7 @@ class V2HttpClient:
 
     def models(self) -> list[dict[str, str]]:
         """Name, version and state of every model in the repository."""
-        index: list[dict[str, str]] = self._triton.get_model_repository_index()
+        index: list[dict[str, str]] = self._triton.get_model_repository_index(headers=self._headers)
         return index
 
     def embed_text(self, texts: list[str]) -> npt.NDArray[np.float32]:
@@ -77,34 +79,36 @@ class V2HttpClient:
             tensor = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
             tensor.set_data_from_numpy(array)
             tensors.append(tensor)
-        answer = self._triton.infer(model, tensors, outputs=[triton.InferRequestedOutput(output)])
+        wanted = [triton.InferRequestedOutput(output)]
+        answer = self._triton.infer(model, tensors, outputs=wanted, headers=self._headers)
         result: npt.NDArray = answer.as_numpy(output)
         return result
 
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 Url = Annotated[str, typer.Option(help="host:port of the v2 HTTP endpoint.")]
+ApiKey = Annotated[str, typer.Option(envvar="MARQUEE_API_KEY", help="API key or token, where the server asks for one.")]
 
 
 @app.command()
-def models(url: Url = "127.0.0.1:3000") -> None:
+def models(url: Url = "127.0.0.1:3000", api_key: ApiKey = "") -> None:
     """List the models of the server's repository."""
-    with V2HttpClient(url) as client:
+    with V2HttpClient(url, api_key) as client:
         Console().print_json(data=client.models())
 
 
 @app.command()
-def embed_text(text: str, url: Url = "127.0.0.1:3000") -> None:
+def embed_text(text: str, url: Url = "127.0.0.1:3000", api_key: ApiKey = "") -> None:
     """Print the first numbers of a text's embedding."""
-    with V2HttpClient(url) as client:
+    with V2HttpClient(url, api_key) as client:
         vector = client.embed_text([text])[0]
     Console().print(f"{vector.shape[0]} numbers: {vector[:8].astype(float).round(4).tolist()} ...")
 
 
 @app.command()
-def embed_image(path: Path, url: Url = "127.0.0.1:3000") -> None:
+def embed_image(path: Path, url: Url = "127.0.0.1:3000", api_key: ApiKey = "") -> None:
     """Print the first numbers of a picture's embedding."""
-    with V2HttpClient(url) as client:
+    with V2HttpClient(url, api_key) as client:
         vector = client.embed_images([path.read_bytes()])[0]
     Console().print(f"{vector.shape[0]} numbers: {vector[:8].astype(float).round(4).tolist()} ...")
 
@@ -115,9 +119,10 @@ def candidates(
     top_k: Annotated[int, typer.Option(help="How many candidates.")] = 10,
     weights: Annotated[str, typer.Option(help="One weight per source, in the release's order.")] = "1,1,1,1,1,1,1",
     url: Url = "127.0.0.1:3000",
+    api_key: ApiKey = "",
 ) -> None:
     """Print the catalogue rows of the hybrid's candidates, best first."""
-    with V2HttpClient(url) as client:
+    with V2HttpClient(url, api_key) as client:
         found = client.candidates([int(row) for row in rows.split(",")], top_k, [float(w) for w in weights.split(",")])
     Console().print(found.tolist())
 

@@ -23,17 +23,18 @@ HISTORY = 3
 TRIES = 100
 
 
-def reaction(port: int, people: int = 200, at_a_time: int = 1) -> Round:
+def reaction(port: int, people: int = 200, at_a_time: int = 1, api_key: str = "") -> Round:
     """Click once as each of `people`, `at_a_time` of them at the same time.
 
     Raises: UnexpectedAnswer when a request fails, or an event does not show in 100 answers.
     """
-    return asyncio.run(_reaction(port, people, at_a_time))
+    return asyncio.run(_reaction(port, people, at_a_time, api_key))
 
 
-async def _reaction(port: int, people: int, at_a_time: int) -> Round:
+async def _reaction(port: int, people: int, at_a_time: int, api_key: str) -> Round:
     run, seats = uuid.uuid4().hex[:8], asyncio.Semaphore(at_a_time)
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=headers) as session:
         films = await _films(session, {"top_k": 200})
 
         async def one(number: int) -> float:
@@ -78,12 +79,13 @@ def main(
     port: Annotated[int, typer.Option(help="Port of a running server.")] = 3000,
     people: Annotated[int, typer.Option(help="Made-up people who click once each; they are forgotten again.")] = 200,
     clients: Annotated[int, typer.Option(help="People at the same time.")] = 1,
+    api_key: Annotated[str, typer.Option(envvar="MARQUEE_API_KEY", help="Where the server asks for one.")] = "",
 ) -> None:
     """Measure how soon a click shows in the next answer of a running server.
 
     Example: python -m loadtest.click_to_answer --port 3000 --clients 16
     """
-    latencies_ms = reaction(port, people, clients).latencies_us / 1_000
+    latencies_ms = reaction(port, people, clients, api_key).latencies_us / 1_000
     p50, p99 = np.percentile(latencies_ms, (50, 99))
     Console().print(
         f"from acknowledged event to changed answer, {clients} at a time: p50 {p50:.1f} ms, p99 {p99:.1f} ms"

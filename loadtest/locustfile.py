@@ -1,7 +1,8 @@
 """Locust users over HTTP and gRPC: `make load`, or `locust -f loadtest/locustfile.py --host http://127.0.0.1:3000`.
 
 `RecommenderUser` asks POST /recommend, `V2HttpUser` and `V2GrpcUser` the user tower through NVIDIA's clients.
-MARQUEE_GRPC (host:port, 127.0.0.1:8001) says where gRPC listens.
+MARQUEE_GRPC (host:port, 127.0.0.1:8001) says where gRPC listens; a server that asks who is calling wants --api-key, or
+MARQUEE_API_KEY in the environment, with a role that may ask for anybody.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from locust import FastHttpUser, User, between, events, task
+from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 from loadtest.workload import Workload, workload_from_answer
@@ -28,12 +30,28 @@ HISTORY_LENGTH = 50
 CATALOGUE_SAMPLE = 200
 
 
+@events.init_command_line_parser.add_listener
+def add_options(parser: LocustArgumentParser) -> None:
+    """What Locust does not know of itself."""
+    parser.add_argument("--api-key", env_var="MARQUEE_API_KEY", default="", include_in_web_ui=False)
+
+
+def signed(environment: Environment) -> dict[str, str]:
+    """Headers that say who is calling."""
+    api_key = getattr(environment.parsed_options, "api_key", "")
+    return {"authorization": f"Bearer {api_key}"} if api_key else {}
+
+
 class RecommenderUser(FastHttpUser):
     """A person on a film site: asks, reads, asks again."""
 
     weight = 4
     wait_time = between(0.05, 0.2)
     workload: Workload
+
+    def __init__(self, environment: Environment) -> None:
+        self.default_headers = signed(environment)
+        super().__init__(environment)
 
     def on_start(self) -> None:
         self.chance = random.Random(id(self))
@@ -100,6 +118,7 @@ class V2HttpUser(V2User):
     def on_start(self) -> None:
         self.chance = random.Random(id(self))
         self.triton = triton_http.InferenceServerClient(str(self.host).removeprefix("http://"))
+        self.headers = signed(self.environment)
 
     def on_stop(self) -> None:
         self.triton.close()
@@ -107,7 +126,7 @@ class V2HttpUser(V2User):
     @task
     def user_tower(self) -> None:
         inputs = random_history(self.chance, triton_http)
-        self.timed("HTTP", "v2 user_tower", lambda: self.triton.infer("user_tower", inputs))
+        self.timed("HTTP", "v2 user_tower", lambda: self.triton.infer("user_tower", inputs, headers=self.headers))
 
 
 class V2GrpcUser(V2User):
@@ -116,6 +135,7 @@ class V2GrpcUser(V2User):
     def on_start(self) -> None:
         self.chance = random.Random(id(self))
         self.triton = triton_grpc.InferenceServerClient(GRPC_ADDRESS)
+        self.headers = signed(self.environment)
 
     def on_stop(self) -> None:
         self.triton.close()
@@ -123,7 +143,7 @@ class V2GrpcUser(V2User):
     @task
     def user_tower(self) -> None:
         inputs = random_history(self.chance, triton_grpc)
-        self.timed("gRPC", "v2 user_tower", lambda: self.triton.infer("user_tower", inputs))
+        self.timed("gRPC", "v2 user_tower", lambda: self.triton.infer("user_tower", inputs, headers=self.headers))
 
 
 @events.quitting.add_listener

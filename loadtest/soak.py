@@ -54,15 +54,16 @@ class Soaked:
 class Soak:
     """One run against one server."""
 
-    def __init__(self, port: int, pid: int, seed: int = 7) -> None:
+    def __init__(self, port: int, pid: int, seed: int = 7, api_key: str = "") -> None:
         self._url = f"http://127.0.0.1:{port}"
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._server = psutil.Process(pid)
         self._chance = random.Random(seed)
 
     async def run(self, seconds: float, capacity_seconds: float = 5.0) -> Soaked:
         """Find the capacity, then soak."""
         connector = aiohttp.TCPConnector(limit=OUTSTANDING_LIMIT)
-        async with aiohttp.ClientSession(self._url, connector=connector) as session:
+        async with aiohttp.ClientSession(self._url, connector=connector, headers=self._headers) as session:
             async with session.post("/recommend", data=b'{"top_k": 200}') as response:
                 workload = workload_from_answer(orjson.loads(await response.read())["recommendations"])
             capacity = await self._capacity(session, workload, capacity_seconds)
@@ -128,12 +129,13 @@ def main(
     pid: Annotated[int, typer.Option(help="Process of the server; its children are watched with it.")],
     port: Annotated[int, typer.Option(help="Where it answers.")] = 3000,
     seconds: Annotated[float, typer.Option(help="How long to soak.")] = 600,
+    api_key: Annotated[str, typer.Option(envvar="MARQUEE_API_KEY", help="Where the server asks for one.")] = "",
 ) -> None:
     """Soak a running server at 70 % of its capacity and say what became of its memory.
 
     Example: python -m loadtest.soak --pid $(pgrep -of 'bentoml serve') --seconds 3600
     """
-    soaked = asyncio.run(Soak(port, pid).run(seconds))
+    soaked = asyncio.run(Soak(port, pid, api_key=api_key).run(seconds))
     console = Console()
     console.print(f"{soaked.per_second:,.0f} requests/s for {seconds:,.0f} s, {len(soaked.latencies_ms):,} answered")
     console.print(f"p50 {soaked.percentile_ms(50):.1f} ms, p99 {soaked.percentile_ms(99):.1f} ms")

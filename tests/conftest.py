@@ -135,3 +135,29 @@ def service(sample_release: SampleRelease, tmp_path_factory: pytest.TempPathFact
         yield running
     finally:
         running.stop()
+
+
+JWT_SECRET = "a secret of tests, longer than 32"
+"""Of `asking_service`."""
+
+
+@pytest.fixture(scope="session")
+def asking_service(sample_release: SampleRelease, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The same with authentication on."""
+    home = tmp_path_factory.mktemp("asking")
+    running = start_service(sample_release, home, MARQUEE_AUTH="on", JWT_SECRET=JWT_SECRET)
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def admin_key(asking_service: Service) -> str:
+    """An API key that opens everything there."""
+    command = [sys.executable, "-m", "bento", "keys", "create", "tests", "--role", "admin"]
+    environment = os.environ | {"MARQUEE_HOME": str(asking_service.home)}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True
+    ).stdout.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 SCRIPTS = ("recommender_client", "v2_http_client", "v2_grpc_client")
 
 
-def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, f"clients/{script}.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    with_more = os.environ | environment
+    return subprocess.run(command, cwd=ROOT, env=with_more, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -55,3 +57,37 @@ def test_client_says_in_one_line_that_nobody_listens(script: str) -> None:
     assert shown.returncode == 1
     assert "Traceback" not in shown.stderr
     assert shown.stderr.strip()
+
+
+def test_a_server_that_asks_refuses_who_brings_nothing(asking_service: Service) -> None:
+    shown = run("recommender_client", "recommend", "--url", asking_service.url)
+    assert (shown.returncode, "Traceback" in shown.stderr) == (1, False)
+    assert "HTTP 401" in shown.stderr
+
+
+def test_the_recommender_client_signs_with_a_key(asking_service: Service, admin_key: str) -> None:
+    shown = run("recommender_client", "recommend", "--url", asking_service.url, "--api-key", admin_key)
+    assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.parametrize("script", ["v2_http_client", "v2_grpc_client"])
+def test_v2_clients_sign_with_a_key_of_the_environment(asking_service: Service, admin_key: str, script: str) -> None:
+    port = asking_service.port if script == "v2_http_client" else asking_service.grpc_port
+    asked = ("embed-text", "the sea", "--url", f"127.0.0.1:{port}")
+    assert run(script, *asked).returncode == 1
+    shown = run(script, *asked, MARQUEE_API_KEY=admin_key)
+    assert shown.returncode == 0, shown.stderr
+    assert run(script, "models", *asked[2:], "--api-key", admin_key).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_key", [True, False])
+def test_locust_signs_with_a_key(asking_service: Service, admin_key: str, has_key: bool) -> None:
+    command = [sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py", "--headless", "--users", "6"]
+    environment = {"MARQUEE_GRPC": f"127.0.0.1:{asking_service.grpc_port}"}
+    limits = ["--spawn-rate", "6", "--run-time", "4s", "--host", asking_service.url, "--only-summary"]
+    key = ["--api-key", admin_key] if has_key else []
+    shown = subprocess.run(
+        [*command, *limits, *key], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode == 0) is has_key, shown.stderr[-2000:]

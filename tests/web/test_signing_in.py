@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 
 from bento.auth.tokens import Tokens
-from tests.conftest import ROOT, SampleRelease, Service, start_service
+from tests.conftest import JWT_SECRET, Service
 
 from .page import Page
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser, pytest.mark.timeout(300)]
 
 PASSWORD = "correct horse"
-SECRET = "a secret of tests, longer than 32"
 DIALOG = "#sign-in-dialog"
 
 
-@pytest.fixture(scope="module")
-def asking(sample_release: SampleRelease, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that asks everybody."""
-    running = start_service(sample_release, tmp_path_factory.mktemp("asking"), MARQUEE_AUTH="on", JWT_SECRET=SECRET)
-    try:
-        running.wait_until_ready()
-        yield running
-    finally:
-        running.stop()
-
-
 @pytest.fixture
-def page(chromium: WebDriver, asking: Service) -> Page:
-    page = Page(chromium, asking.url)
+def page(chromium: WebDriver, asking_service: Service) -> Page:
+    page = Page(chromium, asking_service.url)
     page.open(until=f"{DIALOG}[open] form")
     return page
 
@@ -81,9 +65,9 @@ def test_somebody_new_registers_rates_and_stays_signed_in(page: Page) -> None:
     assert [line for line in page.console() if "401" not in line] == []
 
 
-def test_signing_in_takes_the_right_password_and_signing_out_forgets_it(page: Page, asking: Service) -> None:
+def test_signing_in_takes_the_right_password_and_signing_out_forgets_it(page: Page, asking_service: Service) -> None:
     account = {"username": "jesse", "password": PASSWORD}
-    assert httpx.post(f"{asking.url}/auth/register", json=account).status_code == 201
+    assert httpx.post(f"{asking_service.url}/auth/register", json=account).status_code == 201
     fill_in(page, "jesse", "wrong horse")
     assert page.wait(lambda: page.text(f"{DIALOG} [role=alert]")) == "Name or password is wrong."
     fill_in(page, "jesse", PASSWORD)
@@ -95,16 +79,16 @@ def test_signing_in_takes_the_right_password_and_signing_out_forgets_it(page: Pa
 
 
 @pytest.mark.slow
-def test_a_name_that_is_taken_is_told(page: Page, asking: Service) -> None:
+def test_a_name_that_is_taken_is_told(page: Page, asking_service: Service) -> None:
     page.click(f"{DIALOG} .sign-in-turn")
     fill_in(page, "601", PASSWORD)  # a person of the release
     words = page.wait(lambda: page.text(f"{DIALOG} [role=alert]"))
     assert "is taken" in words
 
 
-def test_an_expired_token_leads_to_the_form_and_back_to_the_same_person(page: Page, asking: Service) -> None:
+def test_an_expired_token_leads_to_the_form_and_back_to_the_same_person(page: Page, asking_service: Service) -> None:
     register(page, "skyler")
-    expired = Tokens(SECRET, 60, lambda: time.time() - 3_600).issue("skyler", "user")
+    expired = Tokens(JWT_SECRET, 60, lambda: time.time() - 3_600).issue("skyler", "user")
     page.run("sessionStorage.setItem('marquee.signed-in', arguments[0])", json.dumps(kept(page) | {"token": expired}))
     page.driver.refresh()
     page.wait(lambda: page.all(f"{DIALOG}[open] form"))
@@ -115,10 +99,10 @@ def test_an_expired_token_leads_to_the_form_and_back_to_the_same_person(page: Pa
 
 
 @pytest.mark.slow
-def test_who_is_forgotten_meanwhile_is_asked_again_when_they_rate(page: Page, asking: Service) -> None:
+def test_who_is_forgotten_meanwhile_is_asked_again_when_they_rate(page: Page, asking_service: Service) -> None:
     register(page, "gus")
     bearer = {"Authorization": f"Bearer {kept(page)['token']}"}
-    assert httpx.delete(f"{asking.url}/users/gus", headers=bearer).status_code == 200
+    assert httpx.delete(f"{asking_service.url}/users/gus", headers=bearer).status_code == 200
     page.click("#wall .card .stars label:nth-of-type(5)")
     page.wait(lambda: page.all(f"{DIALOG}[open] form"))
     assert page.text(f"{DIALOG} .sign-in-words") == "Your sign-in has ended. Please sign in again."
@@ -129,12 +113,9 @@ def test_who_is_forgotten_meanwhile_is_asked_again_when_they_rate(page: Page, as
 
 
 @pytest.mark.slow
-def test_a_service_account_may_look_at_anybody(page: Page, asking: Service) -> None:
+def test_a_service_account_may_look_at_anybody(page: Page, asking_service: Service, admin_key: str) -> None:
     account = {"username": "ticket office", "password": PASSWORD, "role": "service"}
-    environment = os.environ | {"MARQUEE_HOME": str(asking.home)}
-    command = [sys.executable, "-m", "bento", "keys", "create", "tests", "--role", "admin"]
-    key = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout.strip()
-    made = httpx.post(f"{asking.url}/auth/register", json=account, headers={"X-API-Key": key})
+    made = httpx.post(f"{asking_service.url}/auth/register", json=account, headers={"X-API-Key": admin_key})
     assert made.status_code == 201
     fill_in(page, "ticket office", PASSWORD)
     page.wait(lambda: page.all("#wall .card") and page.is_settled)
