@@ -42,8 +42,9 @@ def load_model_module(model_file: Path, label: str) -> ModuleType:
 def forget_model_module(name: str) -> None:
     """Drop a model's modules, so that their memory can be freed. `name`: of the model's module or of its package."""
     package = ".".join(name.split(".")[:2])
-    for loaded in [loaded for loaded in sys.modules if loaded == package or loaded.startswith(f"{package}.")]:
-        del sys.modules[loaded]
+    for loaded in list(sys.modules):  # at one stroke: other threads import meanwhile
+        if loaded == package or loaded.startswith(f"{package}."):
+            sys.modules.pop(loaded, None)
 
 
 def _install() -> None:
