@@ -45,7 +45,7 @@ from bento.recommender.health_routes import Config, HealthRoutes
 from bento.recommender.impressions import Impressions
 from bento.recommender.live_catalogue import LiveCatalogue
 from bento.recommender.metrics import Metrics
-from bento.recommender.monitor import Monitoring
+from bento.recommender.monitor import Bounds, Monitoring
 from bento.recommender.monitor_routes import MonitorRoutes
 from bento.recommender.movie_title_routes import MovieTitleRoutes
 from bento.recommender.new_film_encoder import NewFilmEncoder
@@ -170,7 +170,8 @@ class Instance:
             precompute = Precompute(batch, jobs, worker=ids.new())
             precompute.start()
             stack.push_async_callback(precompute.close)
-            monitoring = Monitoring(release, models, metrics, experiments, served_lists)
+            bounds = Bounds(settings.alert_drift_psi, settings.alert_degraded_ratio, settings.alert_p99_ms)
+            monitoring = Monitoring(release, models, metrics, experiments, served_lists, bounds=bounds)
             monitoring.start()
             stack.push_async_callback(monitoring.close)
             person_films = PersonFilms(release, features)

@@ -201,6 +201,15 @@ class Settings:
     impression_days: int = setting(
         "IMPRESSION_DAYS", whole(0, 365), 7, "Days for which events may quote a served list; 0 = lists are not noted."
     )
+    alert_drift_psi: float = setting(
+        "ALERT_DRIFT_PSI", decimal(0.01, 10), 0.25, "Drift from which `/monitor` raises an alert."
+    )
+    alert_degraded_ratio: float = setting(
+        "ALERT_DEGRADED_RATIO", decimal(0.0001, 1), 0.05, "Share of answers without a part from which it does."
+    )
+    alert_p99_ms: int = setting(
+        "ALERT_P99_MS", whole(0, 600_000), 0, "p99 of the whole walk in milliseconds from which it does; 0 = never."
+    )
     cache_stale_s: int = setting(
         "CACHE_STALE_S",
         whole(0, 86_400),

@@ -66,7 +66,10 @@ class AnswerCache:
         metrics: Metrics,
         lifetimes: Lifetimes = Lifetimes(),
         now_s: Callable[[], float] = time.time,
+        made_with: str = "",
     ) -> None:
+        """`made_with`: what beside its question an answer depends on; answers made with anything else are not seen."""
+        self._made_with = made_with
         self._store = store
         self._metrics = metrics
         self._lifetimes = lifetimes
@@ -81,7 +84,7 @@ class AnswerCache:
 
     async def read(self, question: Question) -> bytes | None:
         """What is kept under a question, still sealed. Raises: StoreUnavailable."""
-        return await self._store.get(question.owner, question.key)
+        return await self._store.get(question.owner, self._key(question))
 
     def open(self, question: Question, state: PersonState, sealed: bytes | None) -> Kept | None:
         """The answer, when there is one, it is whole, and it was made for the person's present state."""
@@ -92,7 +95,7 @@ class AnswerCache:
                 kept, result = Kept(just_made, stale=False), "hit"
         else:
             try:
-                opened = unseal(sealed, question.key, state.version, now_s)
+                opened = unseal(sealed, self._key(question), state.version, now_s)
             except BrokenSeal as error:
                 log.warning("a cached answer is computed again: %s", error)
                 result = "broken"
@@ -123,8 +126,11 @@ class AnswerCache:
 
     async def keep(self, question: Question, state: PersonState, body: bytes, ttl_s: float) -> None:
         """Keep an answer for exactly so long. Raises: StoreUnavailable."""
-        sealed = seal(body, question.key, state.version, self._now_s() + ttl_s)
-        await self._store.put(question.owner, question.key, sealed, ttl_s)
+        sealed = seal(body, self._key(question), state.version, self._now_s() + ttl_s)
+        await self._store.put(question.owner, self._key(question), sealed, ttl_s)
+
+    def _key(self, question: Question) -> str:
+        return f"{question.key}:{self._made_with}" if self._made_with else question.key
 
     async def close(self) -> None:
         """Wait until what is to be remembered is."""

@@ -40,7 +40,7 @@ class Drift(msgspec.Struct, frozen=True):
     psi: float | None
     """Population stability index; null while there are too few lists or no people to compare with."""
     state: str
-    """stable, watch (0.1 and more), alert (0.25 and more), or unknown."""
+    """stable, watch (0.1 and more), alert (the setting ALERT_DRIFT_PSI and more), or unknown."""
     lists: int
     reference_mean: float | None
     present_mean: float | None
@@ -59,7 +59,9 @@ def psi(reference: npt.NDArray[np.float64], present: npt.NDArray[np.float64]) ->
     return float(np.sum((p - q) * np.log(p / q)))
 
 
-def drift_of(reference: Sequence[ListFacts], present: Sequence[ListFacts]) -> dict[str, Drift]:
+def drift_of(
+    reference: Sequence[ListFacts], present: Sequence[ListFacts], alert_from: float = ALERT_FROM
+) -> dict[str, Drift]:
     """Drift of every fact."""
     found = {}
     for fact in (item.name for item in fields(ListFacts)):
@@ -69,7 +71,7 @@ def drift_of(reference: Sequence[ListFacts], present: Sequence[ListFacts]) -> di
             found[fact] = Drift(None, "unknown", len(now), *means)
             continue
         value = psi(then, now)
-        state = "alert" if value >= ALERT_FROM else "watch" if value >= WATCH_FROM else "stable"
+        state = "alert" if value >= alert_from else "watch" if value >= WATCH_FROM else "stable"
         found[fact] = Drift(round(value, 4), state, len(now), *means)
     return found
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from bento.recommender.candidates import Models
 from bento.recommender.drift import ALERT_FROM, FEWEST_LISTS, Drift, drift_of, reference_of
@@ -19,7 +20,7 @@ from bento.recommender.experiments import Experiments
 from bento.recommender.metrics import Metrics
 from bento.recommender.monitor_metrics import MonitorMetrics
 from bento.recommender.monitor_report import Alert, CacheReport, Monitor, SampleList
-from bento.recommender.observations import ListFacts
+from bento.recommender.observations import ListFacts, Observations
 from bento.release import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression
@@ -34,11 +35,19 @@ SAMPLE_LISTS = 5
 LISTS_LOOKED_AT = 500
 """Newest lists that the share of the catalogue on show is counted on."""
 
-FALLBACK_ALERT_FROM = 0.05
-"""Share of answers made without a part."""
-
 FEWEST_ANSWERS = 100
 """Below them a share says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """From where on somebody should look."""
+
+    drift_psi: float = ALERT_FROM
+    degraded_ratio: float = 0.05
+    """Share of answers made without a part."""
+    p99_ms: float = 0.0
+    """99th percentile of the whole walk, in milliseconds; 0 = any."""
 
 
 class Monitoring:
@@ -52,7 +61,9 @@ class Monitoring:
         experiments: Experiments,
         lists: ImpressionLog,
         clock_s: Callable[[], float] = time.monotonic,
+        bounds: Bounds = Bounds(),
     ) -> None:
+        self._bounds = bounds
         self._release = release
         self._models = models
         self._metrics = metrics
@@ -81,7 +92,7 @@ class Monitoring:
         """How things are now. Nothing that is missing makes it fail."""
         seen, films = self._metrics.observations, self._release.films
         self._make_reference()
-        drift = drift_of(self._reference, seen.lists)
+        drift = drift_of(self._reference, seen.lists, self._bounds.drift_psi)
         embeddings = await self._embedding_health()
         available, experiments, recent = True, [], []
         try:
@@ -140,28 +151,36 @@ class Monitoring:
     def _alerts(
         self, drift: dict[str, Drift], embeddings: dict[str, EmbeddingHealth], redis_available: bool
     ) -> list[Alert]:
+        bounds, seen = self._bounds, self._metrics.observations
         alerts = [
-            Alert(f"drift:{fact}", one.psi, ALERT_FROM, f"{fact} is far from the release's people")
+            Alert(f"drift:{fact}", one.psi, bounds.drift_psi, f"{fact} is far from the release's people")
             for fact, one in drift.items()
-            if one.psi is not None and one.psi >= ALERT_FROM
+            if one.psi is not None and one.psi >= bounds.drift_psi
         ]
         alerts += [
             Alert(f"embedding:{source}", one.not_finite, 0, f"{one.not_finite} films have a {source} vector with NaN")
             for source, one in embeddings.items()
             if one.not_finite
         ]
-        seen = self._metrics.observations
         if seen.answers >= FEWEST_ANSWERS:
-            shares = {part: round(count / seen.answers, 4) for part, count in seen.degraded.items()}
-            alerts += [
-                Alert(
-                    f"degraded:{part}", share, FALLBACK_ALERT_FROM, f"{share:.0%} of answers were made without {part}"
-                )
-                for part, share in shares.items()
-                if share >= FALLBACK_ALERT_FROM
-            ]
+            alerts += self._alerts_of_answers(seen)
         if not redis_available:
             alerts.append(Alert("redis", 0, 1, "Redis does not answer"))
+        return alerts
+
+    def _alerts_of_answers(self, seen: Observations) -> list[Alert]:
+        bounds = self._bounds
+        shares = {part: round(count / seen.answers, 4) for part, count in seen.degraded.items()}
+        alerts = [
+            Alert(f"degraded:{part}", share, bounds.degraded_ratio, f"{share:.0%} of answers were made without {part}")
+            for part, share in shares.items()
+            if share >= bounds.degraded_ratio
+        ]
+        p99_ms = seen.latency_ms().get("total", {}).get("p99", 0.0)
+        if bounds.p99_ms and p99_ms >= bounds.p99_ms:
+            alerts.append(
+                Alert("latency", p99_ms, bounds.p99_ms, f"one answer in a hundred takes {p99_ms:.0f} ms or more")
+            )
         return alerts
 
     async def _refresh_for_ever(self) -> None:

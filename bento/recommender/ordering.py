@@ -23,15 +23,15 @@ class Ordering:
     """Orders lists of one release."""
 
     def __init__(self, release: HoldsFilms, usual: Wishes = Wishes()) -> None:
-        self._usual = usual
+        self.usual = usual
         self._similarity = live_similarity(release)
         self._recency = Live(release, recency)
 
     def wishes(self, question: Question) -> Wishes:
         """What applies to a question."""
         return Wishes(
-            self._usual.diversity if question.diversity is None else question.diversity,
-            self._usual.freshness if question.freshness is None else question.freshness,
+            self.usual.diversity if question.diversity is None else question.diversity,
+            self.usual.freshness if question.freshness is None else question.freshness,
         )
 
     def candidates(self, question: Question) -> int:

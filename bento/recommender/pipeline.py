@@ -9,6 +9,7 @@ list of `newcomers`. Whatever was left out is named in the answer's `degraded`.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -96,7 +97,8 @@ class Pipeline:
         self._models = models
         self._stores = stores
         self._metrics = metrics
-        self._cache = AnswerCache(stores.answers, metrics, Lifetimes(cache_ttl_s, cache_stale_s), now_s)
+        lifetimes = Lifetimes(cache_ttl_s, cache_stale_s)
+        self._cache = AnswerCache(stores.answers, metrics, lifetimes, now_s, self._made_with())
         self.embeddings = EmbeddingCache(models.encode)
         self._cards = cards
         self._explainer = explainer
@@ -104,6 +106,11 @@ class Pipeline:
         self._popularity_ranks = Live(release, lambda films: popularity_ranks(films.popularity))
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._renewing: set[asyncio.Task[Answer]] = set()
+
+    def _made_with(self) -> str:
+        """Names what answers depend on beside their questions: release numbers repeat, and settings change."""
+        of = (self._release.identity(), str(self._ordering.usual), self._wording.signature if self._wording else "")
+        return hashlib.blake2b("\0".join(of).encode(), digest_size=6).hexdigest()
 
     async def recommend(self, question: Question, use_cache: bool = True) -> Answer:
         """The answer to a question. It is never empty, and no failing part makes it an error.

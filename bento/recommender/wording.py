@@ -75,6 +75,11 @@ class Wording:
         self._url = f"{model.url.rstrip('/')}/chat/completions"
         self._breaker = CircuitBreaker(RETRY_S)
 
+    @property
+    def signature(self) -> str:
+        """Whose words these are: another model's are others."""
+        return f"{self._model.url} {self._model.name}"
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()

@@ -13,9 +13,12 @@ import pytest
 from bento.recommender.candidates import Encoded
 from bento.recommender.embedding_cache import AheadOfTime, EmbeddingCache
 from bento.recommender.events import Event
+from bento.recommender.ordering import Ordering, Wishes
 from bento.recommender.pipeline import Stores
 from bento.recommender.questions import question_of
 from bento.recommender.schemas import RecommendRequest
+from bento.recommender.wording import LanguageModel, Wording
+from bento.release import load_release
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.person import WatchEvent
@@ -23,6 +26,7 @@ from bento.stores.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisFeatureStore, RedisResponseCache
 from features.history import WatchHistory
 
+from . import genre_world
 from .conftest import World
 
 pytestmark = pytest.mark.redis
@@ -134,6 +138,29 @@ async def test_a_value_that_was_damaged_in_redis_is_computed_again(
     assert (await remembering.world.ask(ANN)).cached
 
 
+@pytest.mark.parametrize("changed", ["diversity", "freshness", "wording", "release"])
+async def test_an_answer_made_with_other_settings_or_another_release_of_the_number_is_not_served(
+    remembering: Remembering, make_world: Callable[..., World], tmp_path: Path, changed: str
+) -> None:
+    """The service starts again with another setting, or with release 1 trained anew; Redis still holds the answer."""
+    await remembering.world.ask(ANN)
+    of = None
+    if changed == "release":
+        genre_world.write_release(tmp_path / "anew", people=genre_world.PEOPLE | {"bob": [100]})
+        of = load_release(tmp_path / "anew")
+    options = {
+        "diversity": {"ordering": Ordering(remembering.world.release, Wishes(diversity=0.3))},
+        "freshness": {"ordering": Ordering(remembering.world.release, Wishes(freshness=0.3))},
+        "wording": {"wording": Wording(LanguageModel("http://127.0.0.1:9/v1", "another"))},
+    }
+    stores = Stores(remembering.features, RedisResponseCache(remembering.link, "test"))
+    now_s = remembering.now_s
+    restarted = make_world(of=of, stores=stores, now_s=lambda: now_s[0], **options.get(changed, {}))
+    assert not (await restarted.ask(ANN)).cached
+    unchanged = make_world(stores=stores, now_s=lambda: now_s[0])
+    assert (await unchanged.ask(ANN)).cached
+
+
 async def test_a_thousand_on_one_cold_key_cost_one_computation(remembering: Remembering) -> None:
     question = question_of(RecommendRequest("ann"), remembering.world.release)
     answers = await asyncio.gather(*(remembering.world.pipeline.recommend(question) for _ in range(1_000)))
@@ -170,7 +197,7 @@ def history(*rows: int) -> WatchHistory:
 async def test_the_longest_unused_embedding_goes_first_and_a_partial_one_is_not_kept() -> None:
     asked: list[int] = []
 
-    async def encode(what: WatchHistory) -> Encoded:
+    async def encode(what: WatchHistory, _: int | None) -> Encoded:
         asked.append(int(what.item_rows[0]))
         return Encoded(missing=["ease"] if what.item_rows[0] == 9 else [])
 

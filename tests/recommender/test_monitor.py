@@ -15,7 +15,7 @@ from bento.recommender.drift import drift_of, psi, reference_of
 from bento.recommender.embedding_health import embedding_health
 from bento.recommender.experiments import Arm, Experiment, Experiments
 from bento.recommender.impressions import Impressions
-from bento.recommender.monitor import Monitoring
+from bento.recommender.monitor import Bounds, Monitoring
 from bento.recommender.monitor_routes import MonitorRoutes
 from bento.recommender.observations import ListFacts, Observations, popularity_ranks
 from bento.stores.errors import StoreUnavailable
@@ -161,6 +161,30 @@ async def test_a_part_that_is_often_left_out_raises_an_alert(world: World, monit
         world.pipeline._metrics.observations.note({}, ["ease"] if number < 5 else [])
     (alert,) = (await monitoring.report()).alerts
     assert (alert.name, alert.value, alert.threshold) == ("degraded:ease", 0.05, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "alerts"),
+    [
+        (Bounds(), [("degraded:ease", 0.1, 0.05)]),
+        (Bounds(degraded_ratio=0.5, p99_ms=80), [("latency", 99.01, 80)]),
+        (Bounds(degraded_ratio=0.5, p99_ms=100), []),
+    ],
+)
+async def test_the_bounds_of_alerts_are_settings(
+    world: World, lists: MemoryImpressionLog, bounds: Bounds, alerts: list[tuple[str, float, float]]
+) -> None:
+    metrics = world.pipeline._metrics
+    monitoring = Monitoring(world.release, world.pipeline._models, metrics, Experiments(), lists, bounds=bounds)
+    for number in range(100):
+        metrics.observations.note({"total": float(number + 1)}, ["ease"] if number < 10 else [])
+    found = (await monitoring.report()).alerts
+    assert [(alert.name, alert.value, alert.threshold) for alert in found] == alerts
+
+
+def test_drift_is_an_alert_from_the_bound_that_is_set() -> None:
+    then, now = facts(4_000, 0), facts(4_000, 2)
+    assert drift_of(then, now, alert_from=1_000)["score"].state == "watch"
 
 
 async def test_without_redis_the_report_lacks_lists_and_says_so(
