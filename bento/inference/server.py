@@ -67,6 +67,13 @@ class InferenceServer:
         """
         return await self._models.get(request.model_name, request.model_version).infer(request)
 
+    def infer_now(self, request: InferRequest) -> InferResponse | None:
+        """The answer where the model can give it on the spot; None where `infer` is to be awaited, which costs more.
+
+        Raises: InferenceError (see `errors`).
+        """
+        return self._models.get(request.model_name, request.model_version).infer_now(request)
+
     def infer_stream(self, request: InferRequest) -> AsyncIterator[InferResponse]:
         """Responses of a decoupled model, as they come; exactly one for an ordinary model.
 

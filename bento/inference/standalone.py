@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
@@ -24,6 +25,8 @@ from bento.inference.models.metrics import CONTENT_TYPE, TritonCollector, render
 from bento.inference.options import ServerOptions
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import AsgiApp, make_http_app
+from bento.inference.over_http.at_once import AtOnce
+from bento.inference.over_http.at_once_protocol import AtOnceProtocol
 from bento.inference.over_http.body import Receive
 from bento.inference.over_http.call import Reply, Scope, Send
 from bento.inference.over_http.joined_writes import JoinedWritesProtocol
@@ -98,23 +101,25 @@ async def _listen(
         )
         stops.append(partial(grpc_server.stop, grace_s))
         logger.info("Started GRPCInferenceService at %s:%d", listen.grpc_address, port)
-    http_app = make_http_app(server, max_body_bytes=listen.http_max_input_bytes, state=state)
-    for name, app, address, http_port in (
-        ("HTTPService", http_app, listen.http_address, listen.http_port),
-        ("Metrics Service", metrics_app(server), listen.metrics_address, listen.metrics_port),
+    limit = listen.http_max_input_bytes
+    http_app = make_http_app(server, max_body_bytes=limit, state=state)
+    protocol = partial(AtOnceProtocol, at_once=AtOnce(server, state, limit))
+    for name, app, wire, address, http_port in (
+        ("HTTPService", http_app, protocol, listen.http_address, listen.http_port),
+        ("Metrics Service", metrics_app(server), JoinedWritesProtocol, listen.metrics_address, listen.metrics_port),
     ):
         if http_port is not None:
-            port, end = _start_http(app, address, http_port, grace_s)
+            port, end = _start_http(app, wire, address, http_port, grace_s)
             stops.append(end)
             logger.info("Started %s at %s:%d", name, address, port)
 
 
-def _start_http(app: AsgiApp, address: str, port: int, grace_s: float) -> tuple[int, _Stop]:
+def _start_http(app: AsgiApp, protocol: Any, address: str, port: int, grace_s: float) -> tuple[int, _Stop]:
     """Listen; returns the port and what stops it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.create_server((address, port), family=family, backlog=2048)
     config = uvicorn.Config(
-        app, http=JoinedWritesProtocol, lifespan="off", ws="none", log_level="warning", access_log=False,
+        app, http=protocol, lifespan="off", ws="none", log_level="warning", access_log=False,
         server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(int(grace_s), 1),
     )  # fmt: skip

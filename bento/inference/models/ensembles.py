@@ -95,6 +95,10 @@ class Ensemble:
         """Rows of the request. Raises: InvalidRequest."""
         return self._contract.check(request)
 
+    def infer_now(self, request: InferRequest) -> InferResponse | None:
+        """Never on the spot: its models may be slow."""
+        return None
+
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a request. Raises: InferenceError; cancellation reaches every step that runs or waits."""
         started_ns = time.monotonic_ns()

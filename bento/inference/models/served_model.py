@@ -29,6 +29,9 @@ class ServedModel(Protocol):
     def check(self, request: InferRequest) -> int:
         """Rows of the request. Raises: InvalidRequest when it does not fit the model."""
 
+    def infer_now(self, request: InferRequest) -> InferResponse | None:
+        """The answer where it can be given on the spot, else None: `infer` is to be awaited. Raises: InferenceError."""
+
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a request. Raises: InferenceError."""
 

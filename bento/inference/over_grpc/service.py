@@ -14,9 +14,10 @@ from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2 as pb
 
 from bento.inference.errors import InvalidRequest, Unsupported
-from bento.inference.over_grpc.codec import decode_request, encode_response
-from bento.inference.over_grpc.errors import reported, tolerant_parser
+from bento.inference.over_grpc.codec import decode_request
+from bento.inference.over_grpc.errors import UndecodableMessage, reported, tolerant_parser
 from bento.inference.over_grpc.health import ReadinessServicer
+from bento.inference.over_grpc.known_messages import KnownAnswers, KnownMessages
 from bento.inference.over_grpc.settings import SettingsServicer
 from bento.inference.over_grpc.stream import InferStream
 from bento.inference.protocol.front_end import (
@@ -24,28 +25,51 @@ from bento.inference.protocol.front_end import (
     TIMING_REQUEST_HEADER,
     FrontEndState,
     answer,
+    answer_now,
     checked_version,
     server_timing,
 )
+from bento.inference.protocol.output_delivery import DecodedRequest
 from bento.inference.server import InferenceServer
 
+_parse_infer = tolerant_parser(pb.ModelInferRequest)
 _SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 
 
 class V2Servicer(SettingsServicer):
     """One method per RPC. Method names are the protocol's."""
 
+    def __init__(self, server: InferenceServer, state: FrontEndState) -> None:
+        super().__init__(server, state)
+        self._known_messages = KnownMessages()
+        self._known_answers = KnownAnswers()
+
     @reported
-    async def ModelInfer(self, request: pb.ModelInferRequest, context: ServicerContext) -> pb.ModelInferResponse:
-        """One answer to one request."""
-        if self.server.is_decoupled(request.model_name, checked_version(request.model_version)):
-            raise Unsupported("ModelInfer RPC doesn't support models with decoupled transaction policy")
-        decoded = decode_request(request, self.state.regions)
+    async def ModelInfer(self, data: bytes, context: ServicerContext) -> bytes:
+        """One answer to one request, both as they are on the wire."""
+        decoded = self._known_messages.read(data) or self._decode(data)
         decoded.request.deadline_ns = deadline_ns(context)
-        response = await answer(self.server, decoded)
-        if any(key == TIMING_REQUEST_HEADER for key, _ in context.invocation_metadata() or ()):
-            context.set_trailing_metadata((("server-timing", server_timing(response.timing)),))
-        return encode_response(response, decoded)
+        response = answer_now(self.server, decoded)
+        if response is None:
+            self._refuse_decoupled(decoded.request.model_name, decoded.request.model_version)
+            response = await answer(self.server, decoded)
+        for key, _ in context.invocation_metadata() or ():
+            if key == TIMING_REQUEST_HEADER:
+                context.set_trailing_metadata((("server-timing", server_timing(response.timing)),))
+        return self._known_answers.write(response, decoded)
+
+    def _decode(self, data: bytes) -> DecodedRequest:
+        message = _parse_infer(data)
+        if isinstance(message, UndecodableMessage):
+            raise message
+        self._refuse_decoupled(message.model_name, checked_version(message.model_version))
+        decoded = decode_request(message, self.state.regions)
+        self._known_messages.remember(data, message, decoded)
+        return decoded
+
+    def _refuse_decoupled(self, model: str, version: str) -> None:
+        if self.server.is_decoupled(model, version):
+            raise Unsupported("ModelInfer RPC doesn't support models with decoupled transaction policy")
 
     async def ModelStreamInfer(
         self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: ServicerContext
@@ -153,8 +177,10 @@ def deadline_ns(context: ServicerContext) -> int | None:
 
 def _handlers(servicer: V2Servicer) -> grpc.GenericRpcHandler:
     """The servicer's methods under their names on the wire."""
-    handlers = {}
+    handlers = {"ModelInfer": grpc.unary_unary_rpc_method_handler(servicer.ModelInfer)}
     for method in _SERVICE.methods:
+        if method.name in handlers:
+            continue
         make = grpc.stream_stream_rpc_method_handler if method.client_streaming else grpc.unary_unary_rpc_method_handler
         handlers[method.name] = make(
             getattr(servicer, method.name),

@@ -99,17 +99,28 @@ async def _reply(
         return Reply.of_error("Method Not Allowed", 405)
     try:
         return await endpoint(HttpCall(server, state, scope, receive, max_body_bytes, fields))
-    except UnsupportedCoding as error:
-        accepted = ((b"accept-encoding", b"gzip, deflate"),)
-        return Reply(Reply.of_error(error, 501).body, error.http_status, headers=accepted)
-    except InferenceError as error:
-        return Reply.of_error(error, error.http_status)
     except ClientGone:
         return None
-    except Exception:
-        # A bug of ours or of a backend's: the client gets an answer, the log gets the traceback.
-        logger.exception("%s %s failed", method, path)
-        return Reply.of_error("internal error, see the server's log", 500)
+    except Exception as error:
+        return failure(error, method, path)
+
+
+def failure(error: Exception, method: str, path: str) -> Reply:
+    """What a client hears of an error. Called where it is caught."""
+    if isinstance(error, UnsupportedCoding):
+        accepted = ((b"accept-encoding", b"gzip, deflate"),)
+        return Reply(Reply.of_error(error, 501).body, error.http_status, headers=accepted)
+    if isinstance(error, InferenceError):
+        return Reply.of_error(error, error.http_status)
+    # A bug of ours or of a backend's: the client gets an answer, the log gets the traceback.
+    logger.exception("%s %s failed", method, path)
+    return Reply.of_error("internal error, see the server's log", 500)
+
+
+def infer_fields(path: str) -> dict[str, str] | None:
+    """Model and version in the path of an infer request; None for any other path."""
+    found = _route(path)
+    return found[2] if found is not None and found[1] is infer else None
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ from bento.inference.errors import Unsupported
 from bento.inference.messages import InferResponse
 from bento.inference.over_http.body import ClientGone, Receive, accepted_coding, compressed
 from bento.inference.over_http.call import JSON, OCTETS, HttpCall, Reply
-from bento.inference.protocol.front_end import TIMING_REQUEST_HEADER, answer, checked_version, server_timing
+from bento.inference.protocol.front_end import TIMING_REQUEST_HEADER, answer, answer_now, checked_version, server_timing
 from bento.inference.protocol.output_delivery import DecodedRequest
 from bento.inference.protocol.v2_codec import decode_raw_request, decode_request, encode_response, json_length
 
@@ -22,7 +22,9 @@ _WATCH_AFTER_S = 0.02
 async def infer(call: HttpCall) -> Reply:
     """POST /v2/models/M[/versions/V]/infer."""
     decoded = await _decode(call)
-    response = await _answer_while_connected(call, decoded)
+    response = answer_now(call.server, decoded)
+    if response is None:
+        response = await _answer_while_connected(call, decoded)
     return await _encode(call, response, decoded)
 
 

@@ -29,6 +29,11 @@ class JoinedWrites:
             return
         self._transport.write(data)
 
+    def write_whole(self, data: bytes) -> None:
+        """Send it, which is a head and all of its body."""
+        self.flush()
+        self._transport.write(data)
+
     def flush(self) -> None:
         """Send what was held back: no body follows."""
         if self._head:

@@ -41,6 +41,14 @@ async def answer(server: InferenceServer, decoded: DecodedRequest) -> InferRespo
     return classified(server, decoded, response) if decoded.deliveries else response
 
 
+def answer_now(server: InferenceServer, decoded: DecodedRequest) -> InferResponse | None:
+    """As `answer`, where the model can answer on the spot; None = `answer` is to be awaited. Raises: InferenceError."""
+    if decoded.misfit is not None:
+        return None
+    response = server.infer_now(decoded.request)
+    return classified(server, decoded, response) if decoded.deliveries and response is not None else response
+
+
 def refuse_misfit(server: InferenceServer, decoded: DecodedRequest) -> None:
     """Stop a request with an input that does not fill its shape, after all checks that Triton makes before that one.
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ import uvicorn
 
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import make_http_app
-from bento.inference.over_http.joined_writes import JoinedWritesProtocol
+from bento.inference.over_http.at_once import AtOnce
+from bento.inference.over_http.at_once_protocol import AtOnceProtocol
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.protocol.log_settings import LOGGER
 from tests.inference.protocol.numpy_server import NumpyServer
@@ -55,7 +57,9 @@ class Running:
 async def front_ends(server: Any, running: Running, max_body_bytes: int = MAX_BODY_BYTES) -> AsyncIterator[None]:
     """Serve both protocols while the context lasts."""
     app = make_http_app(server, max_body_bytes=max_body_bytes, state=running.state)
-    config = uvicorn.Config(app, "127.0.0.1", 0, log_level="warning", http=JoinedWritesProtocol, server_header=False)
+    protocol = partial(AtOnceProtocol, at_once=AtOnce(server, running.state, max_body_bytes))
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "date_header": False}
+    config = uvicorn.Config(app, "127.0.0.1", 0, http=protocol, **quiet)
     http_server = uvicorn.Server(config)
     http_server.capture_signals = _no_signals  # the loop does not run in the main thread
     serving = asyncio.create_task(http_server.serve())

@@ -124,11 +124,21 @@ class NumpyServer:
     def check_request(self, request: InferRequest) -> None:
         Contract(self._get(request.model_name, request.model_version).config).check(request)
 
+    def infer_now(self, request: InferRequest) -> InferResponse | None:
+        if request.model_name == "held":
+            return None
+        self.requests.append(request)
+        self.check_request(request)
+        return self._run(request)
+
     async def infer(self, request: InferRequest) -> InferResponse:
         self.requests.append(request)
         self.check_request(request)
         if request.model_name == "held":
             await self._hold()
+        return self._run(request)
+
+    def _run(self, request: InferRequest) -> InferResponse:
         entry = self.models[request.model_name]
         outputs = entry.function(request)
         wanted = request.requested_outputs or tuple(outputs)
