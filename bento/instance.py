@@ -64,6 +64,7 @@ from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
 from bento.recommender.similarity import live_similarity
 from bento.recommender.taste_routes import TasteRoutes
+from bento.recommender.tastes import Tastes
 from bento.recommender.trending import Trending
 from bento.recommender.wording import LanguageModel, Wording
 from bento.release import Release, load_release
@@ -174,9 +175,10 @@ class Instance:
             monitoring = Monitoring(release, models, metrics, experiments, served_lists, bounds=bounds)
             monitoring.start()
             stack.push_async_callback(monitoring.close)
-            person_films = PersonFilms(release, features)
+            person_films, tastes = PersonFilms(release, features), Tastes(features, feedback, release, ids)
+            is_known = release.people.row_of.__contains__
             owners = (
-                AuthRoutes(auth.accounts, auth.limits, auth.tokens, person_films, release.people.row_of.__contains__),
+                AuthRoutes(auth.accounts, auth.limits, auth.tokens, person_films, tastes, is_known),
                 RecommendRoutes(recommendations),
                 FilteredRoutes(recommendations, live_filter(release, cards), search),
                 PersonRoutes(recommendations, cards, person_films),
@@ -185,7 +187,7 @@ class Instance:
                 EventRoutes(feedback, release, ids),
                 CatalogueRoutes(release, cards, similarity, posters, search, ids, catalogue.poster),
                 AdminFilmRoutes(release, catalogue, cards),
-                TasteRoutes(features, feedback, release, ids),
+                TasteRoutes(tastes),
                 PeopleRoutes(release, cards, features, ids),
                 ForgetRoutes(features, event_log, spool, served_lists, auth.accounts),
                 ExperimentRoutes(experiments, served_lists),

@@ -26,6 +26,7 @@ from bento.recommender.errors import (
 )
 from bento.recommender.person_films import PersonFilms
 from bento.recommender.schemas import USER_ID_LIMIT, convert, decode
+from bento.recommender.tastes import ChosenGenres, LikedFilms, Tastes
 from bento.stores.errors import StoreUnavailable
 
 PER_NAME = 10
@@ -44,6 +45,10 @@ class RegisterRequest(Struct, frozen=True, forbid_unknown_fields=True):
     password: Annotated[str, Meta(min_length=8, max_length=256)]
     role: RoleName = "user"
     """Another role, and a name that somebody is known by already, need an admin."""
+    genres: ChosenGenres = []
+    """What the person likes: these come first until there is a history."""
+    liked_movies: LikedFilms = []
+    """Films that they like: with any there is a history at once."""
 
 
 class Registered(Struct, frozen=True):
@@ -78,8 +83,8 @@ ABOUT_REGISTER = About(
     request=RegisterRequest,
     answer=Registered,
     status=201,
-    errors=(400, 403, 409, 413, 422, 429, 503),
-    example={"username": "ann", "password": "correct horse battery staple"},
+    errors=(400, 403, 404, 409, 413, 422, 429, 503),
+    example={"username": "ann", "password": "correct horse battery staple", "genres": ["Comedy"], "liked_movies": [1]},
 )
 ABOUT_LOGIN = About(
     "Sign in; the answer's token opens the other routes",
@@ -101,6 +106,7 @@ class AuthRoutes:
         limits: RateLimits,
         tokens: Tokens,
         person_films: PersonFilms,
+        tastes: Tastes,
         is_known: Callable[[str], bool],
         now_s: Callable[[], float] = time.time,
     ) -> None:
@@ -109,6 +115,7 @@ class AuthRoutes:
         self._limits = limits
         self._tokens = tokens
         self._person_films = person_films
+        self._tastes = tastes
         self._is_known = is_known
         self._now_s = now_s
         self._passwords = Passwords()
@@ -126,6 +133,7 @@ class AuthRoutes:
         by_admin = request.caller.is_known and request.caller.role is Role.ADMIN
         if asked.role != "user" and not by_admin:
             raise NotAllowed(f"only an admin makes accounts of the role {asked.role}; see python -m bento keys")
+        taste = self._tastes.read(asked.genres, asked.liked_movies)
         await self._count(f"address:{request.address}", PER_ADDRESS)
         if not by_admin and await self._somebody_is_known_as(asked.username):
             raise NameTaken(asked.username)
@@ -135,6 +143,12 @@ class AuthRoutes:
                 raise NameTaken(asked.username)
         except StoreUnavailable as error:
             raise NotStored("the account could not be kept, as Redis does not answer; try again") from error
+        if taste.genres or taste.liked:
+            try:
+                await self._tastes.keep(asked.username, taste)
+            except NotStored as error:
+                path = "PUT /people/{user_id}/taste"
+                raise NotStored(f"the account is made, its taste could not be kept: send that to {path}") from error
         return Response(msgspec.json.encode(Registered(True, asked.username, asked.role)), 201)
 
     async def login(self, request: Request) -> Response:

@@ -292,6 +292,30 @@ async def test_registering_signing_in_and_asking(world: World) -> None:
     assert (await post(world, "/recommend", token, json={"user_id": "ann"})).status_code == 403
 
 
+async def first_films(world: World, user_id: str) -> tuple[str, list[int]]:
+    answer = await post(world, "/recommend", world.keys["service"], json={"user_id": user_id, "top_k": 5})
+    films = answer.json()["recommendations"]
+    return answer.json()["strategy"], [film["movie_id"] for film in films]
+
+
+async def test_who_signs_up_with_genres_or_films_gets_a_list_of_their_taste_at_once(world: World) -> None:
+    account = {"username": "fan of horror", "password": "correct horse", "genres": ["horror"]}
+    assert (await post(world, "/auth/register", json=account)).status_code == 201
+    assert await first_films(world, "fan of horror") == ("cold_start", [200, 201, 202, 203, 204])
+    account = {"username": "fan of war", "password": "correct horse", "liked_movies": ["404", 405]}
+    assert (await post(world, "/auth/register", json=account)).status_code == 201
+    assert await first_films(world, "fan of war") == ("hybrid", [400, 401, 402, 403, 100])
+
+
+@pytest.mark.parametrize(("taste", "status"), [({"genres": ["Jazz"]}, 422), ({"liked_movies": [999]}, 404)])
+async def test_a_sign_up_with_a_taste_that_is_none_makes_no_account(
+    world: World, taste: dict[str, Any], status: int
+) -> None:
+    account = {"username": "undecided", "password": "correct horse"}
+    assert (await post(world, "/auth/register", json=account | taste)).status_code == status
+    assert await world.instance.auth.accounts.account("undecided") is None
+
+
 async def test_who_is_forgotten_is_signed_out(world: World) -> None:
     await world.instance.auth.accounts.add(Account("leaving", "", "user", 0))
     headers = {"authorization": f"Bearer {world.instance.auth.tokens.issue('leaving', 'user')}"}

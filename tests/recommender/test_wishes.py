@@ -13,6 +13,7 @@ from bento.recommender.events import Feedback
 from bento.recommender.ordering import Ordering, Wishes
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.taste_routes import TasteRoutes
+from bento.recommender.tastes import Tastes
 from bento.stores.memory_stores import MemoryEventLog
 from bento.stores.person import WatchEvent
 from bento.stores.spool import Spool
@@ -75,7 +76,7 @@ async def test_a_disliked_film_is_gone_from_the_next_answer(world: World) -> Non
 @pytest.fixture
 async def client(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     feedback = Feedback(world.features, MemoryEventLog(), Spool(tmp_path / "events.jsonl"))
-    routes = TasteRoutes(world.features, feedback, world.release, RequestIds("id")).routes()
+    routes = TasteRoutes(Tastes(world.features, feedback, world.release, RequestIds("id"))).routes()
     app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
