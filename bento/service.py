@@ -95,6 +95,7 @@ class Recommender:
 
         logging.getLogger("marquee").setLevel(logging.INFO)
         use_own_folder(SETTINGS.home, os.environ)
+        from bento.inference.long_lived import spare_what_is_loaded
         from bento.instance import Instance
 
         try:
@@ -103,6 +104,7 @@ class Recommender:
             # BentoML's supervisor would start the worker again, for ever; what failed once at the start stays failed.
             os.kill(os.getppid(), signal.SIGTERM)
             raise
+        spare_what_is_loaded()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ CLICKS = 100
 """People who click in one round."""
 
 UNCACHED_BODIES = 4096
-"""Distinct requests of the uncached scenario; more than a round can send before the cache could answer one."""
+"""Distinct requests of one round of the uncached scenario; more than it can send before the cache could answer one."""
 
 
 def free_port() -> int:
@@ -125,7 +126,20 @@ def grpc_infer_request() -> bytes:
     return serialised
 
 
-def recommend_targets(port: int) -> list[Target]:
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One row of the table for each number of clients."""
+
+    target: Target
+    new_bodies: Callable[[], tuple[bytes, ...]] | None = None
+    """What one round sends; without it, all rounds send the target's own."""
+
+    def next_round(self) -> Target:
+        """The target of one round."""
+        return self.target if self.new_bodies is None else replace(self.target, bodies=self.new_bodies())
+
+
+def recommend_scenarios(port: int) -> list[Scenario]:
     """POST /recommend answered from the cache, and never from the cache."""
     chance = random.Random(7)
     answer = httpx.post(f"http://127.0.0.1:{port}/recommend", json={"user_id": "bench", "top_k": 200}, timeout=30)
@@ -133,10 +147,13 @@ def recommend_targets(port: int) -> list[Target]:
     workload = workload_from_answer(answer.json()["recommendations"])
     json_type = {"Content-Type": "application/json"}
     cached = (orjson.dumps(workload.uncached_body(chance)),)
-    uncached = tuple(orjson.dumps(workload.uncached_body(chance)) for _ in range(UNCACHED_BODIES))
+
+    def unseen() -> tuple[bytes, ...]:
+        return tuple(orjson.dumps(workload.uncached_body(chance)) for _ in range(UNCACHED_BODIES))
+
     return [
-        Target("POST /recommend, cached", "http", port, "/recommend", cached, json_type),
-        Target("POST /recommend, uncached", "http", port, "/recommend", uncached, json_type),
+        Scenario(Target("POST /recommend, cached", "http", port, "/recommend", cached, json_type)),
+        Scenario(Target("POST /recommend, uncached", "http", port, "/recommend", (), json_type), unseen),
     ]
 
 
@@ -177,24 +194,25 @@ def main(
         ports = ["--http-port", str(http_add), "--grpc-port", str(grpc_add), "--metrics-port", str(metrics)]
         standalone = [python, "-m", "bento.inference", "--model-repository", str(repository), *ports]
         stack.enter_context(running(standalone, http_add, {}, "/v2/health/ready"))
-        targets = [
+        targets = (
             Target("bare uvicorn echo", "http", http_echo, "/", (http_body,), http_headers),
             Target("v2 infer over HTTP", "http", http_add, "/v2/models/add/infer", (http_body,), http_headers),
             Target("bare grpcio echo", "grpc", grpc_echo, grpc_path, (grpc_infer_request(),)),
             Target("v2 infer over gRPC", "grpc", grpc_add, grpc_path, (grpc_infer_request(),)),
-        ]
+        )
+        scenarios = [Scenario(target) for target in targets]
         if recommend:
             service = [python, "-m", "bentoml", "serve", "bento.service:Recommender", "--port", str(http_service)]
             settings = {"GRPC_PORT": str(grpc_service), "MARQUEE_HOME": str(repository / "home")}
             stack.enter_context(running(service, http_service, settings, "/v2/health/ready"))
-            targets += recommend_targets(http_service)
+            scenarios += recommend_scenarios(http_service)
         counts = [int(count) for count in clients.split(",")]
         results: dict[tuple[str, int], list[Round]] = {
-            (target.name, count): [] for target in targets for count in counts
+            (scenario.target.name, count): [] for scenario in scenarios for count in counts
         }
-        plan = [(target, count) for _ in range(rounds) for count in counts for target in targets]
-        for target, count in track(plan, "measuring", console=Console(stderr=True)):
-            results[target.name, count].append(measure(target, count, seconds))
+        plan = [(scenario, count) for _ in range(rounds) for count in counts for scenario in scenarios]
+        for scenario, count in track(plan, "measuring", console=Console(stderr=True)):
+            results[scenario.target.name, count].append(measure(scenario.next_round(), count, seconds))
         if recommend:
             for count in counts:
                 row = "acknowledged event to changed answer", count

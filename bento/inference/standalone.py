@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -21,6 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bento.inference.long_lived import spare_what_is_loaded
 from bento.inference.models.metrics import CONTENT_TYPE, TritonCollector, render_metrics
 from bento.inference.options import ServerOptions
 from bento.inference.over_grpc.service import start_grpc
@@ -73,9 +73,7 @@ async def serve(options: ServerOptions, listen: ListenOptions, log_settings: Log
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = await InferenceServer.start(options)
     Console(stderr=True).print(model_table(server.repository_index()))
-    # What is loaded stays; a full garbage collection need not walk through all of it, for milliseconds, every time.
-    gc.collect()
-    gc.freeze()
+    spare_what_is_loaded()
     stops: list[_Stop] = []
     try:
         await _listen(server, listen, FrontEndState(log_settings=log_settings), options.shutdown_timeout_s, stops)

@@ -11,6 +11,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from bento.inference.backends import Call, ExecutionTimes, Instance, ModelSource, OpenedModel
 from bento.inference.errors import BackendFailed, InferenceError
+from bento.inference.long_lived import loading_while_serving
 
 log = structlog.get_logger()
 
@@ -33,7 +34,8 @@ class DeferredModel:
         """An instance, after the model was opened if it was not yet. Raises: LoadFailed, BackendMissing."""
         with self._opening:
             if self._opened is None:
-                self._opened = self._open_source(self._source)
+                with loading_while_serving():
+                    self._opened = self._open_source(self._source)
         return self._opened.create_instance(name, config, kind, device_id)
 
     def close(self) -> None:
