@@ -189,7 +189,7 @@ class Instance:
                 AdminFilmRoutes(release, catalogue, cards),
                 TasteRoutes(tastes),
                 PeopleRoutes(release, cards, features, ids),
-                ForgetRoutes(features, event_log, spool, served_lists, auth.accounts),
+                ForgetRoutes(features, event_log, spool, impressions or served_lists, auth.accounts),
                 ExperimentRoutes(experiments, served_lists),
                 MonitorRoutes(monitoring),
                 HealthRoutes(release, server.is_ready, lambda: link.is_available, config),

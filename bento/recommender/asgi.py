@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from bento.auth.callers import ANYBODY, Caller
 from bento.auth.gate import Gate, check_person
@@ -119,9 +119,10 @@ class Router:
             else:
                 self._plain.setdefault(route.path, {})[route.method] = route
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    def find(self, method: str, path: str, raw_path: bytes = b"") -> tuple[Route, dict[str, str]] | None:
         """The route and its path values, or None when the path is not ours.
 
+        `raw_path`: as it was sent. A value that holds a slash, written %2F, is told from two segments by it alone.
         HEAD is answered as GET (the server leaves the body out). Raises: WrongMethod.
         """
         method = "GET" if method == "HEAD" else method
@@ -130,9 +131,13 @@ class Router:
             if method not in by_method:
                 raise WrongMethod(method, by_method)
             return by_method[method], {}
+        has_slash = b"%2f" in raw_path.lower()
+        matched = raw_path.partition(b"?")[0].decode("latin-1") if has_slash else path
         matches = [
-            (route, match.groupdict()) for pattern, route in self._patterns if (match := pattern.fullmatch(path))
+            (route, match.groupdict()) for pattern, route in self._patterns if (match := pattern.fullmatch(matched))
         ]
+        if has_slash:
+            matches = [(route, {name: unquote(part) for name, part in values.items()}) for route, values in matches]
         for route, values in matches:
             if route.method == method:
                 return route, values
@@ -156,7 +161,7 @@ class HotRoutes:
         started_s = time.perf_counter()
         route_name = "unknown"
         try:
-            found = self._router.find(scope["method"], scope["path"])
+            found = self._router.find(scope["method"], scope["path"], scope.get("raw_path", b""))
             if found is None:
                 raise UnknownRoute(scope["path"])
             route, path_values = found

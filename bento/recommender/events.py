@@ -88,6 +88,8 @@ class Feedback:
         self._now_s = now_s
         self._followers = followers
         self._replayer: asyncio.Task[None] | None = None
+        self._spooled: dict[tuple[str, str], asyncio.Task[None]] = {}
+        """Person and event_id of what waits in the spool, so that a repetition is known for one before the replay."""
 
     def start(self) -> None:
         """Begin to look after the spool."""
@@ -122,12 +124,26 @@ class Feedback:
                 late = event.timestamp_s < appended.newest_before_s
                 status: Literal["accepted", "duplicate"] = "duplicate" if appended.duplicate else "accepted"
                 return Acknowledgement(True, event.event_id, status, "redis", late, future)
+        duplicate = await self._keep_on_disk(event)
+        return Acknowledgement(
+            True, event.event_id, "duplicate" if duplicate else "accepted", "spool", False, future and not duplicate
+        )
+
+    async def _keep_on_disk(self, event: Event) -> bool:
+        """Spool an event, once; whether it waits there already. Raises: NotStored."""
+        key = event.user_id, event.event_id
+        keeping = self._spooled.get(key)
+        duplicate = keeping is not None
+        if keeping is None:
+            keeping = asyncio.create_task(self._spool.add(msgspec.json.encode(event)), name="spool-event")
+            self._spooled[key] = keeping
         try:
-            await self._spool.add(msgspec.json.encode(event))
+            await asyncio.shield(keeping)
         except OSError as error:
+            self._spooled.pop(key, None)
             log.error("the spool cannot be written: %s", error)
             raise NotStored from error
-        return Acknowledgement(True, event.event_id, "accepted", "spool", False, future)
+        return duplicate
 
     async def _append(self, event: Event) -> Appended:
         watched = WatchEvent(event.movie_id, event.rating, event.timestamp_s)
@@ -139,6 +155,8 @@ class Feedback:
                 try:
                     taken = await self._spool.replay(self._apply)
                     log.info("%d events went from the spool to redis", taken)
+                    if self._spool.is_empty:
+                        self._spooled.clear()  # from here on the feature store knows them
                 except StoreUnavailable as error:
                     log.debug("the spool waits on: %s", error)
             await asyncio.sleep(REPLAY_INTERVAL_S)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 from msgspec import Struct
 
@@ -10,7 +12,7 @@ from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.errors import NotStored
 from bento.recommender.schemas import user_id_in_path
 from bento.stores.errors import StoreUnavailable
-from bento.stores.interfaces import EventLog, FeatureStore, ImpressionLog
+from bento.stores.interfaces import EventLog, FeatureStore
 from bento.stores.spool import Spool
 
 
@@ -31,6 +33,13 @@ ABOUT = About(
 )
 
 
+class KnowsLists(Protocol):
+    """Whoever keeps the lists that people were served."""
+
+    async def forget(self, user_id: str) -> None:
+        """Forget those of one person. Raises: StoreUnavailable."""
+
+
 class ForgetRoutes:
     """Erases people. The release's own file is not changed, but nothing of it is used for them any more."""
 
@@ -39,7 +48,7 @@ class ForgetRoutes:
         features: FeatureStore,
         event_log: EventLog,
         spool: Spool,
-        impressions: ImpressionLog | None = None,
+        impressions: KnowsLists | None = None,
         accounts: Accounts | None = None,
     ) -> None:
         self._accounts = accounts

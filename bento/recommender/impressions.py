@@ -64,6 +64,7 @@ class Impressions:
         self._now_s = now_s
         self._waiting: deque[tuple[str | None, Impression]] = deque(maxlen=WAITING_LIMIT)
         self._writer: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
 
     def note(self, user_id: str | None, recommendation_id: str, body: bytes, arms: Mapping[str, str]) -> None:
         """Note a served list; body: JSON of `schemas.AnswerBody`."""
@@ -86,6 +87,14 @@ class Impressions:
         if clicked:
             self._metrics.impressions.labels("clicked").inc()
 
+    async def forget(self, user_id: str) -> None:
+        """Forget the lists that a person was served, also those still to be written. Raises: StoreUnavailable."""
+        async with self._turn:
+            waiting = [one for one in self._waiting if one[0] != user_id]
+            self._waiting.clear()
+            self._waiting.extend(waiting)
+            await self._store.forget(user_id)
+
     async def close(self) -> None:
         """Wait until what was noted is written."""
         if self._writer is not None:
@@ -94,9 +103,12 @@ class Impressions:
     async def _write_waiting(self) -> None:
         try:
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-                writing = (self._write(user_id, impression) for user_id, impression in batch)
-                await asyncio.gather(self._show([impression for _, impression in batch]), *writing)
+                async with self._turn:
+                    batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                    if not batch:  # somebody was forgotten meanwhile
+                        break
+                    writing = (self._write(user_id, impression) for user_id, impression in batch)
+                    await asyncio.gather(self._show([impression for _, impression in batch]), *writing)
         finally:
             self._writer = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -91,3 +92,15 @@ def test_locust_signs_with_a_key(asking_service: Service, admin_key: str, has_ke
         [*command, *limits, *key], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
     )
     assert (shown.returncode == 0) is has_key, shown.stderr[-2000:]
+
+
+def test_people_a_minute_are_measured_against_a_running_service(service: Service, tmp_path: Path) -> None:
+    options = ["--people", "20", "--size", "10", "--known", "5", "--report", str(tmp_path / "batch.json")]
+    command = [sys.executable, "-m", "loadtest.batch", "--url", service.url, *options]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "people a minute" in shown.stdout
+    assert set(json.loads((tmp_path / "batch.json").read_text())["routes"]) == {
+        "/batch/recommend",
+        "/batch/recommend/cache",
+    }

@@ -238,6 +238,23 @@ async def test_the_spool_is_replayed_in_order_once_redis_is_back(
     assert (await client.post("/events", json=event(item_id=304))).json()["stored_in"] == "redis"
 
 
+async def test_an_event_that_is_sent_again_while_it_waits_in_the_spool_counts_once(
+    client: httpx.AsyncClient, redis: Switch, feedback: Feedback, spool: Spool, event_log: MemoryEventLog
+) -> None:
+    redis.away = True
+    sent = [client.post("/events", json=event(), headers={"idempotency-key": "k"}) for _ in range(5)]
+    together = [answer.json()["status"] for answer in await asyncio.gather(*sent)]
+    assert sorted(together) == ["accepted", *["duplicate"] * 4]
+    redis.away = False  # back, and not replayed yet
+    again = (await client.post("/events", json=event(), headers={"idempotency-key": "k"})).json()
+    assert (again["status"], again["stored_in"]) == ("duplicate", "spool")
+    assert await spool.replay(feedback._apply) == 1
+    assert len(await event_log.read(10)) == 1
+    assert (await client.post("/events", json=event(), headers={"idempotency-key": "k"})).json()[
+        "status"
+    ] == "duplicate"
+
+
 RECORD = (
     b'{"event_id": "e1", "user_id": "new", "movie_id": 302, "event_type": "view",'
     b' "rating": 0, "timestamp_s": 5, "received_at_s": 5}'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -11,12 +13,17 @@ import pytest
 from bento.recommender.asgi import HotRoutes, Router
 from bento.recommender.event_routes import EventRoutes
 from bento.recommender.events import Feedback
+from bento.recommender.experiments import Experiments
 from bento.recommender.forget_routes import ForgetRoutes
+from bento.recommender.impressions import Impressions
+from bento.recommender.questions import question_of
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.request_ids import RequestIds
 from bento.recommender.routes import RecommendRoutes
+from bento.recommender.schemas import RecommendRequest
 from bento.stores.errors import StoreUnavailable
-from bento.stores.memory_stores import MemoryEventLog
+from bento.stores.impressions import Impression
+from bento.stores.memory_stores import MemoryEventLog, MemoryImpressionLog
 from bento.stores.spool import Spool
 
 from .conftest import World
@@ -79,6 +86,38 @@ async def test_events_that_wait_in_the_spool_are_forgotten_too(client: httpx.Asy
 
     await spool.replay(take)
     assert left == [b'{"user_id": "bob"}', b"{broken"]
+
+
+@pytest.mark.parametrize("user_id", ["a/b", "/", "a%2Fb", "50% off/ä", "../../x"])
+async def test_somebody_whose_id_holds_a_slash_can_be_forgotten(client: httpx.AsyncClient, user_id: str) -> None:
+    await rate(client, user_id, 302)
+    answer = (await client.delete(f"/users/{quote(user_id, safe='')}")).json()
+    assert (answer["user_id"], answer["events_deleted"]) == (user_id, 1)
+
+
+async def test_lists_that_are_still_to_be_written_are_forgotten_too(world: World) -> None:
+    """Served, answered, and then forgotten while the impressions of everybody wait their turn."""
+    store, release = MemoryImpressionLog(), asyncio.Event()
+    show = store.show
+
+    async def slow_show(impressions: list[Impression]) -> None:
+        await release.wait()
+        await show(impressions)
+
+    store.show = slow_show  # type: ignore[method-assign]
+    impressions = Impressions(store, Experiments(), world.pipeline._metrics)
+    body = (await world.pipeline.recommend(question_of(RecommendRequest("ann"), world.release))).body
+    impressions.note("ann", "rec-1", body, {})
+    await asyncio.sleep(0)  # the first is being written
+    for user_id in ("ann", "bob"):
+        impressions.note(user_id, f"rec-of-{user_id}", body, {})
+    forgetting = asyncio.create_task(impressions.forget("ann"))
+    await asyncio.sleep(0)
+    release.set()
+    await forgetting
+    await impressions.close()
+    clicked = [await store.click(user, f"rec-of-{user}", 100, {}) for user in ("ann", "bob")]
+    assert (clicked, await store.click("ann", "rec-1", 100, {})) == ([False, True], False)
 
 
 async def test_a_stranger_can_be_forgotten(client: httpx.AsyncClient) -> None:
