@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -20,6 +19,7 @@ from bento.ports import PortTaken, check_port_is_free
 from bento.recommender.experiments import ExperimentsError, read_experiments
 from bento.release import ReleaseError, check_release
 from bento.settings import Settings, WrongSetting
+from bento.supervisor import end_with_supervisor, stop_supervisor
 
 if TYPE_CHECKING:
     from bento.instance import Instance
@@ -93,6 +93,7 @@ class Recommender:
         """Start everything on the worker's own event loop."""
         from bento.recommender.metrics import Metrics, use_own_folder
 
+        end_with_supervisor()
         logging.getLogger("marquee").setLevel(logging.INFO)
         use_own_folder(SETTINGS.home, os.environ)
         from bento.inference.long_lived import spare_what_is_loaded
@@ -101,8 +102,7 @@ class Recommender:
         try:
             self.instance = await Instance.start(SETTINGS, Metrics())
         except Exception:
-            # BentoML's supervisor would start the worker again, for ever; what failed once at the start stays failed.
-            os.kill(os.getppid(), signal.SIGTERM)
+            stop_supervisor()
             raise
         spare_what_is_loaded()
 

@@ -131,6 +131,9 @@ def test_the_container_answers(image: str, tmp_path: Path) -> None:
     try:
         assert recommends(port, process, log)
     finally:
-        # bentoml first: when buildah ends before it, its workers and its Redis are left behind
+        # bentoml first: buildah kills what is left of it when it ends, and a killed worker leaves its Redis behind
         subprocess.run(["pkill", "-TERM", "-f", f"bentoml serve bento.service:Recommender --port {port}"], check=False)
-        stop(process)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            stop(process)
