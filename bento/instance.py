@@ -42,6 +42,7 @@ from bento.recommender.films import FilmCards
 from bento.recommender.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.forget_routes import ForgetRoutes
 from bento.recommender.health_routes import Config, HealthRoutes
+from bento.recommender.hours import Hours
 from bento.recommender.impressions import Impressions
 from bento.recommender.live_catalogue import LiveCatalogue
 from bento.recommender.metrics import Metrics
@@ -126,7 +127,9 @@ class Instance:
             trending = Trending(RedisPopularity(link, prefix))
             trending.start()
             stack.push_async_callback(trending.close)
-            ordering = Ordering(release, Wishes(settings.diversity, settings.freshness))
+            hours = Hours(release)
+            stack.push_async_callback(hours.close)
+            ordering = Ordering(release, Wishes(settings.diversity, settings.freshness), hours)
             pipeline = Pipeline(
                 release,
                 models,
@@ -142,6 +145,7 @@ class Instance:
             )
             stack.push_async_callback(pipeline.close)
             await pipeline.warm_up()
+            hours.start()
             ids, search = RequestIds(), FilmSearch(release, server)
             films = RedisFilmStore(link, prefix, release.identity())
             catalogue = LiveCatalogue(release, films, NewFilmEncoder(server, release), search.titles)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from bento.film_table import HoldsFilms, Live
 from bento.recommender.candidates import Ranked
+from bento.recommender.hours import PART
 from bento.recommender.schemas import Because, Reasons
 from bento.recommender.similarity import ItemSimilarity
 from features.catalog import Film
@@ -62,7 +63,8 @@ class Explainer:
         their_genres = {genre for other in liked[nearest].tolist() for genre in self._films[other].genres}
         genres = [genre for genre in self._films[row].genres if genre in their_genres]
         people = [person for person in self._people(row) if person in seen_people]
-        added = {source: round(float(value), 6) for source, value in zip(SOURCES, contributions, strict=True)}
+        parts = (*SOURCES, PART)[: len(contributions)]  # the hour's column is there where it adds something
+        added = {part: round(float(value), 6) for part, value in zip(parts, contributions, strict=True)}
         return Reasons(added, because, genres, people, in_words([film.title for film in because], genres, people))
 
     def _people(self, row: int) -> list[str]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from bento.film_table import HoldsFilms, Live
+from bento.recommender.blending import without
 from bento.recommender.candidates import Ranked
+from bento.recommender.hours import Hours
 from bento.recommender.questions import Question
 from bento.recommender.reranking import pool_size, recency, rerank
 from bento.recommender.similarity import live_similarity
+
+NOTHING = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,9 @@ class Wishes:
 class Ordering:
     """Orders lists of one release."""
 
-    def __init__(self, release: HoldsFilms, usual: Wishes = Wishes()) -> None:
+    def __init__(self, release: HoldsFilms, usual: Wishes = Wishes(), hours: Hours | None = None) -> None:
+        """`hours` None: the hour of the day changes nothing."""
+        self._hours = hours
         self.usual = usual
         self._similarity = live_similarity(release)
         self._recency = Live(release, recency)
@@ -36,12 +44,22 @@ class Ordering:
 
     def candidates(self, question: Question) -> int:
         """How many films to rank for it; top_k when their scores alone decide."""
-        return question.top_k if self.wishes(question) == Wishes() else pool_size(question.top_k)
+        by_score_alone = self.wishes(question) == Wishes() and not self._hour_matters(question)
+        return question.top_k if by_score_alone else pool_size(question.top_k)
+
+    def _hour_matters(self, question: Question) -> bool:
+        return question.hour is not None and self._hours is not None and self._hours.matter
+
+    def with_hour(self, ranked: Ranked, question: Question) -> Ranked:
+        """Films that the sources scored, with what the question's hour adds."""
+        if question.hour is None or self._hours is None:
+            return ranked
+        return self._hours.added_to(ranked, question.hour)
 
     def order(self, ranked: Ranked, question: Question) -> Ranked:
         """The top_k films of the answer, in its order."""
         wishes = self.wishes(question)
         if wishes == Wishes():
-            return ranked
+            return ranked if len(ranked.rows) <= question.top_k else without(ranked, NOTHING, question.top_k)
         similarity, recent = self._similarity.now.between, self._recency.now
         return rerank(ranked, wishes.diversity, wishes.freshness, recent, similarity, question.top_k)

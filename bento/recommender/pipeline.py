@@ -186,6 +186,8 @@ class Pipeline:
         else:
             strategy, ranked, degraded = "cold_start", self._newcomers.chosen(state), []
         chosen = self._choose(ranked, self._with_disallowed(excluded_rows, question), question)
+        if strategy == "hybrid":
+            chosen = self._ordering.with_hour(chosen, question)
         chosen = self._ordering.order(chosen, question)
         watch.lap("blend")
         self._metrics.strategies.labels(strategy).inc()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from bento.recommender.errors import InvalidRequest, UnknownPreset
 from bento.recommender.filters import Filters
-from bento.recommender.schemas import FilteredRequest, HistoryItem, RecommendRequest
+from bento.recommender.schemas import Context, FilteredRequest, HistoryItem, RecommendRequest
 from bento.release import Release, weight_vector
 from features.catalog import Catalog
 from features.history import WatchHistory
@@ -43,6 +44,8 @@ class Question:
     freshness: float | None
     allowed_rows: npt.NDArray[np.int64] | None
     """(A,) films that pass the request's filters; None where it has none."""
+    hour: int | None
+    """Of the day, UTC, where the request names one."""
     filters: Filters | None
     """The filters, where they say all of `allowed_rows`: a `text` is no fact of a film."""
     key: str
@@ -61,8 +64,9 @@ def question_of(
 ) -> Question:
     """Translate a request; `allowed_rows` are what its filters let pass.
 
-    Raises: InvalidRequest (unknown source), UnknownPreset.
+    Raises: InvalidRequest (unknown source, a time that is none), UnknownPreset.
     """
+    request, hour = _with_hour(request)
     history, ignored = None, 0
     if request.history is not None:
         history, ignored = _watch_history(request.history, release.catalog)
@@ -77,9 +81,30 @@ def question_of(
         diversity=request.diversity,
         freshness=request.freshness,
         allowed_rows=allowed_rows,
+        hour=hour,
         filters=_filters(request),
         key=question_key(release.version, request),
     )
+
+
+def _with_hour(request: RecommendRequest | FilteredRequest) -> tuple[RecommendRequest | FilteredRequest, int | None]:
+    """The request with its context reduced to what can change the answer, and the hour that it names."""
+    if not isinstance(request, RecommendRequest) or request.context is None:
+        return request, None
+    hour = _hour_of(request.context.time)
+    context = None if hour is None else Context(hour)
+    return msgspec.structs.replace(request, context=context), hour
+
+
+def _hour_of(time: int | str | None) -> int | None:
+    """Raises: InvalidRequest."""
+    if not isinstance(time, str):
+        return time
+    try:
+        told = datetime.fromisoformat(time)
+        return (told if told.tzinfo is None else told.astimezone(UTC)).hour
+    except (ValueError, OverflowError):
+        raise InvalidRequest("context.time", "expected an hour from 0 to 23 or ISO 8601", time) from None
 
 
 def _filters(request: RecommendRequest | FilteredRequest) -> Filters | None:

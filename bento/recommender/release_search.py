@@ -26,7 +26,7 @@ class Ranked:
     rows: Rows
     scores: Float32
     contributions: Float32
-    """(K, S) what each source adds to the score."""
+    """(K, S) what each source adds to the score; in a finished list one column more where the hour adds something."""
 
 
 @dataclass(frozen=True, slots=True)

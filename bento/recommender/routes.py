@@ -31,7 +31,12 @@ ABOUT_POST = About(
     answer=RecommendAnswer,
     errors=(400, 413, 422),
     headers=("X-Request-Id",),
-    example={"user_id": "visitor-1", "history": [1, {"movie_id": 2, "rating": 4.5}], "top_k": 5},
+    example={
+        "user_id": "visitor-1",
+        "history": [1, {"movie_id": 2, "rating": 4.5}],
+        "top_k": 5,
+        "context": {"time": 20},
+    },
 )
 ABOUT_GET = About(
     "Recommend films to a person, from what is known of them",

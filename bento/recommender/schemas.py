@@ -46,6 +46,19 @@ History = Annotated[
 ]
 
 
+class Context(Struct, frozen=True, forbid_unknown_fields=True):
+    """When and where the list will be looked at."""
+
+    time: (
+        Annotated[int, Meta(ge=0, le=23, description="Hour of the day, UTC.")]
+        | Annotated[str, Meta(max_length=64, description="ISO 8601; UTC where it names no zone.")]
+        | None
+    ) = None
+    device: (
+        Annotated[str, Meta(max_length=64, description="Taken, and without effect: no data tell of devices.")] | None
+    ) = None
+
+
 class RecommendRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /recommend`. Everything may be left out: nobody in particular gets the popular films."""
 
@@ -64,6 +77,8 @@ class RecommendRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """0 = by score alone, 1 = as unlike each other as can be; left out = the setting DIVERSITY."""
     freshness: Share | None = None
     """How much recent films gain; left out = the setting FRESHNESS."""
+    context: Context | None = None
+    """Changes the list where the release's people watch other genres at that hour: docs/operations.md."""
 
 
 class FilteredRequest(Struct, frozen=True, forbid_unknown_fields=True):
