@@ -97,9 +97,12 @@ class ModelStatistics:
         batch = self.batches.get(rows)
         if batch is None:
             batch = self.batches[rows] = BatchStatistics()
-        batch.compute_input.add(input_ns)
-        batch.compute_infer.add(infer_ns)
-        batch.compute_output.add(output_ns)
+        batch.compute_input.count += 1
+        batch.compute_input.ns += input_ns
+        batch.compute_infer.count += 1
+        batch.compute_infer.ns += infer_ns
+        batch.compute_output.count += 1
+        batch.compute_output.ns += output_ns
 
     def to_json(self, name: str, version: str) -> dict[str, object]:
         """One element of the v2 statistics extension's `model_stats`."""

@@ -22,11 +22,9 @@ from bento.inference.errors import BackendFailed
 from bento.inference.models.calls import NullCall, PendingCall
 from bento.inference.scheduling.completions import Completions
 from bento.inference.scheduling.dynamic_batcher import Queued
+from bento.inference.scheduling.quickness import busy_ns
 
 log = structlog.get_logger()
-
-_WAIT_SHARE = 16
-"""An execution that computes for less than this part of its time waits for something of its own: that counts too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class Execution:
     times: ExecutionTimes
     ended_ns: int
     busy_ns: int
-    """Time the thread computed, without its waits for a core or the interpreter, unless it mostly waited."""
+    """See `quickness.busy_ns`."""
 
 
 class Batcher(Protocol):
@@ -231,5 +229,5 @@ class _InstanceThread(threading.Thread):
             for call in calls:
                 call.fail(BackendFailed(f"{type(error).__name__}: {error}"))
         ended_ns = time.monotonic_ns()
-        busy_ns = max(time.thread_time_ns() - computed_ns, (ended_ns - started_ns) // _WAIT_SHARE)
-        self._group.report(Execution(calls, started_ns, times, ended_ns, busy_ns))
+        took_ns = busy_ns(time.thread_time_ns() - computed_ns, ended_ns - started_ns)
+        self._group.report(Execution(calls, started_ns, times, ended_ns, took_ns))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from bento.inference.backends import Call, ExecutionTimes
 from bento.inference.backends.joined import JoinedInstance
 from bento.inference.errors import InvalidRequest
 from bento.inference.messages import InferRequest
-from bento.inference.scheduling.quickness import MOST_PER_SPAN, QUICK_NS, SPAN_NS, Quickness
+from bento.inference.scheduling.quickness import MOST_PER_SPAN, QUICK_NS, SPAN_NS, Quickness, busy_ns
 
 from .conftest import StartServer
 from .gates import gate
@@ -41,6 +43,11 @@ def test_a_quick_model_may_be_slow_twice_but_not_three_times_in_a_row() -> None:
         quickness.note(1, None, took_ns)
         judged.append(quickness.is_quick(1, None))
     assert judged == [True, True, True, False]  # 0, then 1/2, 7/8 and 37/32 of the limit
+
+
+def test_waiting_for_a_core_does_not_make_a_model_slow_but_mostly_waiting_does() -> None:
+    assert busy_ns(30_000, 400_000) == 30_000
+    assert busy_ns(30_000, 1_600_000) == 100_000  # a sixteenth
 
 
 @pytest.mark.parametrize("slowness", [2, 1000])
@@ -128,3 +135,23 @@ async def test_a_python_model_never_runs_on_the_loop(
     await gate("quick_gate").entered()
     gate("quick_gate").open()
     await waiting
+
+
+async def test_a_quick_model_stays_on_the_loop_of_a_busy_machine(
+    repository: Path, start_server: StartServer, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock runs 100 us at every look, as if others took the core; the time of the thread itself does not."""
+    write_add_constant(repository, "plus", 1.0)
+    server = await start_server()
+    ask = InferRequest("plus", {"X": np.zeros((1, 1), np.float32)})
+    await server.infer(ask)
+    now_ns = time.monotonic_ns() + SPAN_NS
+    clock = itertools.count(now_ns, 100_000)
+    monkeypatch.setattr("time.thread_time_ns", lambda: 0)
+    for _ in range(20):  # whatever the first execution took, until it is known to be quick
+        await server.infer(ask)
+    del threads[:]
+    monkeypatch.setattr("bento.inference.models.model.time.monotonic_ns", lambda: next(clock))
+    for _ in range(5):
+        await server.infer(ask)
+    assert threads == [threading.get_ident()] * 5
