@@ -55,10 +55,7 @@ class SettingsServicer:
         self, request: pb.SystemSharedMemoryUnregisterRequest, context: ServicerContext
     ) -> pb.SystemSharedMemoryUnregisterResponse:
         """Let a region go, or all of them."""
-        if request.name:
-            self.state.regions.unregister(request.name)
-        else:
-            self.state.regions.unregister_all()
+        await self.state.regions.release(request.name)
         return pb.SystemSharedMemoryUnregisterResponse()
 
     @reported

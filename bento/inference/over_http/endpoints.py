@@ -87,10 +87,7 @@ async def system_shared_memory(call: HttpCall) -> Reply:
     if action == "status":
         return Reply.of_json(regions.status(region))
     if action == "unregister":
-        if region:
-            regions.unregister(region)
-        else:
-            regions.unregister_all()
+        await regions.release(region)
         return Reply()
     if not region:
         raise InvalidRequest("'region name' is necessary to register system shared memory region")

@@ -6,6 +6,7 @@ offered. Wording and statuses are tritonserver's.
 
 from __future__ import annotations
 
+import asyncio
 import mmap
 import os
 import stat
@@ -58,6 +59,10 @@ class Region:
         return {"name": self.name, "key": self.key, "offset": self.offset, "byte_size": self.byte_size}
 
 
+_LETTING_GO_S, _LOOKS = 0.1, 20
+"""How long and how often to look whether a region is still in use."""
+
+
 class SharedMemoryRegistry:
     """The regions of one server."""
 
@@ -85,6 +90,19 @@ class SharedMemoryRegistry:
                 text = f"Cannot unregister shared memory region '{name}', it is currently in use."
                 raise RegionUnusable(text) from error
         del self._regions[name]
+
+    async def release(self, name: str = "") -> None:
+        """Let a region, or all of them, go as soon as requests that are answered have let go of it.
+
+        An instance's thread may hold a request for some microseconds longer than it takes its client to hear the answer
+        and to call again. Raises: RegionUnusable when requests still use a region after `_LETTING_GO_S`.
+        """
+        for _ in range(_LOOKS):
+            try:
+                return self.unregister(name) if name else self.unregister_all()
+            except RegionUnusable:
+                await asyncio.sleep(_LETTING_GO_S / _LOOKS)
+        return self.unregister(name) if name else self.unregister_all()
 
     def unregister_all(self) -> None:
         """Let every region go. Raises: RegionUnusable naming those in use; the others are gone."""

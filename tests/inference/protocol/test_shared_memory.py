@@ -1,5 +1,6 @@
 """The registry of shared memory regions: what may be mapped, which parts may be looked at, and when it may go."""
 
+import asyncio
 import os
 import uuid
 from multiprocessing import shared_memory
@@ -96,6 +97,26 @@ def test_a_region_cannot_go_while_a_request_looks_into_it(registry, memory):
     registry.unregister("r")
     with pytest.raises(UnknownRegion, match="Unable to find shared memory region: 'r'"):
         registry.view("r", 0, 1)
+
+
+@pytest.mark.parametrize("name", ["r", ""])
+async def test_a_region_goes_as_soon_as_the_last_request_has_let_go_of_it(registry, memory, name):
+    registry.register("r", memory.name, 0, 16)
+    views = [registry.view("r", 0, 16)]
+    asyncio.get_running_loop().call_soon(views.clear)
+    await registry.release(name)
+    assert registry.status() == []
+    await registry.release(name)
+
+
+@pytest.mark.parametrize("name", ["r", ""])
+async def test_a_region_that_stays_in_use_is_not_let_go(registry, memory, name):
+    registry.register("r", memory.name, 0, 16)
+    view = registry.view("r", 0, 16)
+    with pytest.raises(RegionUnusable):
+        await registry.release(name)
+    assert len(view) == 16
+    assert len(registry.status()) == 1
 
 
 def test_a_name_is_registered_once(registry, memory):
