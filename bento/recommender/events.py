@@ -88,7 +88,7 @@ class Feedback:
         self._now_s = now_s
         self._followers = followers
         self._replayer: asyncio.Task[None] | None = None
-        self._spooled: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._spooled: dict[tuple[str, str], asyncio.Task[bool]] = {}
         """Person and event_id of what waits in the spool, so that a repetition is known for one before the replay."""
 
     def start(self) -> None:
@@ -111,39 +111,46 @@ class Feedback:
         future = event.timestamp_s > now_s + FUTURE_TOLERANCE_S
         if future:
             event = msgspec.structs.replace(event, timestamp_s=int(now_s))
-        if self._spool.is_empty:
-            try:
-                appended = await self._append(event)
-                if not appended.duplicate:
-                    await asyncio.gather(
-                        self._log.append(event.user_id, msgspec.json.encode(event)), self._tell_followers(event)
-                    )
-            except StoreUnavailable as error:
-                log.debug("an event goes to the spool: %s", error)
-            else:
-                late = event.timestamp_s < appended.newest_before_s
-                status: Literal["accepted", "duplicate"] = "duplicate" if appended.duplicate else "accepted"
-                return Acknowledgement(True, event.event_id, status, "redis", late, future)
-        duplicate = await self._keep_on_disk(event)
-        return Acknowledgement(
-            True, event.event_id, "duplicate" if duplicate else "accepted", "spool", False, future and not duplicate
-        )
+        while True:
+            if self._spool.is_empty:
+                try:
+                    return await self._hand_over(event, future)
+                except StoreUnavailable as error:
+                    log.debug("an event goes to the spool: %s", error)
+            acknowledged = await self._keep_on_disk(event, future)
+            if acknowledged is not None:
+                return acknowledged
 
-    async def _keep_on_disk(self, event: Event) -> bool:
-        """Spool an event, once; whether it waits there already. Raises: NotStored."""
+    async def _hand_over(self, event: Event, future: bool) -> Acknowledgement:
+        """Give an event to Redis. Raises: StoreUnavailable."""
+        appended = await self._append(event)
+        if not appended.duplicate:
+            await asyncio.gather(
+                self._log.append(event.user_id, msgspec.json.encode(event)), self._tell_followers(event)
+            )
+        late = event.timestamp_s < appended.newest_before_s
+        status: Literal["accepted", "duplicate"] = "duplicate" if appended.duplicate else "accepted"
+        return Acknowledgement(True, event.event_id, status, "redis", late, future)
+
+    async def _keep_on_disk(self, event: Event, future: bool) -> Acknowledgement | None:
+        """Spool an event, once; None when a replay has just emptied the spool instead. Raises: NotStored."""
         key = event.user_id, event.event_id
         keeping = self._spooled.get(key)
-        duplicate = keeping is not None
+        status: Literal["accepted", "duplicate"] = "duplicate"
         if keeping is None:
+            status = "accepted"
             keeping = asyncio.create_task(self._spool.add(msgspec.json.encode(event)), name="spool-event")
             self._spooled[key] = keeping
         try:
-            await asyncio.shield(keeping)
+            is_kept = await asyncio.shield(keeping)
         except OSError as error:
             self._spooled.pop(key, None)
             log.error("the spool cannot be written: %s", error)
             raise NotStored from error
-        return duplicate
+        if not is_kept:
+            self._spooled.pop(key, None)
+            return None
+        return Acknowledgement(True, event.event_id, status, "spool", False, future)
 
     async def _append(self, event: Event) -> Appended:
         watched = WatchEvent(event.movie_id, event.rating, event.timestamp_s)

@@ -1,7 +1,8 @@
 """Where events wait while Redis is away: a local file, fsynced before anything is acknowledged, replayed in order.
 
 One record per line. Records that came while one fsync ran share the next. A line that was cut off by a crash was
-never acknowledged and is skipped.
+never acknowledged and is skipped. While old records are replayed new ones are written behind them, and the replay ends
+with nobody writing, so that the spool is empty then however many keep coming.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ SLOTS = 256
 """Processes that may share a folder."""
 
 
+OPEN_PASSES = 3
+"""Times that a replay looks for what was written behind it, before it makes writers wait for its end."""
+
+
 class Spool:
     """A process's waiting events. Only one process writes a file; `claim` finds one that nobody else writes."""
 
@@ -29,9 +34,10 @@ class Spool:
         self._path = path
         self._lock = lock
         self._size_bytes = _without_cut_line(path)
-        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[bytes, asyncio.Future[bool]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+        self._replaying = asyncio.Lock()
 
     @classmethod
     def claim(cls, folder: Path) -> Spool:
@@ -71,38 +77,61 @@ class Spool:
         """Nothing waits to be replayed."""
         return self._size_bytes == 0 and not self._waiting
 
-    async def add(self, record: bytes) -> None:
-        """Keep a record; it is on disk when this returns.
+    async def add(self, record: bytes) -> bool:
+        """Keep a record; it is on disk when this returns True. False: a replay has just ended, nothing waits any more,
+        and whoever holds the record may give it to where the others went.
 
         Raises: OSError when it cannot be written; then it was not acknowledged either.
         """
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((record, written))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_waiting(), name="spool")
-        await written
+        return await written
 
     async def replay(self, apply: Callable[[bytes], Awaitable[None]]) -> int:
-        """Give every record to `apply`, oldest first, and forget those it took; how many.
+        """Give every record to `apply`, oldest first, and forget those it took; how many. Then the spool is empty.
 
         An error of `apply` ends the replay and is raised; what was not taken stays.
         """
-        taken = 0
-        async with self._turn:
-            content = await asyncio.to_thread(self._read)
-            offset = 0
+        taken = offset = 0
+
+        async def take() -> bool:
+            """Whether there was anything."""
+            nonlocal taken, offset
+            lines = await asyncio.to_thread(self._lines_from, offset)
+            for line in lines:
+                await apply(line[:-1])
+                taken, offset = taken + 1, offset + len(line)
+            return bool(lines)
+
+        async with self._replaying:
             try:
-                for line in content.splitlines(keepends=True):
-                    await apply(line[:-1])
-                    taken += 1
-                    offset += len(line)
+                for _ in range(OPEN_PASSES):
+                    if not await take():
+                        break
+                async with self._turn:
+                    await take()
+                    if taken:
+                        self._keep(b"")
+                        self._let_waiting_go()
+                    offset = 0
             finally:
-                await asyncio.to_thread(self._keep, content[offset:])
+                if offset:
+                    async with self._turn:
+                        await asyncio.to_thread(self._forget_first, offset)
         return taken
+
+    def _let_waiting_go(self) -> None:
+        """Tell who waits to write that there is nothing to queue behind."""
+        waiting, self._waiting = self._waiting, []
+        for _, written in waiting:
+            if not written.done():
+                written.set_result(False)
 
     async def remove(self, matches: Callable[[bytes], bool]) -> int:
         """Forget the records that match; how many there were."""
-        async with self._turn:
+        async with self._replaying, self._turn:
             lines = (await asyncio.to_thread(self._read)).splitlines(keepends=True)
             kept = [line for line in lines if not matches(line.rstrip(b"\n"))]
             if len(kept) < len(lines):
@@ -124,7 +153,7 @@ class Spool:
                         continue
                     for _, written in batch:
                         if not written.done():
-                            written.set_result(None)
+                            written.set_result(True)
         finally:
             self._writer = None
 
@@ -144,6 +173,15 @@ class Spool:
 
     def _read(self) -> bytes:
         return self._path.read_bytes() if self._path.exists() else b""
+
+    def _lines_from(self, offset: int) -> list[bytes]:
+        """The lines behind an offset, without one that is just being written."""
+        content = self._read()[offset:]
+        return content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+
+    def _forget_first(self, n_bytes: int) -> None:
+        if n_bytes:
+            self._keep(self._read()[n_bytes:])
 
     def _keep(self, rest: bytes) -> None:
         """Replace the file by what is left of it."""

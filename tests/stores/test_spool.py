@@ -95,20 +95,54 @@ async def test_what_could_not_be_replayed_stays(path: Path) -> None:
     assert taker.taken == [b"2", b"3", b"4"]
 
 
-async def test_what_comes_during_a_replay_waits_for_the_next(path: Path) -> None:
+async def test_what_comes_during_a_replay_is_written_at_once_and_replayed_with_it(path: Path) -> None:
     spool, taker = Spool(path), Taker()
     await spool.add(b"old")
-    adding: list[asyncio.Task[None]] = []
+    kept: list[bool] = []
 
     async def apply(record: bytes) -> None:
-        adding.append(asyncio.create_task(spool.add(b"new")))
-        await asyncio.sleep(0)
+        if record == b"old":
+            kept.append(await spool.add(b"new"))  # it does not wait for the end of the replay
         await taker(record)
 
-    assert await spool.replay(apply) == 1
-    await asyncio.gather(*adding)
+    assert await spool.replay(apply) == 2
+    assert (taker.taken, kept, spool.is_empty) == ([b"old", b"new"], [True], True)
+
+
+async def test_a_replay_ends_with_an_empty_spool_however_many_keep_coming(path: Path) -> None:
+    """Each record brings another. In the end writers wait, and are told that nothing waits any more."""
+    spool, taker = Spool(path), Taker()
+    await spool.add(b"0")
+    adding: list[asyncio.Task[bool]] = []
+
+    async def apply(record: bytes) -> None:
+        adding.append(asyncio.create_task(spool.add(b"%d" % (len(adding) + 1))))
+        await asyncio.wait(adding[-1:], timeout=0.05)  # written, unless the replay makes it wait
+        await taker(record)
+
+    async with asyncio.timeout(10):
+        taken = await spool.replay(apply)
+    kept = await asyncio.gather(*adding)
+    assert spool.is_empty
+    assert (kept[:-1], kept[-1]) == ([True] * (taken - 1), False)
+    assert taker.taken == [b"%d" % n for n in range(taken)]
+
+
+async def test_what_comes_during_a_replay_that_fails_stays_behind_the_rest(path: Path) -> None:
+    spool, taker = Spool(path), Taker()
+    for record in (b"1", b"2"):
+        await spool.add(record)
+
+    async def apply(record: bytes) -> None:
+        if record == b"2":
+            await spool.add(b"3")
+            raise StoreUnavailable("gone")
+        await taker(record)
+
+    with pytest.raises(StoreUnavailable):
+        await spool.replay(apply)
     await spool.replay(taker)
-    assert taker.taken == [b"old", b"new"]
+    assert taker.taken == [b"1", b"2", b"3"]
 
 
 async def test_records_that_match_are_removed(path: Path) -> None:
