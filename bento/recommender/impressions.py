@@ -27,7 +27,7 @@ WAITING_LIMIT = 10_000
 """Lists that may wait to be written; of more, the oldest are lost."""
 
 BATCH = 64
-"""Lists written at a time; the link joins their commands into one round trip."""
+"""Lists written at a time, with one command and in one round trip."""
 
 CHOSEN_FROM_RATING = 3.5
 """Stars; who rates a recommended film lower did not thank for it."""
@@ -107,8 +107,7 @@ class Impressions:
                     batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
                     if not batch:  # somebody was forgotten meanwhile
                         break
-                    writing = (self._write(user_id, impression) for user_id, impression in batch)
-                    await asyncio.gather(self._show([impression for _, impression in batch]), *writing)
+                    await asyncio.gather(self._show([impression for _, impression in batch]), self._write(batch))
         finally:
             self._writer = None
 
@@ -118,15 +117,16 @@ class Impressions:
         except StoreUnavailable as error:
             log.debug("lists are not shown: %s", error)
 
-    async def _write(self, user_id: str | None, impression: Impression) -> None:
+    async def _write(self, batch: list[tuple[str | None, Impression]]) -> None:
+        served = [(user_id, impression) for user_id, impression in batch if user_id is not None]
+        stored = len(batch)
         try:
-            if user_id is not None:
-                await self._store.note(user_id, impression, self._keys)
+            await self._store.note(served, self._keys)
         except StoreUnavailable as error:
-            log.debug("an impression is lost: %s", error)  # the breaker has said so once already
-            self._metrics.impressions.labels("lost").inc()
-        else:
-            self._metrics.impressions.labels("stored").inc()
+            log.debug("%d impressions are lost: %s", len(served), error)  # the breaker has said so once already
+            self._metrics.impressions.labels("lost").inc(len(served))
+            stored -= len(served)
+        self._metrics.impressions.labels("stored").inc(stored)
 
 
 def _is_choice(event: Event) -> bool:

@@ -65,8 +65,8 @@ class ImpressionLog(Protocol):
     `keys`: experiment -> the name under which it counts.
     """
 
-    async def note(self, user_id: str, impression: Impression, keys: Mapping[str, str]) -> None:
-        """Remember a list that a person was served, and count it in their arms."""
+    async def note(self, served: Sequence[tuple[str, Impression]], keys: Mapping[str, str]) -> None:
+        """Remember lists that people were served, each with its person, and count them in their arms."""
 
     async def show(self, impressions: list[Impression]) -> None:
         """Add lists to those that `recent` tells, oldest first."""

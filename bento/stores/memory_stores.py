@@ -133,7 +133,11 @@ class MemoryImpressionLog:
     async def show(self, impressions: list[Impression]) -> None:
         self._newest.extend(impressions)
 
-    async def note(self, user_id: str, impression: Impression, keys: Mapping[str, str]) -> None:
+    async def note(self, served: Sequence[tuple[str, Impression]], keys: Mapping[str, str]) -> None:
+        for user_id, impression in served:
+            self._note(user_id, impression, keys)
+
+    def _note(self, user_id: str, impression: Impression, keys: Mapping[str, str]) -> None:
         person = self._people[user_id]
         person.by_id[impression.recommendation_id] = impression
         if len(person.by_id) > LISTS_PER_PERSON_LIMIT:

@@ -8,7 +8,8 @@ Counts are in `<prefix>:experiment:<key>`, one field per arm and kind, people in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -17,15 +18,20 @@ from bento.stores.redis_link import RedisLink
 from bento.stores.redis_stores import key_tag
 
 NOTE = """
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-if redis.call('RPUSH', KEYS[2], ARGV[1]) > tonumber(ARGV[4]) then
-  local oldest = redis.call('LPOP', KEYS[2])
-  redis.call('HDEL', KEYS[1], oldest, oldest .. '/clicked')
+local seconds, limit = ARGV[1], tonumber(ARGV[2])
+for i = 1, #KEYS, 2 do
+  local lists, order, id = KEYS[i], KEYS[i + 1], ARGV[i + 2]
+  redis.call('HSET', lists, id, ARGV[i + 3])
+  if redis.call('RPUSH', order, id) > limit then
+    local oldest = redis.call('LPOP', order)
+    redis.call('HDEL', lists, oldest, oldest .. '/clicked')
+  end
+  redis.call('EXPIRE', lists, seconds)
+  redis.call('EXPIRE', order, seconds)
 end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-redis.call('EXPIRE', KEYS[2], ARGV[3])
 """
-"""KEYS: lists, their order. ARGV: recommendation_id, list, seconds to remember it, lists per person."""
+"""KEYS, per list: the person's lists, their order. ARGV: seconds to remember them, lists per person; then, per list,
+recommendation_id, list."""
 
 CLICK = """
 local list = redis.call('HGET', KEYS[1], ARGV[1])
@@ -49,19 +55,32 @@ class RedisImpressionLog:
         self._prefix = prefix
         self._remember_s = remember_s
 
-    async def note(self, user_id: str, impression: Impression, keys: Mapping[str, str]) -> None:
-        run, record = self._link.run, msgspec.json.encode(impression)
-        values = impression.recommendation_id, record, self._remember_s, LISTS_PER_PERSON_LIMIT
-        noted = run("EVAL", NOTE, 2, *self._keys(user_id), *values)
-        if not impression.arms:
-            await noted
+    async def note(self, served: Sequence[tuple[str, Impression]], keys: Mapping[str, str]) -> None:
+        if not served:
             return
-        commands = [noted]
-        for experiment, arm in impression.arms.items():
-            counts = self._counts(keys[experiment])
-            commands.append(run("HINCRBY", counts, f"{arm}/lists", 1))
-            commands.append(run("PFADD", f"{counts}:{arm}:people", user_id))
+        commands = [self._remember(together) for together in self._groups(served)]
+        people: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for user_id, impression in served:
+            for experiment, arm in impression.arms.items():
+                people[self._counts(keys[experiment]), arm].append(user_id)
+        for (counts, arm), user_ids in people.items():
+            commands.append(self._link.run("HINCRBY", counts, f"{arm}/lists", len(user_ids)))
+            commands.append(self._link.run("PFADD", f"{counts}:{arm}:people", *user_ids))
         await asyncio.gather(*commands)
+
+    def _groups(self, served: Sequence[tuple[str, Impression]]) -> list[Sequence[tuple[str, Impression]]]:
+        """The lists that one script may write: all, or in a cluster those of one person."""
+        if not self._link.is_cluster:
+            return [served]
+        groups: dict[str, list[tuple[str, Impression]]] = defaultdict(list)
+        for user_id, impression in served:
+            groups[user_id].append((user_id, impression))
+        return list(groups.values())
+
+    async def _remember(self, served: Sequence[tuple[str, Impression]]) -> None:
+        places = [key for user_id, _ in served for key in self._keys(user_id)]
+        records = [part for _, one in served for part in (one.recommendation_id, msgspec.json.encode(one))]
+        await self._link.run("EVAL", NOTE, len(places), *places, self._remember_s, LISTS_PER_PERSON_LIMIT, *records)
 
     async def show(self, impressions: list[Impression]) -> None:
         record = msgspec.json.encode(impressions)

@@ -66,6 +66,11 @@ class RedisLink:
         self._prober: asyncio.Task[None] | None = None
 
     @property
+    def is_cluster(self) -> bool:
+        """A script may touch keys of one slot only."""
+        return isinstance(self._client, RedisCluster)
+
+    @property
     def is_available(self) -> bool:
         """Redis answered the last time it was asked."""
         return not self._breaker.is_open

@@ -29,19 +29,43 @@ def served(recommendation_id: str, arm: str = "a") -> Impression:
 
 async def test_lists_and_people_count_per_arm(lists: ImpressionLog) -> None:
     for number, (person, arm) in enumerate([("ann", "a"), ("ann", "a"), ("bob", "b"), ("{cy}", "a")]):
-        await lists.note(person, served(f"rec-{number}", arm), KEYS)
+        await lists.note([(person, served(f"rec-{number}", arm))], KEYS)
     assert await lists.counts("blend:1", ["a", "b", "c"]) == {"a": Counts(3, 0, 2), "b": Counts(1, 0, 1), "c": Counts()}
 
 
+async def test_lists_of_many_people_are_noted_together(lists: ImpressionLog) -> None:
+    people = ["ann", "bob", "ann", "{cy}", "bob", "ann"]
+    await lists.note(
+        [(person, served(f"rec-{number}", "ab"[number % 2])) for number, person in enumerate(people)], KEYS
+    )
+    assert await lists.counts("blend:1", ["a", "b"]) == {"a": Counts(3, 0, 2), "b": Counts(3, 0, 3)}
+    for number, person in enumerate(people):
+        assert not await lists.click("dan", f"rec-{number}", 1, KEYS)
+        assert await lists.click(person, f"rec-{number}", 1, KEYS)
+    await lists.note([], KEYS)
+
+
+async def test_the_limit_holds_for_lists_that_are_noted_together(
+    lists: ImpressionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (impressions, memory_stores, redis_impressions):
+        monkeypatch.setattr(module, "LISTS_PER_PERSON_LIMIT", 2)
+    noted = [(person, served(f"{person}-{number}")) for number in range(3) for person in ("ann", "bob")]
+    await lists.note(noted, KEYS)
+    for person in ("ann", "bob"):
+        clicked = [await lists.click(person, f"{person}-{number}", 1, KEYS) for number in range(3)]
+        assert clicked == [False, True, True]
+
+
 async def test_only_the_first_click_on_a_film_of_ones_own_list_counts(lists: ImpressionLog) -> None:
-    await lists.note("ann", served("rec-1"), KEYS)
+    await lists.note([("ann", served("rec-1"))], KEYS)
     asked = [("bob", "rec-1", 1), ("ann", "rec-2", 1), ("ann", "rec-1", 3), ("ann", "rec-1", 2), ("ann", "rec-1", 1)]
     assert [await lists.click(*one, KEYS) for one in asked] == [False, False, False, True, False]
     assert (await lists.counts("blend:1", ["a"]))["a"].clicked_lists == 1
 
 
 async def test_a_click_for_an_experiment_that_ended_counts_nowhere(lists: ImpressionLog) -> None:
-    await lists.note("ann", served("rec-1"), KEYS)
+    await lists.note([("ann", served("rec-1"))], KEYS)
     assert await lists.click("ann", "rec-1", 1, {})
     assert (await lists.counts("blend:1", ["a"]))["a"].clicked_lists == 0
 
@@ -54,7 +78,7 @@ async def test_recent_lists_come_newest_first_and_name_nobody(lists: ImpressionL
 
 
 async def test_a_forgotten_persons_lists_cannot_be_quoted(lists: ImpressionLog) -> None:
-    await lists.note("ann", served("rec-1"), KEYS)
+    await lists.note([("ann", served("rec-1"))], KEYS)
     await lists.forget("ann")
     assert not await lists.click("ann", "rec-1", 1, KEYS)
 
@@ -63,12 +87,12 @@ async def test_beyond_the_limit_the_oldest_list_goes(lists: ImpressionLog, monke
     for module in (impressions, memory_stores, redis_impressions):
         monkeypatch.setattr(module, "LISTS_PER_PERSON_LIMIT", 2)
     for number in range(3):
-        await lists.note("ann", served(f"rec-{number}"), KEYS)
+        await lists.note([("ann", served(f"rec-{number}"))], KEYS)
     assert [await lists.click("ann", f"rec-{number}", 1, KEYS) for number in range(3)] == [False, True, True]
 
 
 @pytest.mark.redis
 async def test_lists_expire(link: RedisLink) -> None:
-    await RedisImpressionLog(link, "test", remember_s=60).note("ann", served("rec-1"), KEYS)
+    await RedisImpressionLog(link, "test", remember_s=60).note([("ann", served("rec-1"))], KEYS)
     for key in ("test:{ann}:impressions", "test:{ann}:impressions:order"):
         assert 0 < await link.run("TTL", key) <= 60
