@@ -1,4 +1,4 @@
-"""What makes lists worth asking for again, on people whose tastes are planted: one's own, and changed by what one does."""
+"""What makes lists worth asking for again, on people of planted tastes: one's own, and changed by what one does."""
 
 from __future__ import annotations
 
