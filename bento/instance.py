@@ -265,7 +265,9 @@ def _wording(settings: Settings, stack: AsyncExitStack) -> Wording | None:
 
 
 def _experiments(settings: Settings, release: Release) -> Experiments:
-    return Experiments(read_experiments(settings.experiments, release.presets), release.entry.fusion.weights)
+    return Experiments(
+        read_experiments(settings.experiments, release.presets, release.scorers), release.entry.fusion.weights
+    )
 
 
 def _models(
@@ -317,6 +319,8 @@ def _config(settings: Settings, release: Release, server: InferenceServer, grpc_
         fusion_weights=entry.fusion.weights,
         presets=sorted(release.presets),
         preset_weights=entry.fusion.presets,
+        scorers=list(release.scorers),
+        scorer=release.scorer,
         genres=_genres_by_frequency(release),
         year_range=[min(years), max(years)] if years else None,
         models=server.model_devices(),

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -28,6 +28,7 @@ import numpy.typing as npt
 from bento.film_table import FilmTable, Live
 from bento.stores.known_people import KnownPeople
 from features.catalog import Catalog
+from features.scorers import DOT, SCORER_MODELS
 from features.sources import FUSED_WIDTH, SOURCES
 
 MANIFEST = "release.json"
@@ -116,6 +117,7 @@ class ReleaseEntry(msgspec.Struct, frozen=True):
     models: dict[str, ModelEntry]
     fusion: FusionEntry
     metrics: Any = None
+    scorer: Literal["dot", "mlp"] = "dot"
     coverage: dict[str, float] = msgspec.field(default_factory=dict)
     poster_weights: str = ""
 
@@ -176,6 +178,16 @@ class Release:
     def _can_run(self, name: str, model: ModelEntry) -> bool:
         runtime_is_there = model.backend != "pytorch" or importlib.util.find_spec("torch") is not None
         return runtime_is_there and (self.repository / name / str(self.number)).is_dir()
+
+    @cached_property
+    def scorers(self) -> tuple[str, ...]:
+        """What can order candidates: the blend always, the re-ranker where the release has one."""
+        return tuple(name for name, model in SCORER_MODELS.items() if name == DOT or model in self.entry.models)
+
+    @property
+    def scorer(self) -> str:
+        """The release's own choice among them."""
+        return self.entry.scorer if self.entry.scorer in self.scorers else DOT
 
     @cached_property
     def weights(self) -> npt.NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Recommendations asked of a running server over HTTP, one request a person, as anybody outside would.
 
-Three ways to be somebody: by a history with ratings and times, by bare film ids, or by an id that the release knows.
+Three ways to be somebody: by a history with ratings and times, by bare film ids, or by an id that the release knows;
+and a list in the re-ranker's order for the first of them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Asker(StrEnum):
 
     STRANGER = "stranger"
     """Nobody the server knows, with a history of films, stars and times."""
+    STRANGER_BY_MLP = "stranger_by_mlp"
+    """The same, whose candidates the re-ranker is to order."""
     STRANGER_WITH_BARE_IDS = "stranger_with_bare_ids"
     """Nobody the server knows, with a list of film ids, oldest first."""
     KNOWN_PERSON = "known_person"
@@ -46,7 +49,9 @@ def questions(
             yield {"user_id": user_ids[person], "top_k": k}
         else:
             films = movie_ids[history.item_rows].tolist()
-            yield {"history": films if asker is Asker.STRANGER_WITH_BARE_IDS else _items(films, history), "top_k": k}
+            bare = asker is Asker.STRANGER_WITH_BARE_IDS
+            chosen = {"scorer": "mlp"} if asker is Asker.STRANGER_BY_MLP else {}
+            yield {"history": films if bare else _items(films, history), "top_k": k, **chosen}
 
 
 def _items(films: list[int], history: WatchHistory) -> list[dict[str, float]]:

@@ -22,6 +22,7 @@ from export.layout import (
     MODELS,
     NEW_FILM_TOWER,
     OPTIONAL_MODELS,
+    SCORERS,
     TORCHSCRIPT_TOWER,
     USER_ENCODERS,
     backend_of,
@@ -135,6 +136,8 @@ class Build:
             return networks.export_traced_network(encoders["user_tower"], trial, config, folder)
         if model == "fusion":
             return networks.export_network(encoders[model], networks.fusion_trial(trained, self.fused), config, folder)
+        if model in SCORERS:
+            return networks.export_network(encoders[model], networks.scorer_trial(trained), config, folder)
         if model == NEW_FILM_TOWER:
             return self._write_new_film_tower(config, folder)
         if model == "text_encoder":
@@ -244,6 +247,7 @@ def _release(trained: Trained, models: dict[str, ModelFacts], options: PublishOp
         metrics=trained.metrics,
         coverage=trained.content.coverage(),
         poster_weights=trained.content.poster_weights,
+        scorer=trained.metrics["validation"]["reranking"]["default"],
         recipe=Recipe(trained.options_hash, export_hash(options.precision, options.index)),
     )
 

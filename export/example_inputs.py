@@ -15,6 +15,9 @@ Tensors = dict[str, npt.NDArray[Any]]
 BATCH_SIZES = (1, 2, 7, 64)
 """One row, the smallest batch, an odd one, and the largest that any configuration allows."""
 
+N_CANDIDATES = 200
+"""C: as many as the service has scored."""
+
 
 def history_batch(n_films: int, batch_size: int, seed: int) -> Tensors:
     """`history`, `ratings`, `age_days` (B, T): random lengths, the last one empty, the one before it full.
@@ -43,6 +46,17 @@ def _history(n_films: int, length: int, random: np.random.Generator) -> WatchHis
         np.where(random.random(length) < 0.2, 0, stars).astype(np.float32),
         np.where(random.random(length) < 0.1, 0, times),
     )
+
+
+def candidate_batch(n_films: int, weights: npt.NDArray[np.float32], seed: int) -> Tensors:
+    """`candidate_rows` (B, C), `contributions` (B, C, S) and the `weights` (B, S) that they were weighed with.
+
+    One film in twenty is not the release's: it was added later.
+    """
+    random = np.random.default_rng([seed, len(weights)])
+    rows = random.integers(0, n_films + n_films // 20 + 1, size=(len(weights), N_CANDIDATES))
+    scores = random.standard_normal((*rows.shape, weights.shape[1])).astype(np.float32)
+    return {"candidate_rows": rows, "contributions": scores * weights[:, None], "weights": weights}
 
 
 def image_batch(batch_size: int, size: int, seed: int) -> Tensors:

@@ -8,37 +8,40 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.layout import USER_ENCODERS, version_folder
+from export.layout import SCORERS, USER_ENCODERS, version_folder
 from export.onnx_graphs import onnx_run
 from features.sources import source_slices
 from training.fitted import FittedModels
+from training.models.mlp_scorer import SCORER_INPUTS
 from training.models.serving import HISTORY_INPUTS
 
 
-class OnnxEncoder(nn.Module):
-    """An exported user-side encoder, called like the network it was made from."""
+class OnnxNetwork(nn.Module):
+    """An exported network, called like the one it was made from."""
 
-    input_names = HISTORY_INPUTS
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, input_names: tuple[str, ...] = HISTORY_INPUTS) -> None:
         super().__init__()
+        self.input_names = input_names
         self._run = onnx_run(path)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """(B, T) each, in the order of `input_names` → the graph's outputs in its own order."""
+        """(B, …) each, in the order of `input_names` → the graph's outputs in its own order."""
         tensors = {name: tensor.numpy() for name, tensor in zip(self.input_names, inputs, strict=True)}
         return tuple(torch.from_numpy(output) for output in self._run(tensors).values())
 
 
 def exported_models(repository: Path, number: int) -> FittedModels:
-    """The user encoders from their ONNX files, and the films' side of every source from the retrieval model.
+    """Encoders and scorers from their ONNX files, and the films' side of every source from the retrieval model.
 
     Raises: FileNotFoundError when a part is missing.
     """
     retrieval = version_folder(repository, "retrieval", number)
     fused = np.load(retrieval / "item_vectors.npy", allow_pickle=False)
     encoders: dict[str, nn.Module] = {
-        model: OnnxEncoder(version_folder(repository, model, number) / "model.onnx") for model in USER_ENCODERS
+        model: OnnxNetwork(version_folder(repository, model, number) / "model.onnx") for model in USER_ENCODERS
+    }
+    encoders |= {
+        model: OnnxNetwork(version_folder(repository, model, number) / "model.onnx", SCORER_INPUTS) for model in SCORERS
     }
     vectors = {source: np.ascontiguousarray(fused[:, columns]) for source, columns in source_slices().items()}
     return FittedModels(encoders, vectors, np.load(retrieval / "popularity.npy", allow_pickle=False), curves={})

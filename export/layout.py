@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.scorers import SCORER_MODELS
+
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
@@ -14,6 +16,9 @@ COMMITTED_REPOSITORY = Path(__file__).resolve().parent.parent / "model_repositor
 
 USER_ENCODERS = ("sequence_encoder", "user_tower", "ials_user", "content_profile", "ease")
 """Read `history`, `ratings` and `age_days`; exported to ONNX."""
+
+SCORERS = tuple(SCORER_MODELS.values())
+"""Order a person's best candidates; of one signature."""
 
 NEW_FILM_TOWER = "new_film_tower"
 """Places films that are added while serving; see `training.models.new_film_tower`."""
@@ -26,7 +31,7 @@ IMAGE_MODELS = ("image_decoder", "image_encoder", "image_embedding")
 """Left out of a release whose data have no posters."""
 
 MODELS = (
-    *USER_ENCODERS, TORCHSCRIPT_TOWER, "fusion", "retrieval", NEW_FILM_TOWER, *TEXT_MODELS, *IMAGE_MODELS,
+    *USER_ENCODERS, TORCHSCRIPT_TOWER, "fusion", "retrieval", *SCORERS, NEW_FILM_TOWER, *TEXT_MODELS, *IMAGE_MODELS,
     "hybrid_candidates",
 )  # fmt: skip
 

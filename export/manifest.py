@@ -137,6 +137,8 @@ class Release:
     """Share of the variance of each learnt source's film vectors, 0..1, that content explains of films left out: how
     well a film that is added while serving is placed."""
     index: IndexFacts = field(default_factory=IndexFacts)
+    scorer: str = "dot"
+    """What orders the best candidates where a request says nothing: dot or mlp, see `training.fit_mlp_scorer`."""
 
 
 @dataclass(frozen=True, slots=True)

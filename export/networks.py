@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import nn
 
 from export.errors import ParityFailed
-from export.example_inputs import BATCH_SIZES, Tensors, empty_history, history_batch
+from export.example_inputs import BATCH_SIZES, Tensors, candidate_batch, empty_history, history_batch
 from export.layout import NEW_FILM_TOWER
 from export.onnx_graphs import export_onnx, network_run, onnx_run
 from export.parity import Claim, Run, prove
@@ -80,6 +80,16 @@ def fusion_trial(trained: Trained, fused: Float32) -> Trial:
     mixes = [trained.fusion_weights, *trained.presets.values()]
     batches = [_fusion_inputs(encoders, mixes, batch) for batch in user_encoder_trial("user_tower", trained).batches]
     return Trial(batches, lambda outputs: outputs["query"] @ fused.T)
+
+
+def scorer_trial(trained: Trained) -> Trial:
+    """Candidates of the trial histories, films that came after the release among them."""
+    mixes = [trained.fusion_weights, *trained.presets.values()]
+    batches = [
+        batch | candidate_batch(len(trained.catalog), _weights(mixes, len(batch["history"])), SEED)
+        for batch in user_encoder_trial("user_tower", trained).batches
+    ]
+    return Trial(batches, lambda outputs: outputs["scores"])
 
 
 def text_trial(trained: Trained) -> Trial:
@@ -183,8 +193,6 @@ def _dense(rows: npt.NDArray[np.generic], scores: npt.NDArray[np.generic], n_fil
 
 
 def _fusion_inputs(encoders: dict[str, Run], mixes: Sequence[dict[str, float]], histories: Tensors) -> Tensors:
-    batch_size = len(histories["history"])
-    weights = np.array([[mix.get(source, 0.0) for source in SOURCES] for mix in mixes], dtype=np.float32)
     inputs: Tensors = {
         f"{source}_embedding": encoders[model](histories)["user_embedding"]
         for model, source in EMBEDDING_SOURCES.items()
@@ -192,5 +200,11 @@ def _fusion_inputs(encoders: dict[str, Run], mixes: Sequence[dict[str, float]], 
     return {
         **inputs,
         **encoders["content_profile"](histories),
-        "weights": np.resize(weights, (batch_size, len(SOURCES))),
+        "weights": _weights(mixes, len(histories["history"])),
     }
+
+
+def _weights(mixes: Sequence[dict[str, float]], batch_size: int) -> Float32:
+    """(B, S) the mixes in turn."""
+    weights = np.array([[mix.get(source, 0.0) for source in SOURCES] for mix in mixes], dtype=np.float32)
+    return np.resize(weights, (batch_size, len(SOURCES)))

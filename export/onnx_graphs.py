@@ -35,6 +35,8 @@ FREE_AXES = {
     "input_ids": {1: "length"},
     "attention_mask": {1: "length"},
     "pixels": {2: "height", 3: "width"},
+    "candidate_rows": {1: "candidates"},
+    "contributions": {1: "candidates"},
 }
 """Axes of inputs that vary besides the batch, by name: equal names are equal lengths."""
 

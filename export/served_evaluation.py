@@ -12,18 +12,18 @@ from export.asking import Asker, ask, questions
 from export.exported import exported_models
 from export.manifest import Release
 from training.dataset import Dataset
-from training.evaluate import HYBRID, Evaluation, evaluate
+from training.evaluate import BY_MLP, HYBRID, OFFLINE, Evaluation, evaluate
 from training.metrics import CUTOFFS, RankingMetrics, measure
 from training.splits import Protocol, Rows, Split
 
 K = max(CUTOFFS)
 
-OFFLINE = f"{HYBRID} offline"
-"""The blend of the exported encoders without a server: what is served must come out the same."""
+BY_MLP_OFFLINE = f"{BY_MLP} offline"
 
 ROW_OF = {
     Asker.STRANGER: HYBRID,
     Asker.KNOWN_PERSON: f"{HYBRID} by user_id",
+    Asker.STRANGER_BY_MLP: BY_MLP,
     Asker.STRANGER_WITH_BARE_IDS: f"{HYBRID} by bare film ids",
 }
 """Row of the table for each way to ask."""
@@ -35,7 +35,8 @@ Track = Callable[[Iterator[Rows], int, str], Iterator[Rows]]
 def evaluate_exported(repository: Path, number: int, release: Release, split: Split) -> Evaluation:
     """As `training.evaluate`, with the encoders and vectors read from the release's files."""
     offline = evaluate(exported_models(repository, number), split, release.fusion.weights)
-    table = {OFFLINE if row == HYBRID else row: metrics for row, metrics in offline.table.items()}
+    renamed = {HYBRID: OFFLINE, BY_MLP: BY_MLP_OFFLINE}
+    table = {renamed.get(row, row): metrics for row, metrics in offline.table.items()}
     return replace(offline, table=table)
 
 

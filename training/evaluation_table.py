@@ -68,6 +68,9 @@ def evaluation_table(title: str, report: Mapping[str, Any], beside_demanded: boo
         f"NDCG@10 of the hybrid over {report['best_part']}: {lead['mean']:+.4f} "
         f"(95 % from {lead['low']:+.4f} to {lead['high']:+.4f})"
     )
+    for row, over_dot in report.get("leads_over_dot_ndcg@10", {}).items():
+        interval = f"95 % from {over_dot['low']:+.4f} to {over_dot['high']:+.4f}"
+        table.caption += f"; {row} over the dot product: {over_dot['mean']:+.4f} ({interval})"
     if "comparison" in report:
         errors = report["comparison"]["rmse"]
         table.caption += f"; RMSE of SVD {errors['svd']:.3f}, of the mean rating {errors['mean']:.3f} stars"

@@ -12,6 +12,7 @@ from training.content import ContentOptions, text_encoder_hash
 from training.models.content_profile import ContentProfileConfig
 from training.models.ease import EaseConfig
 from training.models.ials import IalsConfig
+from training.models.mlp_scorer import MlpScorerConfig
 from training.models.popularity import PopularityConfig
 from training.models.sequence import SequenceConfig
 from training.models.two_tower import TwoTowerConfig
@@ -38,6 +39,7 @@ class TrainOptions:
     content_profile: ContentProfileConfig = field(default_factory=ContentProfileConfig)
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
     two_tower: TwoTowerConfig = field(default_factory=TwoTowerConfig)
+    mlp_scorer: MlpScorerConfig = field(default_factory=MlpScorerConfig)
 
     @property
     def hash(self) -> str:

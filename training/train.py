@@ -2,8 +2,9 @@
 
 visible events = the data without what `options.hold_out` keeps away
 1. trial    models of all visible events but each person's last 5, and nothing of the fifth of people who came last;
-            those events choose epochs and fusion weights, for people the models know and for strangers
-2. release  models of all visible events, with the epochs and weights of the trial; these are served
+            those events choose epochs and fusion weights and train the re-ranker, for people the models know and for
+            strangers
+2. release  models of all visible events, with the epochs, weights and re-ranker of the trial; these are served
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from torch import nn
 
 from features.history import history_tensors
+from features.scorers import DOT, MLP, SCORER_MODELS
 from training.comparison import compare
 from training.content import ContentVectors, encode_content
 from training.dataset import Dataset
 from training.evaluate import chunks, evaluate
+from training.fit_mlp_scorer import fit_mlp_scorer
 from training.fitted import STAGES, FittedModels, Watch, encode, fit_models, for_refit
 from training.fitting import Curve
 from training.fusion import PRESETS, Pool, find_weights, join, pool
 from training.metrics import measure, rank
+from training.models.mlp_scorer import DotScorer
 from training.options import TrainOptions, pick_device
 from training.running import IN_MEMORY, Precision, Running
 from training.scoring import source_scores
@@ -119,11 +123,18 @@ def fit_release(
     metrics = {"validation": evaluate(trial, validation, weights).report()}
     metrics["validation"]["segments"] = segments(trial, validation, weights)
     progress.update(task, completed=1)
+    task = progress.add_task("Training the re-ranker", total=1, note="")
+    scorer = fit_mlp_scorer(trial, validation, weights, dataset.catalog, options.mlp_scorer, options.seed)
+    metrics["validation"]["reranking"] = scorer.report
+    progress.update(task, completed=1)
     release = fit_models(
         dataset.catalog, visible, content, for_refit(options, trial.curves),
         Watch(None, Stages(progress, "release"), partial(on_epoch, "release")),
         running.part("release"),
     )  # fmt: skip
+    scorer.net.know_films(dataset.catalog, visible)
+    scorers: dict[str, nn.Module] = {SCORER_MODELS[DOT]: DotScorer(), SCORER_MODELS[MLP]: scorer.net}
+    release = replace(release, encoders=release.encoders | scorers)
     if test:
         tested = sample_people(test, options.tested_people, options.seed)
         metrics["test"] = evaluate(release, tested, weights).report()

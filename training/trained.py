@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from features.catalog import Catalog
+from features.scorers import DOT, MLP, SCORER_MODELS
 from training.content_vectors import ContentVectors
 from training.fitted import FittedModels
 from training.fitting import Curve
@@ -22,6 +23,7 @@ from training.models.content_profile import ContentProfile
 from training.models.ease import EaseModel
 from training.models.fused_query import FusedQuery
 from training.models.ials import IalsUser
+from training.models.mlp_scorer import DotScorer, MlpScorer
 from training.models.sequence import SequenceEncoder
 from training.models.two_tower import UserTower
 
@@ -37,6 +39,8 @@ ENCODER_TYPES: dict[str, type[nn.Module]] = {
     "content_profile": ContentProfile,
     "ease": EaseModel,
     "fusion": FusedQuery,
+    SCORER_MODELS[DOT]: DotScorer,
+    SCORER_MODELS[MLP]: MlpScorer,
 }
 """Serving module of each model of the release."""
 

@@ -14,7 +14,7 @@ def without(ranked: Ranked, excluded_rows: npt.NDArray[np.int64], top_k: int) ->
     excluded_rows: (X,), any order, duplicates allowed. Fewer come back when fewer are left.
     """
     kept = np.flatnonzero(~np.isin(ranked.rows, excluded_rows))[:top_k]
-    return Ranked(ranked.rows[kept], ranked.scores[kept], ranked.contributions[kept])
+    return ranked.at(kept)
 
 
 def followed_by(first: Ranked, second: Ranked, top_k: int) -> Ranked:
@@ -29,8 +29,12 @@ def followed_by(first: Ranked, second: Ranked, top_k: int) -> Ranked:
     shift = np.float32(0)
     if len(first.scores) and len(filling.scores):
         shift = np.float32(min(0.0, float(first.scores[-1]) - float(filling.scores[0])))
+    corrections = None
+    if first.corrections is not None:
+        corrections = np.concatenate([first.corrections, np.full(len(filling.rows), shift)])
     return Ranked(
         np.concatenate([first.rows, filling.rows]),
         np.concatenate([first.scores, filling.scores + shift]),
         np.concatenate([first.contributions, filling.contributions]),
+        corrections,
     )

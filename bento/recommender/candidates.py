@@ -23,7 +23,9 @@ from bento.inference.messages import InferRequest, InferResponse
 from bento.recommender.deadlines import Deadlines
 from bento.recommender.filters import Filters
 from bento.recommender.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
+from bento.recommender.rescoring import rescored, scorer_inputs
 from features.history import WatchHistory, history_tensors
+from features.scorers import MLP, SCORER_MODELS
 from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES, source_slices
 
 log = logging.getLogger("marquee.recommender")
@@ -44,6 +46,9 @@ TIMED_AS = {
     NEIGHBOUR_SOURCE: "ease",
 }
 """Model -> the source whose deadline it has."""
+
+RERANKER = SCORER_MODELS[MLP]
+"""Asked only where the scorer is `mlp`; the dot products come with the candidates."""
 
 FUSION_INPUTS = {
     "sequence": "sequence_embedding",
@@ -158,6 +163,23 @@ class Models:
         task = asyncio.create_task(self._fuse_and_search(encoded, wanted, end_ns))
         await _until_late({"retrieval": task}, {"retrieval": end_ns})
         return _result("retrieval", task)
+
+    async def rescore(
+        self,
+        history: WatchHistory,
+        ranked: Ranked,
+        weights: npt.NDArray[np.float32],
+        request_end_ns: int | None = None,
+    ) -> Ranked | None:
+        """Candidates as the re-ranker orders them; None when it fails or is late.
+
+        weights: (S,) those that found them, 0 for sources that were missing.
+        """
+        end_ns = self._deadlines.of_retrieval(time.monotonic_ns(), request_end_ns)
+        task = asyncio.create_task(self._infer(RERANKER, scorer_inputs(history, ranked, weights), end_ns))
+        await _until_late({RERANKER: task}, {RERANKER: end_ns})
+        outputs = _result(RERANKER, task)
+        return None if outputs is None else rescored(ranked, outputs["scores"][0])
 
     async def _fuse_and_search(self, encoded: Encoded, wanted: Wanted, deadline_ns: int) -> Ranked:
         inputs: dict[str, npt.NDArray[Any]] = {"weights": encoded.weights(wanted.weights)[np.newaxis]}

@@ -19,7 +19,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bento.recommender.neural_sources import without_embeddings
-from bento.recommender.schemas import FilteredRequest, RecommendRequest
+from bento.recommender.schemas import FilteredRequest, RecommendRequest, Scorer
+from features.scorers import DOT
 from features.sources import SOURCES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -49,6 +50,7 @@ class Arm(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """false: without the neural sources."""
     diversity: Annotated[float, Meta(ge=0, le=1)] | None = None
     freshness: Annotated[float, Meta(ge=0, le=1)] | None = None
+    scorer: Scorer | None = None
 
     def changes(self) -> frozenset[str]:
         """What the arm decides, by the request's names: `weights` for all three ways to give them."""
@@ -125,14 +127,16 @@ class Experiments:
 def _said(asked: Asked) -> frozenset[str]:
     """What the request decides itself."""
     weighed = asked.preset is not None or asked.weights is not None
-    wishes = {field for field in ("diversity", "freshness") if getattr(asked, field) is not None}
+    wishes = {field for field in ("diversity", "freshness", "scorer") if getattr(asked, field) is not None}
     return frozenset(("weights",) * weighed) | wishes
 
 
-def read_experiments(path: Path | None, presets: Collection[str]) -> list[Experiment]:
+def read_experiments(
+    path: Path | None, presets: Collection[str], scorers: Collection[str] = (DOT,)
+) -> list[Experiment]:
     """The experiments of a TOML or JSON file (by its ending), `[[experiments]]` each; none without a file.
 
-    presets: those of the release that is served.
+    presets, scorers: those of the release that is served.
     Raises: ExperimentsError.
     """
     if path is None:
@@ -147,11 +151,11 @@ def read_experiments(path: Path | None, presets: Collection[str]) -> list[Experi
         raise ExperimentsError(path, str(error).replace("`", "")) from error
     _check_together(experiments)
     for experiment in experiments:
-        _check(experiment, presets)
+        _check(experiment, presets, scorers)
     return experiments
 
 
-def _check(experiment: Experiment, presets: Collection[str]) -> None:
+def _check(experiment: Experiment, presets: Collection[str], scorers: Collection[str]) -> None:
     names = [arm.name for arm in experiment.arms]
     if len(set(names)) < len(names):
         raise ExperimentsError(experiment.name, f"two arms have one name: {', '.join(names)}")
@@ -166,6 +170,8 @@ def _check(experiment: Experiment, presets: Collection[str]) -> None:
         if arm.preset is not None and arm.preset not in presets:
             known = ", ".join(sorted(presets)) or "(the release has none)"
             raise ExperimentsError(place, f"preset {arm.preset!r}, expected one of {known}")
+        if arm.scorer is not None and arm.scorer not in scorers:
+            raise ExperimentsError(place, f"scorer {arm.scorer!r}, the release has {', '.join(scorers)}")
         if unknown := set(arm.weights or ()) - set(SOURCES):
             raise ExperimentsError(place, f"unknown sources {sorted(unknown)}, expected some of {', '.join(SOURCES)}")
 

@@ -12,6 +12,7 @@ from bento.recommender.schemas import Because, Reasons
 from bento.recommender.similarity import ItemSimilarity
 from features.catalog import Film
 from features.history import WatchHistory
+from features.scorers import MLP
 from features.sources import SOURCES
 
 BECAUSE_LIMIT = 3
@@ -42,14 +43,14 @@ class Explainer:
         alike = self._similarity.now.between(chosen.rows, liked)
         seen_people = {person for row in liked.tolist() for person in self._people(row)}
         return [
-            self._explain(row, chosen.contributions[at], liked, alike[at], seen_people)
+            self._explain(row, _added(chosen, at), liked, alike[at], seen_people)
             for at, row in enumerate(chosen.rows.tolist())
         ]
 
     def _explain(
         self,
         row: int,
-        contributions: npt.NDArray[np.float32],
+        added: dict[str, float],
         liked: npt.NDArray[np.int64],
         alike: npt.NDArray[np.float32],
         seen_people: set[str],
@@ -63,13 +64,21 @@ class Explainer:
         their_genres = {genre for other in liked[nearest].tolist() for genre in self._films[other].genres}
         genres = [genre for genre in self._films[row].genres if genre in their_genres]
         people = [person for person in self._people(row) if person in seen_people]
-        parts = (*SOURCES, PART)[: len(contributions)]  # the hour's column is there where it adds something
-        added = {part: round(float(value), 6) for part, value in zip(parts, contributions, strict=True)}
         return Reasons(added, because, genres, people, in_words([film.title for film in because], genres, people))
 
     def _people(self, row: int) -> list[str]:
         film = self._films[row]
         return list(dict.fromkeys(person for person in (film.director, *film.cast) if person))
+
+
+def _added(chosen: Ranked, at: int) -> dict[str, float]:
+    """What each source adds to a film's score, and the hour and the re-ranker where they had a part."""
+    values = chosen.contributions[at].tolist()
+    parts = (*SOURCES, PART)[: len(values)]  # the hour's column is there where it adds something
+    added = dict(zip(parts, values, strict=True))
+    if chosen.corrections is not None:
+        added[MLP] = float(chosen.corrections[at])
+    return {name: round(value, 6) for name, value in added.items()}
 
 
 def _not_disliked(history: WatchHistory) -> npt.NDArray[np.int64]:

@@ -34,6 +34,10 @@ class Config(msgspec.Struct, frozen=True):
     fusion_weights: dict[str, float]
     presets: list[str]
     preset_weights: dict[str, dict[str, float]]
+    scorers: list[str]
+    """What a request may have its candidates ordered by."""
+    scorer: str
+    """The one that orders them where it says nothing."""
     genres: list[str]
     """Those that occur in the catalogue, most frequent first."""
     year_range: Annotated[list[int], msgspec.Meta(min_length=2, max_length=2)] | None

@@ -138,4 +138,4 @@ class Hours:
         scores = ranked.scores + prior
         contributions = np.concatenate([ranked.contributions, prior[:, np.newaxis]], axis=1)
         best = np.argsort(-scores, kind="stable")
-        return Ranked(ranked.rows[best], scores[best], contributions[best])
+        return Ranked(ranked.rows, scores, contributions, ranked.corrections).at(best)

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ from bento.film_table import Live
 from bento.recommender import fallbacks
 from bento.recommender.answer_cache import AnswerCache, Kept, Lifetimes, occasion
 from bento.recommender.blending import followed_by, without
-from bento.recommender.candidates import Models, Ranked, Wanted
+from bento.recommender.candidates import RERANKER, Models, Ranked, Wanted
 from bento.recommender.embedding_cache import EmbeddingCache
 from bento.recommender.explanations import Explainer
 from bento.recommender.films import FilmCards
@@ -42,6 +43,7 @@ from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore, ResponseCache
 from bento.stores.person import STRANGER, DamagedState, PersonState
 from features.history import WatchHistory
+from features.scorers import CANDIDATES, DOT, MLP
 
 log = logging.getLogger("marquee.recommender")
 
@@ -63,6 +65,17 @@ class Answer:
     cached: bool
     degraded: list[str] = field(default_factory=list)
     timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Ranking:
+    """Films by score, and how they came about."""
+
+    strategy: str
+    ranked: Ranked
+    scorer: Literal["dot", "mlp"] | None = None
+    degraded: list[str] = field(default_factory=list)
+    """What was left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +169,9 @@ class Pipeline:
         """Walk the models once for nobody: the first walk allocates memory and wakes threads."""
         one_film = WatchHistory(np.zeros(1, np.int64), np.zeros(1, np.float32), np.zeros(1, np.int64))
         encoded = await self._models.encode(one_film)
-        await self._models.retrieve(encoded, Wanted(self._release.weights, 10, one_film.item_rows))
+        found = await self._models.retrieve(encoded, Wanted(self._release.weights, CANDIDATES, one_film.item_rows))
+        if MLP in self._release.scorers and found is not None:
+            await self._models.rescore(one_film, found, self._release.weights)
 
     async def close(self) -> None:
         """Wait until answers under way are in the cache."""
@@ -182,10 +197,11 @@ class Pipeline:
         films = self._release.films
         excluded_rows = np.unique(np.concatenate([seen_rows, question.excluded_rows, films.hidden_rows]))
         if len(history.item_rows):
-            strategy, ranked, degraded = await self._rank(question, history, excluded_rows, watch, end_ns)
+            ranking = await self._rank(question, history, excluded_rows, watch, end_ns)
         else:
-            strategy, ranked, degraded = "cold_start", self._newcomers.chosen(state), []
-        chosen = self._choose(ranked, self._with_disallowed(excluded_rows, question), question)
+            ranking = _Ranking("cold_start", self._newcomers.chosen(state))
+        strategy, degraded = ranking.strategy, ranking.degraded
+        chosen = self._choose(ranking.ranked, self._with_disallowed(excluded_rows, question), question)
         if strategy == "hybrid":
             chosen = self._ordering.with_hour(chosen, question)
         chosen = self._ordering.order(chosen, question)
@@ -198,7 +214,9 @@ class Pipeline:
             degraded = [*degraded, *unworded]
             watch.lap("explain")
         shown = self._cards.recommended(chosen.rows, chosen.scores, reasons)
-        answered = AnswerBody(shown, self._release.number, strategy, question.ignored_movie_ids, films.revision)
+        answered = AnswerBody(
+            shown, self._release.number, strategy, ranking.scorer, question.ignored_movie_ids, films.revision
+        )
         body = msgspec.json.encode(answered)
         if remember and not degraded:
             self._cache.remember(question, state, body)
@@ -220,6 +238,7 @@ class Pipeline:
         seen = self._metrics.observations
         seen.strategies[strategy] += 1
         unfiltered = question.weights is self._release.weights and question.allowed_rows is None
+        unfiltered = unfiltered and question.scorer == self._release.scorer
         as_released = unfiltered and self._ordering.candidates(question) == question.top_k
         if strategy == "hybrid" and as_released and not degraded and len(chosen.rows):
             seen.lists.append(ListFacts.of(history.item_rows, chosen.rows, chosen.scores, self._popularity_ranks.now))
@@ -272,25 +291,41 @@ class Pipeline:
         excluded_rows: npt.NDArray[np.int64],
         watch: Stopwatch,
         end_ns: int,
-    ) -> tuple[str, Ranked, list[str]]:
-        """Films by score, with the strategy that found them and what was left out.
+    ) -> _Ranking:
+        """Films by score.
 
         At least as many candidates as the order needs are not excluded, where the catalogue has as many.
         """
         films = self._release.films
-        encoded = await self.embeddings.encode(films.as_released(history), end_ns)
+        released = films.as_released(history)
+        encoded = await self.embeddings.encode(released, end_ns)
         watch.lap("encode")
         count = self._ordering.candidates(question)
-        wanted = Wanted(question.weights, count, excluded_rows, question.allowed_rows, question.filters, films.added)
+        deep = count if question.scorer == DOT else max(count, CANDIDATES)
+        wanted = Wanted(question.weights, deep, excluded_rows, question.allowed_rows, question.filters, films.added)
         ranked = await self._models.retrieve(encoded, wanted, end_ns)
         watch.lap("retrieve")
         if ranked is not None:
-            return "hybrid", ranked, encoded.missing
+            ranking = _Ranking("hybrid", ranked, DOT, list(encoded.missing))
+            if question.scorer == MLP and len(ranked.rows):
+                await self._rescore(ranking, released, encoded.weights(question.weights), end_ns)
+                watch.lap("rescore")
+            return ranking
         by_genre = fallbacks.genre_popularity(history, films.popularity, films.catalog.genre_matrix)
         k = count + len(self._with_disallowed(excluded_rows, question))
         strategy, ranked = fallbacks.best_without_retrieval(encoded, films.text_vectors, by_genre, k)
         watch.lap("fallback")
-        return strategy, ranked, [*encoded.missing, "retrieval"]
+        return _Ranking(strategy, ranked, degraded=[*encoded.missing, "retrieval"])
+
+    async def _rescore(
+        self, ranking: _Ranking, history: WatchHistory, weights: npt.NDArray[np.float32], end_ns: int
+    ) -> None:
+        """Let the re-ranker order the candidates; when it fails or is late, the blend's order stays."""
+        rescored = await self._models.rescore(history, ranking.ranked, weights, end_ns)
+        if rescored is None:
+            ranking.degraded.append(RERANKER)
+        else:
+            ranking.ranked, ranking.scorer = rescored, MLP
 
     def _choose(self, ranked: Ranked, excluded_rows: npt.NDArray[np.int64], question: Question) -> Ranked:
         """The candidates that are not excluded, popular films where the ranking has too few for top_k.

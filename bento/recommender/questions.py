@@ -20,6 +20,7 @@ from bento.recommender.schemas import Context, FilteredRequest, HistoryItem, Rec
 from bento.release import Release, weight_vector
 from features.catalog import Catalog
 from features.history import WatchHistory
+from features.scorers import DOT
 from features.sources import SOURCES
 
 
@@ -38,6 +39,8 @@ class Question:
     top_k: int
     weights: npt.NDArray[np.float32]
     """(S,) fusion weights."""
+    scorer: str
+    """What orders the best candidates, dot or mlp."""
     explain: bool
     diversity: float | None
     """0..1; None: as the service is set."""
@@ -64,19 +67,21 @@ def question_of(
 ) -> Question:
     """Translate a request; `allowed_rows` are what its filters let pass.
 
-    Raises: InvalidRequest (unknown source, a time that is none), UnknownPreset.
+    Raises: InvalidRequest (unknown source, no re-ranker, a time that is none), UnknownPreset.
     """
     request, hour = _with_hour(request)
     history, ignored = None, 0
     if request.history is not None:
         history, ignored = _watch_history(request.history, release.catalog)
+    weights = _weights(request, release)
     return Question(
         user_id=None if request.user_id is None else str(request.user_id),
         history=history,
         ignored_movie_ids=ignored,
         excluded_rows=np.array(list(_known_rows(request.exclude, release.catalog)), dtype=np.int64),
         top_k=min(request.top_k, getattr(request, "final_k", None) or request.top_k),
-        weights=_weights(request, release),
+        weights=weights,
+        scorer=_scorer(request, release, weights),
         explain=request.explain,
         diversity=request.diversity,
         freshness=request.freshness,
@@ -171,3 +176,12 @@ def _weights(request: RecommendRequest | FilteredRequest, release: Release) -> n
             raise UnknownPreset(request.preset, release.presets)
         return release.presets[request.preset]
     return release.weights
+
+
+def _scorer(request: RecommendRequest | FilteredRequest, release: Release, weights: npt.NDArray[np.float32]) -> str:
+    """As asked for. Unasked, the re-ranker orders only what the release's own weights found: it learnt from those."""
+    if request.scorer is None:
+        return release.scorer if weights is release.weights else DOT
+    if request.scorer not in release.scorers:
+        raise InvalidRequest("scorer", f"release {release.number} has no re-ranker, expected {DOT}", request.scorer)
+    return request.scorer

@@ -27,6 +27,13 @@ class Ranked:
     scores: Float32
     contributions: Float32
     """(K, S) what each source adds to the score; in a finished list one column more where the hour adds something."""
+    corrections: Float32 | None = None
+    """(K,) what the re-ranker adds; None where it had no part."""
+
+    def at(self, places: Rows) -> Ranked:
+        """The films at these places, in this order."""
+        corrections = None if self.corrections is None else self.corrections[places]
+        return Ranked(self.rows[places], self.scores[places], self.contributions[places], corrections)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def rerank(
     span = float(ranked.scores.max() - ranked.scores.min()) or 1.0
     merit = (ranked.scores - ranked.scores.min()) / span + freshness * recent[ranked.rows]
     if diversity == 0:
-        return _at(ranked, np.argsort(-merit, kind="stable")[:top_k])
+        return ranked.at(np.argsort(-merit, kind="stable")[:top_k])
     alike = np.maximum(likeness(ranked.rows, ranked.rows), 0)
     nearest = np.zeros(n_films, dtype=np.float32)
     left = np.ones(n_films, dtype=bool)
@@ -75,8 +75,4 @@ def rerank(
         nearest = np.maximum(nearest, alike[best])
     rest = np.flatnonzero(left)
     order = np.concatenate([np.array(placed, dtype=np.int64), rest[np.argsort(-merit[rest], kind="stable")]])
-    return _at(ranked, order[:top_k])
-
-
-def _at(ranked: Ranked, places: Rows) -> Ranked:
-    return Ranked(ranked.rows[places], ranked.scores[places], ranked.contributions[places])
+    return ranked.at(order[:top_k])

@@ -9,6 +9,7 @@ from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import (
     RecommendAnswer,
     RecommendRequest,
+    Scorer,
     TopK,
     UserId,
     convert,
@@ -22,6 +23,7 @@ class RecommendQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user_id: UserId | None = None
     limit: TopK = 10
     preset: str | None = None
+    scorer: Scorer | None = None
 
 
 ABOUT_POST = About(
@@ -66,7 +68,8 @@ class RecommendRoutes:
     async def get(self, request: Request) -> Response:
         """Recommend from a query string."""
         query = convert(request.query, RecommendQuery)
-        return await self._recommend(RecommendRequest(query.user_id, top_k=query.limit, preset=query.preset), request)
+        asked = RecommendRequest(query.user_id, top_k=query.limit, preset=query.preset, scorer=query.scorer)
+        return await self._recommend(asked, request)
 
     async def _recommend(self, asked: RecommendRequest, request: Request) -> Response:
         return Response((await self._recommendations.ask(asked, request)).body())

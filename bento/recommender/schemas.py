@@ -25,6 +25,8 @@ TopK = Annotated[int, Meta(ge=1, le=TOP_K_LIMIT, description="How many films to 
 UserId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=USER_ID_LIMIT)]
 """A number or a string; 7 and "7" are the same person."""
 
+Scorer = Literal["dot", "mlp"]
+
 MovieId = int | Annotated[str, Meta(max_length=USER_ID_LIMIT)]
 """A number or a string of digits. Ids that the catalogue does not hold are ignored where lists are given."""
 
@@ -69,6 +71,8 @@ class RecommendRequest(Struct, frozen=True, forbid_unknown_fields=True):
     preset: str | None = None
     weights: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
     """Fusion weight per source; sources left out weigh 0."""
+    scorer: Scorer | None = None
+    """What orders the best 200 films: the blend's dot product or the re-ranker; left out = as the release says."""
     exclude: Annotated[list[MovieId], Meta(max_length=HISTORY_LIMIT)] = []
     """Films not to recommend."""
     explain: bool = False
@@ -91,6 +95,7 @@ class FilteredRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """How many of the top_k to return; all of them when left out."""
     preset: str | None = None
     weights: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    scorer: Scorer | None = None
     exclude: Annotated[list[MovieId], Meta(max_length=HISTORY_LIMIT)] = []
     explain: bool = False
     diversity: Share | None = None
@@ -130,7 +135,7 @@ class Reasons(Struct, frozen=True):
     """Why a film is recommended."""
 
     contributions: dict[str, float]
-    """What each source adds to the score; together they are the score."""
+    """What each source adds to the score, and as `mlp` the re-ranker where it had a part; together, the score."""
     because: list[Because]
     """The films of the history most like this one, best first."""
     shared_genres: list[str]
@@ -161,6 +166,8 @@ class AnswerBody(Struct, frozen=True):
     release: int
     strategy: str
     """hybrid, cold_start, or the rung of the fallback ladder that answered."""
+    scorer: Scorer | None
+    """What ordered the best candidates; null where there was nothing to choose: no hybrid answered."""
     ignored_movie_ids: int
     """Films of the request's history that the catalogue does not hold."""
     catalogue_revision: int
@@ -196,6 +203,7 @@ class FilteredAnswer(Struct, frozen=True):
     recommendations: list[RecommendedFilm]
     release: int
     strategy: str
+    scorer: Scorer | None
     ignored_movie_ids: int
     catalogue_revision: int
     cached: bool
@@ -215,6 +223,7 @@ class RecommendAnswer(Struct, frozen=True):
     recommendations: list[RecommendedFilm]
     release: int
     strategy: str
+    scorer: Scorer | None
     ignored_movie_ids: int
     catalogue_revision: int
     cached: bool

@@ -15,6 +15,7 @@ const STAGES = {
   state: "Remember you",
   encode: "Encode history",
   retrieve: "Search films",
+  rescore: "Second look",
   fallback: "Fall back",
   blend: "Blend and filter",
   explain: "Explain",
@@ -37,9 +38,13 @@ const PARTS = {
   retrieval: "the film index",
   explain: "the explanations",
   wording: "the language model’s words",
+  mlp_scorer: "the second look at the best films",
 };
 
-export const sourceLabel = (name) => SOURCES[name]?.label ?? plain(name);
+/** What can add to a score beside the sources. */
+const SCORERS = { mlp: "Second look" };
+
+export const sourceLabel = (name) => SOURCES[name]?.label ?? SCORERS[name] ?? plain(name);
 export const stageLabel = (name) => STAGES[name] ?? plain(name);
 export const strategyLabel = (name) => STRATEGIES[name] ?? plain(name);
 export const partLabel = (name) => PARTS[name] ?? (SOURCES[name] ? `“${SOURCES[name].label}”` : plain(name));

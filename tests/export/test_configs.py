@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tritonclient.grpc.model_config_pb2 import DataType, ModelInstanceGroup
 
-from export.layout import COMMITTED_REPOSITORY, MODELS, USER_ENCODERS, backend_of, read_config
+from export.layout import COMMITTED_REPOSITORY, MODELS, SCORERS, USER_ENCODERS, backend_of, read_config
 from features.history import HISTORY_LENGTH
 from features.sources import FUSED_WIDTH, NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES
 
@@ -88,6 +88,19 @@ def test_fusion_joins_every_source() -> None:
     assert tensors(CONFIGS["fusion"].output) == {
         "query": ("FP32", (FUSED_WIDTH,)),
         f"{NEIGHBOUR_SOURCE}_weight": ("FP32", (1,)),
+    }
+
+
+def test_scorers_take_each_others_place_and_what_retrieval_returns() -> None:
+    dot, mlp = (CONFIGS[model] for model in SCORERS)
+    assert tensors(dot.input) == tensors(mlp.input)
+    assert tensors(dot.output) == tensors(mlp.output) == {"scores": ("FP32", (-1,))}
+    found = tensors(CONFIGS["retrieval"].output)
+    assert tensors(mlp.input) == {
+        **tensors(CONFIGS["ease"].input),
+        "candidate_rows": found["rows"],
+        "contributions": found["contributions"],
+        "weights": tensors(CONFIGS["fusion"].input)["weights"],
     }
 
 

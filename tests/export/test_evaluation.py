@@ -82,6 +82,15 @@ def test_a_stranger_brings_films_stars_and_times() -> None:
     ]
 
 
+def test_the_rerankers_order_is_asked_for_by_name() -> None:
+    plain, by_mlp = (
+        next(questions(one_person(), asker, CATALOG, ("a", "b", "c"), 5))
+        for asker in (Asker.STRANGER, Asker.STRANGER_BY_MLP)
+    )
+
+    assert by_mlp == {**plain, "scorer": "mlp"}
+
+
 def test_bare_ids_come_oldest_first() -> None:
     asked = list(questions(one_person(), Asker.STRANGER_WITH_BARE_IDS, CATALOG, ("a", "b", "c"), 5))
 

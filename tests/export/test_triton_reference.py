@@ -14,8 +14,8 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from export.example_inputs import history_batch
-from export.layout import USER_ENCODERS
+from export.example_inputs import candidate_batch, history_batch
+from export.layout import SCORERS, USER_ENCODERS
 from export.onnx_graphs import onnx_run
 from features.sources import SOURCES
 from features.text import film_text
@@ -109,6 +109,14 @@ def test_retrieval_requests_of_different_lengths_share_batches(client: Any, expo
         assert_same(given, expected)
     after = client.get_inference_statistics("retrieval").model_stats[0]
     assert after.execution_count - before.execution_count < len(questions)
+
+
+@pytest.mark.parametrize("model", SCORERS)
+def test_candidates_are_scored_the_same(client: Any, exported: Path, model: str) -> None:
+    weights = np.full((3, len(SOURCES)), 1 / 7, dtype=np.float32)
+    tensors = {**history_batch(N_FILMS, 3, seed=4), **candidate_batch(N_FILMS, weights, seed=4)}
+    tensors["candidate_rows"][0, -1] = -1
+    assert_same(infer(client, model, tensors), onnx_run(exported / model / "1" / "model.onnx")(tensors))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from training.fitted import FittedModels
 from training.models.content_profile import ContentProfile
 from training.models.ease import EaseModel
 from training.models.fused_query import centre, fused_query
+from training.models.mlp_scorer import DotScorer, MlpScorer
 from training.projection import Projection
 from training.trained import DataFacts, Trained
 
@@ -116,9 +117,9 @@ def tiny_world(folder: Path, with_posters: bool = True) -> TinyWorld:
         "sequence_encoder": MeanTower(1), "user_tower": MeanTower(2), "ials_user": MeanTower(3),
         "content_profile": _filled(ContentProfile(N_FILMS, 128, 64, 5.0, 0.0), 4),
         "ease": _filled(EaseModel(N_FILMS, 6, 20, 5.0, 0.0, 1.0), 5),
-        "fusion": fused_query(item_vectors),
+        "fusion": fused_query(item_vectors), "dot_scorer": DotScorer(), "mlp_scorer": _scorer(catalog, events),
     }  # fmt: skip
-    validation = {"sources": {"hybrid": {"ndcg@10": {"mean": 0.2, "se": 0.01}}}}
+    validation = {"sources": {"hybrid": {"ndcg@10": {"mean": 0.2, "se": 0.01}}}, "reranking": {"default": "dot"}}
     trained = Trained(
         facts=DataFacts("tiny", "f" * 64, True, 4, N_FILMS, len(events), None),
         options_hash="0123456789ab",
@@ -178,6 +179,15 @@ def _draw_posters(folder: Path) -> dict[int, Path]:
         paths[row] = folder / f"{row}.png"
         Image.new("RGB", (40, 60), (12 * row, 255 - 12 * row, 40)).save(paths[row])
     return paths
+
+
+def _scorer(catalog: Catalog, events: Events) -> MlpScorer:
+    """Weights drawn by chance, so that its order is not the blend's."""
+    scorer = MlpScorer(N_FILMS, 8)
+    scorer.know_films(catalog, events)
+    for values in scorer.parameters():
+        nn.init.normal_(values, generator=torch.Generator().manual_seed(7))
+    return scorer
 
 
 def _filled(module: nn.Module, seed: int) -> nn.Module:

@@ -8,10 +8,12 @@ import pytest
 from export.asking import Asker, ask, questions
 from export.exported import exported_models
 from export.manifest import read_manifest
+from features.scorers import CANDIDATES
 from tests.conftest import Service
 from training.data_location import locate_data
 from training.dataset import Dataset, read_dataset
 from training.metrics import rank
+from training.reranking import candidate_lists
 from training.scoring import blend, source_scores
 from training.splits import Protocol, Split, hold_out, in_time_order, of_people, split_by_person
 
@@ -52,6 +54,21 @@ def test_a_stranger_with_a_history_gets_the_offline_ranking(service: Service, da
     scores = offline_scores(service, split)
     best = np.take_along_axis(scores, rank(scores, [np.zeros(0, dtype=np.int64)] * len(scores), K), axis=1)
     np.testing.assert_allclose(np.take_along_axis(scores, served, axis=1), best, atol=SAME_SCORE)
+
+
+def test_the_served_reranker_orders_films_as_its_file_does(service: Service, dataset: Dataset, split: Split) -> None:
+    bodies = questions(split, Asker.STRANGER_BY_MLP, dataset.catalog, dataset.user_ids, K)
+
+    served = np.stack(list(ask(service.url, bodies, dataset.catalog, K)))
+
+    release = read_manifest(service.release.repository).releases[service.release.number]
+    models = exported_models(service.release.repository, service.release.number)
+    lists = candidate_lists(source_scores(models, split.histories), split.histories, release.fusion.weights, CANDIDATES)
+    scores = lists.scored_by(models.encoders["mlp_scorer"])
+    film, place = np.nonzero((lists.rows[:, None] == served[:, :, None]).reshape(-1, CANDIDATES))
+    assert len(film) == served.size  # all come from the candidates
+    given = scores[np.arange(len(scores)).repeat(K), place].reshape(-1, K)
+    np.testing.assert_allclose(given, np.sort(scores, axis=1)[:, : -K - 1 : -1], atol=SAME_SCORE)
 
 
 def test_a_known_person_gets_what_a_stranger_with_their_history_gets(service: Service, dataset: Dataset) -> None:

@@ -78,6 +78,7 @@ class Answered:
     recommendations: list[dict[str, object]]
     release: int
     strategy: str
+    scorer: str | None
     ignored_movie_ids: int
     catalogue_revision: int
     cached: bool

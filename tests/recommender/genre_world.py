@@ -2,7 +2,8 @@
 
 Film j of genre g has movie_id 100 * (g + 1) + j and is the more popular the smaller j is; genre 0 is a little
 more popular than genre 1, and so on. Every source says the same: somebody's embedding is the mean of their
-films' genres. So who watched films of one genre gets the rest of that genre first, most popular first.
+films' genres. So who watched films of one genre gets the rest of that genre first, most popular first;
+by the re-ranker, least popular first.
 """
 
 from __future__ import annotations
@@ -136,6 +137,11 @@ class GenreModels:
                 vector[0, slices.start : slices.start + len(GENRES)] = inputs["genres"][0, columns] - 1 / len(GENRES)
         return {"item_vector": vector}
 
+    def _mlp_scorer(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Half a point more for every more popular film of the same genre: within a genre the order turns round."""
+        less_popular = inputs["candidate_rows"] % FILMS_PER_GENRE
+        return {"scores": (inputs["contributions"].sum(axis=2) + less_popular / 2).astype(np.float32)}
+
     def _fusion(self, inputs: dict[str, Any]) -> dict[str, Any]:
         weights = inputs["weights"][0]
         parts = [
@@ -171,7 +177,7 @@ class GenreModels:
 
 ENCODERS = (
     "sequence_encoder", "user_tower", "ials_user", "content_profile", "ease", "fusion", "text_embedding",
-    "new_film_tower",
+    "new_film_tower", "mlp_scorer",
 )  # fmt: skip
 
 PEOPLE = {

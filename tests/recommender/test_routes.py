@@ -53,6 +53,7 @@ async def test_post_recommend_answers_films_with_everything_about_the_answer(cli
         ],
         "release": 1,
         "strategy": "hybrid",
+        "scorer": "dot",
         "ignored_movie_ids": 1,
         "catalogue_revision": 0,
         "cached": False,

@@ -38,6 +38,18 @@ def test_nothing_is_missed_when_every_figure_is_reached() -> None:
     assert shortfalls(reached()) == []
 
 
+def test_dot_and_mlp_stand_side_by_side_with_what_the_reranker_gains() -> None:
+    report = reached() | {"leads_over_dot_ndcg@10": {"hybrid by mlp": {"mean": 0.002, "low": -0.001, "high": 0.005}}}
+    report["sources"]["hybrid by mlp"] = figures(0.108)
+    console = Console(width=300, record=True)
+
+    console.print(evaluation_table("ml-latest-small", report, beside_demanded=True))
+
+    printed = " ".join(console.export_text().split())
+    assert "hybrid by mlp 0.1080" in printed.replace("│", "").replace("  ", " ")
+    assert "hybrid by mlp over the dot product: +0.0020 (95 % from -0.0010 to +0.0050)" in printed
+
+
 def test_a_figure_too_low_is_named_with_its_limits() -> None:
     report = reached()
     report["sources"]["ials"] = figures(0.05)

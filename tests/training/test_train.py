@@ -16,8 +16,9 @@ from features.history import history_tensors
 from features.sources import SOURCES
 from training.content import ContentOptions
 from training.dataset import Dataset
-from training.evaluate import HYBRID, evaluate
+from training.evaluate import BY_MLP, HYBRID, evaluate
 from training.fitted import FittedModels, Watch, fit_models
+from training.models.mlp_scorer import MlpScorerConfig
 from training.models.sequence import SequenceConfig
 from training.models.two_tower import TwoTowerConfig
 from training.options import TrainOptions
@@ -38,6 +39,7 @@ QUICK = TrainOptions(
         epochs=8, examples_ratio=2.5, batch_size=128, extra_negatives=64, learning_rate=5e-3, dropout=0.0,
         horizon=1, hidden_share=0.0, plain_share=0.0,
     ),
+    mlp_scorer=MlpScorerConfig(epochs=1, folds=2, earlier_lists=1),
 )  # fmt: skip
 """Enough for worlds of a few thousand events."""
 
@@ -134,7 +136,22 @@ def test_report_says_what_was_measured_on_whom(planted: tuple[Trained, np.ndarra
     report = planted[0].metrics["test"]
 
     assert (report["protocol"], report["people"]) == ("last5", 320)
-    assert set(report["sources"]) == {*SOURCES, HYBRID, *(f"hybrid without {source}" for source in SOURCES)}
+    without = {f"hybrid without {source}" for source in SOURCES}
+    assert set(report["sources"]) == {*SOURCES, HYBRID, BY_MLP, *without}
+
+
+def test_the_reranker_is_measured_on_people_it_did_not_learn_from(planted: tuple[Trained, np.ndarray]) -> None:
+    """Tastes are all that is planted, and the blend knows them: the re-ranker neither adds nor loses much."""
+    metrics = planted[0].metrics
+
+    reranking = metrics["validation"]["reranking"]
+    assert (reranking["people"], reranking["candidates"]) == (320, 200)
+    assert reranking["dot"] == metrics["validation"]["sources"][HYBRID]["ndcg@10"]
+    lead = metrics["test"]["leads_over_dot_ndcg@10"][BY_MLP]
+    assert lead["low"] <= lead["mean"] <= lead["high"]
+    dot, mlp = (metrics["test"]["sources"][row]["ndcg@10"] for row in (HYBRID, BY_MLP))
+    assert lead["mean"] == pytest.approx(mlp["mean"] - dot["mean"], abs=1e-9)
+    assert mlp["mean"] > 0.9 * dot["mean"]
 
 
 def test_facts_count_what_the_served_models_saw(planted: tuple[Trained, np.ndarray]) -> None:
@@ -167,6 +184,8 @@ def test_held_out_events_cannot_change_the_release() -> None:
     assert one.fusion_weights == other.fusion_weights
     for name, vectors in one.item_vectors.items():
         np.testing.assert_array_equal(vectors, other.item_vectors[name])
+    rerankers = (trained.encoders["mlp_scorer"].state_dict() for trained in (one, other))
+    assert all(torch.equal(*pair) for pair in zip(*(state.values() for state in rerankers), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +211,11 @@ def test_saved_training_loads_with_the_same_outputs(saved: tuple[Dataset, Path, 
         with torch.no_grad():
             pairs = zip(loaded.encoders[name](*inputs), trained.encoders[name](*inputs), strict=True)
             assert all(torch.equal(one, other) for one, other in pairs)
+    candidates = [torch.zeros(40, 5, dtype=torch.int64), torch.ones(40, 5, len(SOURCES)), torch.ones(40, len(SOURCES))]
+    for name in ("dot_scorer", "mlp_scorer"):
+        with torch.no_grad():
+            scores = (models.encoders[name](*inputs, *candidates)[0] for models in (loaded, trained))
+            assert torch.equal(*scores)
     for source, vectors in trained.item_vectors.items():
         np.testing.assert_array_equal(loaded.item_vectors[source], vectors)
 
