@@ -53,23 +53,31 @@ def scale_command(
 
     python -m training scale --share 0.1
     """
-    from training.scale import LIMIT_BYTES, STEPS, measured, step_command
+    from training.scale import LIMIT_BYTES, STEPS, Cost, measured, step_command
     from training.synthetic import Size
 
     console, size = Console(), Size().scaled(share) if share != 1 else Size()
     folder = home / "scale" / f"{size.events}-{size.people}-{size.films}-{seed}"
     data, prepared = folder / "data", folder / "prepared"
-    costs = []
+    costs: list[Cost] = []
+
+    def measure(name: str, command: list[str]) -> None:
+        cost = measured(name, command)
+        costs.append(cost)
+        # At once: hours may pass until the table, or an interruption come before it.
+        console.print(f"{name}: {cost.seconds:.1f} s, {cost.peak_bytes / 2**20:,.0f} MiB", highlight=False)
+
     if not (folder / "whole-data").exists():
         generate = ["synthetic", "--out", str(data), "--events", str(size.events), "--people", str(size.people)]
         generate += ["--films", str(size.films), "--seed", str(seed)]
-        costs.append(measured("synthetic", [sys.executable, "-m", "training", *generate]))
+        measure("synthetic", [sys.executable, "-m", "training", *generate])
         if not costs[-1].failed:
             (folder / "whole-data").touch()
-    costs += [measured(name, step_command(name, data, prepared)) for name in step or STEPS]
+    for name in step or STEPS:
+        measure(name, step_command(name, data, prepared))
     if whole:
         train = ["train", "--data", str(data), "--home", str(folder / "home"), "--no-posters", "--no-track"]
-        costs.append(measured("train", [sys.executable, "-m", "training", *train]))
+        measure("train", [sys.executable, "-m", "training", *train])
     table = Table(title=f"{size.events:,} events, {size.people:,} people, {size.films:,} films", title_justify="left")
     for heading in ("step", "seconds", "peak MiB", ""):
         table.add_column(heading, justify="left" if heading == "step" else "right")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from training.__main__ import app
 from training.data_errors import FolderInUse
 from training.dataset import read_dataset
-from training.scale import STEPS, measured
+from training.scale import STEPS, Cost, measured
 from training.synthetic import Size, write_synthetic
 
 SMALL = Size(events=20_000, people=200, films=2000)
@@ -65,6 +65,22 @@ def test_a_step_is_charged_with_its_own_peak() -> None:
 
 def test_a_step_that_fails_is_said_to_have_failed() -> None:
     assert measured("broken", [sys.executable, "-c", "raise SystemExit(3)"]).failed
+
+
+def test_what_was_measured_is_said_before_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_step(step: str, command: list[str]) -> Cost:
+        if step == "ease":
+            raise RuntimeError("interrupted")
+        return Cost(step, 12.34, 3 * 2**30, failed=False)
+
+    monkeypatch.setattr("training.scale.measured", one_step)
+    folder = tmp_path / "scale" / "25000000-162000-62000-0"
+    folder.mkdir(parents=True)
+    (folder / "whole-data").touch()  # as if they had been made up before
+    done = CliRunner().invoke(app, ["scale", "--step", "ials", "--step", "ease", "--home", str(tmp_path)])
+
+    assert str(done.exception) == "interrupted"
+    assert done.output.splitlines() == ["ials: 12.3 s, 3,072 MiB"]
 
 
 @pytest.mark.slow
