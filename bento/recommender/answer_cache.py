@@ -127,7 +127,7 @@ class AnswerCache:
     async def keep(self, question: Question, state: PersonState, body: bytes, ttl_s: float) -> None:
         """Keep an answer for exactly so long. Raises: StoreUnavailable."""
         sealed = seal(body, self._key(question), state.version, self._now_s() + ttl_s)
-        await self._store.put(question.owner, self._key(question), sealed, ttl_s)
+        await self._store.put(question.owner, self._key(question), sealed, ttl_s, state.version)
 
     def _key(self, question: Question) -> str:
         return f"{question.key}:{self._made_with}" if self._made_with else question.key

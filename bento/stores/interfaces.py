@@ -42,8 +42,12 @@ class ResponseCache(Protocol):
     async def get(self, owner: str, question: str) -> bytes | None:
         """The sealed answer to a question of this owner, or None. See `envelope` for what sealed means."""
 
-    async def put(self, owner: str, question: str, sealed: bytes, ttl_s: float) -> None:
-        """Keep a sealed answer for `ttl_s` seconds."""
+    async def put(self, owner: str, question: str, sealed: bytes, ttl_s: float, version: int | None = None) -> None:
+        """Keep a sealed answer for `ttl_s` seconds.
+
+        `version`: of the person's state that it was made for. Where that is no longer the present one nothing is kept:
+        somebody who was forgotten meanwhile stays so. None = whatever it is now.
+        """
 
 
 class EventLog(Protocol):

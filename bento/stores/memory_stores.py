@@ -29,6 +29,7 @@ class MemoryResponseCache:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._answers: dict[str, dict[str, _Kept]] = {}
+        self._versions: dict[str, int] = {}
 
     async def get(self, owner: str, question: str) -> bytes | None:
         answers = self._answers.get(owner, {})
@@ -38,12 +39,15 @@ class MemoryResponseCache:
             kept = None
         return None if kept is None else kept.sealed
 
-    async def put(self, owner: str, question: str, sealed: bytes, ttl_s: float) -> None:
+    async def put(self, owner: str, question: str, sealed: bytes, ttl_s: float, version: int | None = None) -> None:
+        if version is not None and version != self._versions.get(owner, 0):
+            return
         self._answers.setdefault(owner, {})[question] = _Kept(sealed, self._clock() + ttl_s)
 
-    def drop(self, owner: str) -> None:
-        """Forget all answers of an owner."""
+    def drop(self, owner: str, version: int) -> None:
+        """Forget all answers of an owner, whose state has this version from now on."""
         self._answers.pop(owner, None)
+        self._versions[owner] = version
 
 
 class MemoryFeatureStore:
@@ -88,18 +92,18 @@ class MemoryFeatureStore:
         rows = np.array([(event.movie_id, event.rating, event.timestamp_s) for event in newest], dtype=EVENT)
         version = max(state.version + 1, self._now_us())
         self._states[user_id] = PersonState(version, state.forgotten, rows, state.genres)
-        self._answers.drop(user_id)
+        self._answers.drop(user_id, version)
         return Appended(version, changed=True, newest_before_s=newest_s)
 
     async def choose_genres(self, user_id: str, genres: Sequence[int]) -> None:
         state = self._states.get(user_id, STRANGER)
         version = max(state.version + 1, self._now_us())
         self._states[user_id] = replace(state, version=version, genres=tuple(sorted(set(genres))))
-        self._answers.drop(user_id)
+        self._answers.drop(user_id, version)
 
     async def forget(self, user_id: str) -> None:
         self._states[user_id] = PersonState(version=self._now_us(), forgotten=True)
-        self._answers.drop(user_id)
+        self._answers.drop(user_id, self._states[user_id].version)
 
 
 class MemoryEventLog:

@@ -106,11 +106,17 @@ redis.call('DEL', KEYS[2])
 """KEYS: state, answers. ARGV: the header of an empty, forgotten state."""
 
 PUT = """
+if ARGV[5] ~= '' then
+  local head, version = redis.call('GETRANGE', KEYS[2], 0, 7), 0
+  if #head == 8 then version = struct.unpack('<I8', head) end
+  if version ~= tonumber(ARGV[5]) then return end
+end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then redis.call('DEL', KEYS[1]) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 """
-"""KEYS: answers. ARGV: question, sealed answer, time to live in ms, answers limit."""
+"""KEYS: answers, state. ARGV: question, sealed answer, time to live in ms, answers limit, version of the state that it
+was made for ('' = any)."""
 
 
 def key_tag(owner: str) -> str:
@@ -161,9 +167,10 @@ class RedisResponseCache:
         answer: bytes | None = await self._link.run("HGET", self._key(owner), question)
         return answer
 
-    async def put(self, owner: str, question: str, sealed: bytes, ttl_s: float) -> None:
-        key = self._key(owner)
-        await self._link.run("EVAL", PUT, 1, key, question, sealed, math.ceil(ttl_s * 1_000), ANSWERS_LIMIT)
+    async def put(self, owner: str, question: str, sealed: bytes, ttl_s: float, version: int | None = None) -> None:
+        start = f"{self._prefix}:{{{key_tag(owner)}}}"
+        values = question, sealed, math.ceil(ttl_s * 1_000), ANSWERS_LIMIT, "" if version is None else version
+        await self._link.run("EVAL", PUT, 2, f"{start}:answers", f"{start}:state", *values)
 
     def _key(self, owner: str) -> str:
         return f"{self._prefix}:{{{key_tag(owner)}}}:answers"

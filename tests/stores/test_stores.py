@@ -192,6 +192,24 @@ async def test_forgetting_a_person_forgets_their_answers(stores: Stores) -> None
     assert await stores.answers.get("ann", "top 10") is None
 
 
+@pytest.mark.parametrize("change", ["append", "forget", "genres"])
+async def test_an_answer_that_comes_after_the_state_it_was_made_for_is_not_kept(stores: Stores, change: str) -> None:
+    """It was computed before the person did something, or was forgotten, and is written afterwards."""
+    before = (await stores.features.read("ann")).version
+    await stores.answers.put("ann", "q", b"first", 60, before)
+    assert await stores.answers.get("ann", "q") == b"first"
+    if change == "append":
+        await stores.features.append("ann", [WatchEvent(1)])
+    elif change == "forget":
+        await stores.features.forget("ann")
+    else:
+        await stores.features.choose_genres("ann", [1])
+    await stores.answers.put("ann", "q", b"late", 60, before)
+    assert await stores.answers.get("ann", "q") is None
+    await stores.answers.put("ann", "q", b"new", 60, (await stores.features.read("ann")).version)
+    assert await stores.answers.get("ann", "q") == b"new"
+
+
 async def test_chosen_genres_are_kept_replaced_and_forgotten(stores: Stores) -> None:
     await stores.features.append("ann", [WatchEvent(1, 4.0, 100)])
     await stores.answers.put("ann", "q", b"answer", 60)
