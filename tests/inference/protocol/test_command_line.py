@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shutil
 import socket
+import time
 from pathlib import Path
 
 import grpc
@@ -81,6 +83,39 @@ def test_explicit_control_loads_what_is_named(models):
         assert get(port, "/v2/models/classifier/ready")[0] == 200
         assert get(port, "/v2/models/identity_fp32/ready")[0] == 400
         assert "GRPC" not in server.text
+
+
+def test_polling_follows_the_folder(models, tmp_path):
+    shutil.copytree(models / "simple", tmp_path / "simple")
+    flags = ["--model-control-mode=poll", "--repository-poll-secs=0.1", "--allow-grpc=false", "--allow-metrics=false"]
+    with started(f"--model-repository={tmp_path}", *flags) as server:
+        port = server.port("HTTPService")
+        assert get(port, "/v2/models/classifier/ready")[0] == 400
+        shutil.copytree(models / "classifier", tmp_path / "arriving")
+        (tmp_path / "arriving").rename(tmp_path / "classifier")
+        server.wait_for("model is ready: model='classifier'")
+        assert get(port, "/v2/models/classifier/ready")[0] == 200
+        shutil.rmtree(tmp_path / "simple")
+        deadline_s = time.monotonic() + 30  # nothing is said of it; a look every 0.1 s on a machine that may be busy
+        while get(port, "/v2/models/simple/ready")[0] == 200:
+            assert time.monotonic() < deadline_s
+
+
+@pytest.mark.parametrize(("strict", "status"), [("true", 400), ("false", 200)])
+def test_a_broken_model_stops_the_start_or_is_left_out(models, tmp_path, strict, status):
+    shutil.copytree(models / "simple", tmp_path / "simple")
+    shutil.copytree(models / "classifier", tmp_path / "classifier")
+    (tmp_path / "classifier" / "1" / "model.onnx").write_bytes(b"no model")
+    if strict == "true":
+        code, text = failed(f"--model-repository={tmp_path}")
+        assert code == 1
+        assert "error: creating server" in text
+    flags = ["--exit-on-error=false", f"--strict-readiness={strict}", "--allow-grpc=false", "--allow-metrics=false"]
+    with started(f"--model-repository={tmp_path}", *flags) as server:
+        port = server.port("HTTPService")
+        assert get(port, "/v2/health/ready")[0] == status
+        assert get(port, "/v2/models/simple/ready")[0] == 200
+        assert get(port, "/v2/models/classifier/ready")[0] == 400
 
 
 def test_python_models_need_trust(tmp_path):

@@ -404,3 +404,21 @@ def test_a_client_that_leaves_cancels_its_request(numpy_models):
     numpy_models.run(asyncio.wait_for(numpy_models.server.held.wait(), 10))
     connection.close()
     numpy_models.run(asyncio.wait_for(numpy_models.server.let_go.wait(), 10))
+
+
+@pytest.mark.parametrize("data", ["[" * 200_000, "[" * 200_000 + "1" + "]" * 200_000, '{"a":' * 100_000])
+def test_json_of_any_depth_is_an_error_and_no_more(connection, data):
+    body = f'{{"inputs":[{{"name":"INPUT0","shape":[1],"datatype":"INT32","data":{data}}}]}}'
+    status, _, answer = post(connection, "/v2/models/simple/infer", body)
+    assert status == 400
+    assert "error" in json.loads(answer)
+    assert infer_json(connection, "simple", simple_json())[0] == 200
+
+
+@pytest.mark.parametrize("shape", [[2**40, 16], [2**62, 2**62], [1] * 65, [1, -16]])
+def test_shapes_that_no_memory_could_hold_take_none(connection, shape):
+    for name, source in (("data", {"data": [1]}), ("bytes", {"parameters": {"binary_data_size": 64}})):
+        request = {"inputs": [{"name": "INPUT0", "shape": shape, "datatype": "INT32", **source}]}
+        status, _, answer = infer_binary(connection, "simple", request, PACKED if name == "bytes" else b"")
+        assert status == 400, answer
+    assert infer_json(connection, "simple", simple_json())[0] == 200
