@@ -200,8 +200,10 @@ class BoundSession:
         names = list(outputs or self._places)
         binding = self._binding
         try:
-            for name, tensor in inputs.items():
-                binding.bind_ortvalue_input(name, _to_value(tensor))  # which copies it to the device
+            # Binding a value queues its copy to the device: until the run is over, what is copied must not be freed.
+            values = {name: _to_value(tensor) for name, tensor in inputs.items()}
+            for name, value in values.items():
+                binding.bind_ortvalue_input(name, value)
             for name in names:
                 binding.bind_output(name, *self._places[name])
             self._session.run_with_iobinding(binding)
