@@ -38,7 +38,7 @@ class AtOnceProtocol(JoinedWritesProtocol):
             known = self._at_once.heads.get(head)
             if known is not None and self._is_free() and self._answered(known, data, end):
                 return
-            self._head = head
+            self._head = head if known is None else b""
         super().data_received(data)
 
     def _is_free(self) -> bool:
