@@ -144,6 +144,21 @@ def test_every_answer_names_its_release_and_stages(service: Service) -> None:
     assert all(film["title"] for film in answer["recommendations"])
 
 
+def test_the_reranker_orders_what_it_is_asked_to_and_explains_its_part(service: Service) -> None:
+    body = {"history": [1, 2, 3], "top_k": 10, "explain": True}
+    dot, mlp = (ask(service, body | {"scorer": scorer}).json() for scorer in ("dot", "mlp"))
+    assert [(answer["scorer"], answer["degraded"]) for answer in (dot, mlp)] == [("dot", []), ("mlp", [])]
+    assert "rescore" in mlp["timings_ms"]
+    for answer in (dot, mlp):
+        for film in answer["recommendations"]:
+            contributions = film["reasons"]["contributions"]
+            assert ("mlp" in contributions) == (answer is mlp)
+            # Eight numbers, each rounded to six decimals.
+            assert sum(contributions.values()) == pytest.approx(film["score"], abs=1e-4)
+    scores = [film["score"] for film in mlp["recommendations"]]
+    assert scores == sorted(scores, reverse=True)
+
+
 def test_the_second_same_question_comes_from_the_cache(service: Service) -> None:
     body = {"user_id": "cache-test", "history": [5, 6, 7], "top_k": 4}
     first, second = ask(service, body).json(), ask(service, body).json()
