@@ -18,8 +18,9 @@ from export.__main__ import app
 from export.asking import Asker, ask, questions
 from export.errors import AnswerUnusable, ServerNotReady
 from export.exported import exported_models
+from export.manifest import read_manifest
 from export.running_server import running_server
-from export.served_evaluation import askers
+from export.served_evaluation import askers, evaluate_exported, joined
 from features.catalog import Catalog, Film
 from features.history import WatchHistory
 from tests.export.tiny_world import TinyWorld
@@ -155,3 +156,17 @@ def test_the_command_teaches_and_refuses_an_unknown_protocol() -> None:
     refused = runner.invoke(app, ["evaluate", "--protocol", "tomorrow"])
     assert refused.exit_code == 2
     assert "tomorrow" in refused.stderr
+
+
+def test_dot_and_mlp_are_scored_from_their_files_and_stand_beside_what_was_served(
+    world: TinyWorld, exported: Path
+) -> None:
+    split = hold_out(world.dataset.events, Protocol.LAST1)
+
+    offline = evaluate_exported(exported, 1, read_manifest(exported).releases[1], split)
+    dot, mlp = offline.table["hybrid offline"], offline.table["hybrid by mlp offline"]
+    report = joined(offline, {"hybrid": dot, "hybrid by mlp": mlp}).report()
+
+    assert {"hybrid", "hybrid by mlp", "hybrid offline", "hybrid by mlp offline"} <= set(report["sources"])
+    gain = (mlp.per_person["ndcg@10"] - dot.per_person["ndcg@10"]).mean()
+    assert report["leads_over_dot_ndcg@10"]["hybrid by mlp"]["mean"] == pytest.approx(gain)
