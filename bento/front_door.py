@@ -9,7 +9,7 @@ from bento.auth.permissions import METRICS
 
 if TYPE_CHECKING:
     from bento.instance import Instance
-    from bento.recommender.asgi import App, Receive, Scope, Send
+    from bento.recommender.over_http.asgi import App, Receive, Scope, Send
 
 FRAMEWORK_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/schema.json", "/docs.json"})
 FRAMEWORK_FOLDER = "/static_content/"

@@ -23,51 +23,51 @@ from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import make_http_app
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.server import InferenceServer
-from bento.recommender.admin_film_routes import AdminFilmRoutes
-from bento.recommender.asgi import App, HotRoutes, Router
 from bento.recommender.batch import Batch
-from bento.recommender.batch_routes import BatchRoutes
-from bento.recommender.candidates import Models
-from bento.recommender.catalogue_routes import CatalogueRoutes
-from bento.recommender.deadlines import Deadlines
-from bento.recommender.docs_routes import DocsRoutes
-from bento.recommender.embedding_cache import AheadOfTime
-from bento.recommender.event_routes import EventRoutes
-from bento.recommender.events import Feedback
-from bento.recommender.experiment_routes import ExperimentRoutes
+from bento.recommender.catalogue.film_search import FilmSearch
+from bento.recommender.catalogue.films import FilmCards
+from bento.recommender.catalogue.live_catalogue import LiveCatalogue
+from bento.recommender.catalogue.new_film_encoder import NewFilmEncoder
+from bento.recommender.catalogue.posters import Posters
+from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.experiments import Experiments, read_experiments
-from bento.recommender.explanations import Explainer
-from bento.recommender.film_search import FilmSearch
-from bento.recommender.films import FilmCards
-from bento.recommender.filtered_routes import FilteredRoutes, live_filter
-from bento.recommender.forget_routes import ForgetRoutes
-from bento.recommender.health_routes import Config, HealthRoutes
-from bento.recommender.hours import Hours
-from bento.recommender.impressions import Impressions
-from bento.recommender.live_catalogue import LiveCatalogue
 from bento.recommender.metrics import Metrics
-from bento.recommender.monitor import Bounds, Monitoring
-from bento.recommender.monitor_routes import MonitorRoutes
-from bento.recommender.movie_title_routes import MovieTitleRoutes
-from bento.recommender.new_film_encoder import NewFilmEncoder
-from bento.recommender.newcomers import Newcomers
-from bento.recommender.ordering import Ordering, Wishes
-from bento.recommender.page_routes import PageRoutes
-from bento.recommender.people_routes import PeopleRoutes
-from bento.recommender.person_films import PersonFilms
-from bento.recommender.person_routes import PersonRoutes
+from bento.recommender.monitoring.monitor import Bounds, Monitoring
+from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
+from bento.recommender.over_http.asgi import App, HotRoutes, Router
+from bento.recommender.over_http.batch_routes import BatchRoutes
+from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
+from bento.recommender.over_http.docs_routes import DocsRoutes
+from bento.recommender.over_http.event_routes import EventRoutes
+from bento.recommender.over_http.experiment_routes import ExperimentRoutes
+from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
+from bento.recommender.over_http.forget_routes import ForgetRoutes
+from bento.recommender.over_http.health_routes import Config, HealthRoutes
+from bento.recommender.over_http.monitor_routes import MonitorRoutes
+from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
+from bento.recommender.over_http.page_routes import PageRoutes
+from bento.recommender.over_http.people_routes import PeopleRoutes
+from bento.recommender.over_http.person_routes import PersonRoutes
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.taste_routes import TasteRoutes
+from bento.recommender.people.embedding_cache import AheadOfTime
+from bento.recommender.people.events import Feedback
+from bento.recommender.people.impressions import Impressions
+from bento.recommender.people.person_films import PersonFilms
+from bento.recommender.people.tastes import Tastes
 from bento.recommender.pipeline import Pipeline, Stores
-from bento.recommender.posters import Posters
 from bento.recommender.precompute import Precompute
+from bento.recommender.ranking.candidates import Models
+from bento.recommender.ranking.deadlines import Deadlines
+from bento.recommender.ranking.explanations import Explainer
+from bento.recommender.ranking.hours import Hours
+from bento.recommender.ranking.newcomers import Newcomers
+from bento.recommender.ranking.ordering import Ordering, Wishes
+from bento.recommender.ranking.release_search import ReleaseSearch
+from bento.recommender.ranking.trending import Trending
+from bento.recommender.ranking.wording import LanguageModel, Wording
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.release_search import ReleaseSearch
-from bento.recommender.request_ids import RequestIds
-from bento.recommender.routes import RecommendRoutes
-from bento.recommender.similarity import live_similarity
-from bento.recommender.taste_routes import TasteRoutes
-from bento.recommender.tastes import Tastes
-from bento.recommender.trending import Trending
-from bento.recommender.wording import LanguageModel, Wording
 from bento.release import Release, load_release
 from bento.settings import Settings, shown_settings
 from bento.stores.circuit_breaker import CircuitBreaker
@@ -292,7 +292,7 @@ async def _qdrant(
     if settings.index != "qdrant":
         return None
     try:
-        from bento.recommender.qdrant_search import QdrantSearch  # here: the client is an extra
+        from bento.recommender.ranking.qdrant_search import QdrantSearch  # here: the client is an extra
     except ModuleNotFoundError as error:
         raise RuntimeError(f"INDEX=qdrant needs {error.name}: install marquee's extra `qdrant`") from error
     films, name = release.films, release.identity()

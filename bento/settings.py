@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from bento.recommender.deadlines import TIMED_SOURCES
+from bento.recommender.ranking.deadlines import TIMED_SOURCES
 
 T = TypeVar("T")
 

@@ -15,7 +15,6 @@ from bento.auth.callers import Role, RoleName
 from bento.auth.passwords import Passwords
 from bento.auth.rate_limits import RateLimits
 from bento.auth.tokens import Tokens
-from bento.recommender.asgi import About, Request, Response, Route
 from bento.recommender.errors import (
     MalformedRequest,
     NameTaken,
@@ -24,9 +23,10 @@ from bento.recommender.errors import (
     NotStored,
     TooManyRequests,
 )
-from bento.recommender.person_films import PersonFilms
+from bento.recommender.over_http.asgi import About, Request, Response, Route
+from bento.recommender.people.person_films import PersonFilms
+from bento.recommender.people.tastes import ChosenGenres, LikedFilms, Tastes
 from bento.recommender.schemas import USER_ID_LIMIT, convert, decode
-from bento.recommender.tastes import ChosenGenres, LikedFilms, Tastes
 from bento.stores.errors import StoreUnavailable
 
 PER_NAME = 10

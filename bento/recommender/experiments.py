@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from bento.recommender.neural_sources import without_embeddings
+from bento.recommender.ranking.neural_sources import without_embeddings
 from bento.recommender.schemas import FilteredRequest, RecommendRequest, Scorer
 from features.scorers import DOT
 from features.sources import SOURCES

@@ -21,23 +21,23 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.film_table import Live
-from bento.recommender import fallbacks
 from bento.recommender.answer_cache import AnswerCache, Kept, Lifetimes, occasion
-from bento.recommender.blending import followed_by, without
-from bento.recommender.candidates import RERANKER, Models, Ranked, Wanted
-from bento.recommender.embedding_cache import EmbeddingCache
-from bento.recommender.explanations import Explainer
-from bento.recommender.films import FilmCards
-from bento.recommender.histories import merged
+from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.metrics import Metrics
-from bento.recommender.newcomers import Newcomers
-from bento.recommender.observations import ListFacts, popularity_ranks
-from bento.recommender.ordering import Ordering
+from bento.recommender.monitoring.observations import ListFacts, popularity_ranks
+from bento.recommender.people.embedding_cache import EmbeddingCache
+from bento.recommender.people.histories import merged
 from bento.recommender.questions import Question
+from bento.recommender.ranking import fallbacks
+from bento.recommender.ranking.blending import followed_by, without
+from bento.recommender.ranking.candidates import RERANKER, Models, Ranked, Wanted
+from bento.recommender.ranking.explanations import Explainer
+from bento.recommender.ranking.newcomers import Newcomers
+from bento.recommender.ranking.ordering import Ordering
+from bento.recommender.ranking.wording import Wording
 from bento.recommender.schemas import AnswerBody, Reasons
 from bento.recommender.single_flight import SingleFlight
 from bento.recommender.stopwatch import Stopwatch
-from bento.recommender.wording import Wording
 from bento.release import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore, ResponseCache

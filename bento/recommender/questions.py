@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bento.recommender.catalogue.filters import Filters
 from bento.recommender.errors import InvalidRequest, UnknownPreset
-from bento.recommender.filters import Filters
 from bento.recommender.schemas import Context, FilteredRequest, HistoryItem, RecommendRequest
 from bento.release import Release, weight_vector
 from features.catalog import Catalog

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.asgi import Request
 from bento.recommender.experiments import Experiments
-from bento.recommender.impressions import Impressions
+from bento.recommender.over_http.asgi import Request
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.people.impressions import Impressions
 from bento.recommender.pipeline import Answer, Pipeline
 from bento.recommender.questions import Question, question_of
-from bento.recommender.request_ids import RequestIds
 from bento.recommender.schemas import (
     AnswerBody,
     AnswerTail,

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bento.recommender.catalogue.filters import GenreFilter, Name, Names, Year
 from bento.recommender.errors import InvalidRequest, MalformedRequest
-from bento.recommender.filters import GenreFilter, Name, Names, Year
 
 TOP_K_LIMIT = 1_000
 HISTORY_LIMIT = 5_000

@@ -23,8 +23,8 @@ from bento.auth.callers import ROLE_NAMES, Role, RoleName
 from bento.front_door import FrontDoor
 from bento.inference.over_http.application import _ROUTES as V2_ROUTES
 from bento.instance import Instance
-from bento.recommender.asgi import Route
 from bento.recommender.metrics import Metrics
+from bento.recommender.over_http.asgi import Route
 from bento.settings import Settings
 from tests.recommender import live_world
 

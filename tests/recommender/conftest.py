@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bento.recommender.candidates import Models
-from bento.recommender.deadlines import Deadlines
-from bento.recommender.explanations import Explainer
-from bento.recommender.films import FilmCards
+from bento.recommender.catalogue.films import FilmCards
+from bento.recommender.catalogue.posters import Posters
+from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.metrics import Metrics
 from bento.recommender.pipeline import Pipeline, Stores
-from bento.recommender.posters import Posters
 from bento.recommender.questions import question_of
+from bento.recommender.ranking.candidates import Models
+from bento.recommender.ranking.deadlines import Deadlines
+from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.schemas import RecommendRequest, decode
-from bento.recommender.similarity import live_similarity
 from bento.release import Release, load_release
 from bento.stores.memory_stores import MemoryFeatureStore, MemoryResponseCache
 

@@ -13,13 +13,13 @@ import pytest
 
 from bento.recommender import batch as batch_module
 from bento.recommender import precompute as precompute_module
-from bento.recommender.asgi import HotRoutes, Router
 from bento.recommender.batch import Batch
-from bento.recommender.batch_routes import PEOPLE_LIMIT, BatchRoutes
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.batch_routes import PEOPLE_LIMIT, BatchRoutes
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.precompute import ANSWER_TTL_S, Precompute
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.request_ids import RequestIds
-from bento.recommender.routes import RecommendRoutes
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bento.recommender.candidates import Encoded
-from bento.recommender.embedding_cache import AheadOfTime, EmbeddingCache
-from bento.recommender.events import Event
-from bento.recommender.ordering import Ordering, Wishes
+from bento.recommender.people.embedding_cache import AheadOfTime, EmbeddingCache
+from bento.recommender.people.events import Event
 from bento.recommender.pipeline import Stores
 from bento.recommender.questions import question_of
+from bento.recommender.ranking.candidates import Encoded
+from bento.recommender.ranking.ordering import Ordering, Wishes
+from bento.recommender.ranking.wording import LanguageModel, Wording
 from bento.recommender.schemas import RecommendRequest
-from bento.recommender.wording import LanguageModel, Wording
 from bento.release import load_release
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis

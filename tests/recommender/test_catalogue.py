@@ -14,14 +14,14 @@ import pytest
 
 from bento.inference.errors import BackendFailed
 from bento.inference.messages import InferRequest, InferResponse
-from bento.recommender.asgi import HotRoutes, Router
-from bento.recommender.catalogue_routes import CatalogueRoutes
-from bento.recommender.film_search import FilmSearch
-from bento.recommender.films import FilmCards
-from bento.recommender.posters import Posters, placeholder
-from bento.recommender.request_ids import RequestIds
-from bento.recommender.similarity import ItemSimilarity, live_similarity
-from bento.recommender.title_search import TitleSearch, normalised
+from bento.recommender.catalogue.film_search import FilmSearch
+from bento.recommender.catalogue.films import FilmCards
+from bento.recommender.catalogue.posters import Posters, placeholder
+from bento.recommender.catalogue.similarity import ItemSimilarity, live_similarity
+from bento.recommender.catalogue.title_search import TitleSearch, normalised
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
+from bento.recommender.over_http.request_ids import RequestIds
 from bento.release import Release
 from features.catalog import Catalog, Film
 from features.sources import FUSED_WIDTH, source_slices

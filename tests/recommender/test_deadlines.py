@@ -11,8 +11,8 @@ import pytest
 
 from bento.inference.options import ServerOptions
 from bento.inference.server import InferenceServer
-from bento.recommender.candidates import Models
-from bento.recommender.deadlines import TIMED_SOURCES, Deadlines
+from bento.recommender.ranking.candidates import Models
+from bento.recommender.ranking.deadlines import TIMED_SOURCES, Deadlines
 from features.history import WatchHistory
 from tests.inference.engine.gates import Gate, gate
 

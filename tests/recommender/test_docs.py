@@ -8,12 +8,12 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bento.recommender.asgi import Request, Response, Route
-from bento.recommender.catalogue_routes import ABOUT as CATALOGUE
-from bento.recommender.docs_routes import SWAGGER_PAGE, DocsRoutes
-from bento.recommender.event_routes import ABOUT as EVENTS
-from bento.recommender.openapi import document
-from bento.recommender.routes import ABOUT_GET, ABOUT_POST
+from bento.recommender.over_http.asgi import Request, Response, Route
+from bento.recommender.over_http.catalogue_routes import ABOUT as CATALOGUE
+from bento.recommender.over_http.docs_routes import SWAGGER_PAGE, DocsRoutes
+from bento.recommender.over_http.event_routes import ABOUT as EVENTS
+from bento.recommender.over_http.openapi import document
+from bento.recommender.over_http.routes import ABOUT_GET, ABOUT_POST
 from bento.recommender.schemas import RecommendAnswer, RecommendRequest, decode
 
 from .conftest import World
@@ -82,9 +82,9 @@ def test_the_trying_page_loads_only_from_this_server() -> None:
 
 
 async def test_an_answer_is_what_the_document_says(world: World) -> None:
+    from bento.recommender.over_http.request_ids import RequestIds
+    from bento.recommender.over_http.routes import RecommendRoutes
     from bento.recommender.recommendations import Recommendations
-    from bento.recommender.request_ids import RequestIds
-    from bento.recommender.routes import RecommendRoutes
 
     routes = RecommendRoutes(Recommendations(world.pipeline, world.release, RequestIds()))
     response = await routes.post(Request({}, {}, {}, b'{"user_id": 7, "history": [202]}'))

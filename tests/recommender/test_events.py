@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from bento.recommender import events
-from bento.recommender.asgi import HotRoutes, Router
-from bento.recommender.event_routes import EventRoutes
-from bento.recommender.events import Feedback
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.event_routes import EventRoutes
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.people import events
+from bento.recommender.people.events import Feedback
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.request_ids import RequestIds
-from bento.recommender.routes import RecommendRoutes
 from bento.stores.errors import StoreUnavailable
 from bento.stores.memory_stores import MemoryEventLog
 from bento.stores.spool import Spool

@@ -10,15 +10,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bento.recommender.asgi import HotRoutes, Router
-from bento.recommender.event_routes import EventRoutes
-from bento.recommender.events import Feedback
-from bento.recommender.experiment_routes import ExperimentRoutes
 from bento.recommender.experiments import Arm, Experiment, Experiments, ExperimentsError, read_experiments
-from bento.recommender.impressions import Impressions
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.event_routes import EventRoutes
+from bento.recommender.over_http.experiment_routes import ExperimentRoutes
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.people.events import Feedback
+from bento.recommender.people.impressions import Impressions
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.request_ids import RequestIds
-from bento.recommender.routes import RecommendRoutes
 from bento.recommender.schemas import RecommendRequest
 from bento.stores.errors import StoreUnavailable
 from bento.stores.memory_stores import MemoryEventLog, MemoryImpressionLog

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bento.film_table import FilmTable, Live
-from bento.recommender.candidates import Ranked
-from bento.recommender.explanations import Explainer, in_words
-from bento.recommender.similarity import live_similarity
+from bento.recommender.catalogue.similarity import live_similarity
+from bento.recommender.ranking.candidates import Ranked
+from bento.recommender.ranking.explanations import Explainer, in_words
 from features.catalog import Catalog, Film
 from features.history import WatchHistory
 from features.sources import FUSED_WIDTH, SOURCES, source_slices

@@ -10,16 +10,16 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from bento.recommender.asgi import HotRoutes, Router
-from bento.recommender.event_routes import EventRoutes
-from bento.recommender.events import Feedback
 from bento.recommender.experiments import Experiments
-from bento.recommender.forget_routes import ForgetRoutes
-from bento.recommender.impressions import Impressions
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.event_routes import EventRoutes
+from bento.recommender.over_http.forget_routes import ForgetRoutes
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.people.events import Feedback
+from bento.recommender.people.impressions import Impressions
 from bento.recommender.questions import question_of
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.request_ids import RequestIds
-from bento.recommender.routes import RecommendRoutes
 from bento.recommender.schemas import RecommendRequest
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bento.recommender.errors import InvalidRequest
-from bento.recommender.hours import Hours, hour_lifts
-from bento.recommender.ordering import Ordering
 from bento.recommender.questions import question_of
+from bento.recommender.ranking.hours import Hours, hour_lifts
+from bento.recommender.ranking.ordering import Ordering
 from bento.recommender.schemas import RecommendRequest, decode
 from bento.stores.known_people import KnownPeople
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bento.recommender.blending import followed_by, without
-from bento.recommender.candidates import Encoded, Ranked
-from bento.recommender.cold_start import as_ranked, popular_and_diverse
-from bento.recommender.fallbacks import best_without_retrieval, genre_popularity
-from bento.recommender.histories import merged
+from bento.recommender.people.histories import merged
+from bento.recommender.ranking.blending import followed_by, without
+from bento.recommender.ranking.candidates import Encoded, Ranked
+from bento.recommender.ranking.cold_start import as_ranked, popular_and_diverse
+from bento.recommender.ranking.fallbacks import best_without_retrieval, genre_popularity
 from bento.stores.known_people import EMPTY_HISTORY
 from bento.stores.person import CLICKED, EVENT, PersonState
 from features.catalog import Catalog, Film

@@ -9,15 +9,15 @@ import httpx
 import numpy as np
 import pytest
 
-from bento.recommender import drift
-from bento.recommender.asgi import HotRoutes, Router
-from bento.recommender.drift import drift_of, psi, reference_of
-from bento.recommender.embedding_health import embedding_health
 from bento.recommender.experiments import Arm, Experiment, Experiments
-from bento.recommender.impressions import Impressions
-from bento.recommender.monitor import Bounds, Monitoring
-from bento.recommender.monitor_routes import MonitorRoutes
-from bento.recommender.observations import ListFacts, Observations, popularity_ranks
+from bento.recommender.monitoring import drift
+from bento.recommender.monitoring.drift import drift_of, psi, reference_of
+from bento.recommender.monitoring.embedding_health import embedding_health
+from bento.recommender.monitoring.monitor import Bounds, Monitoring
+from bento.recommender.monitoring.observations import ListFacts, Observations, popularity_ranks
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.monitor_routes import MonitorRoutes
+from bento.recommender.people.impressions import Impressions
 from bento.stores.errors import StoreUnavailable
 from bento.stores.memory_stores import MemoryImpressionLog
 
@@ -132,7 +132,7 @@ async def test_the_report_counts_what_was_answered(
 async def test_drift_against_the_releases_people_raises_an_alert(
     world: World, monitoring: Monitoring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (drift, __import__("bento.recommender.monitor", fromlist=["monitor"])):
+    for module in (drift, __import__("bento.recommender.monitoring.monitor", fromlist=["monitor"])):
         monkeypatch.setattr(module, "FEWEST_LISTS", 2)
     for length in (10, 12, 14):  # the release's people have watched one or two films
         history = [film.movie_id for film in world.release.catalog.films[:length]]

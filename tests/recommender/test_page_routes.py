@@ -9,9 +9,9 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bento.recommender.asgi import HotRoutes, Router
 from bento.recommender.metrics import Metrics
-from bento.recommender.page_routes import CONTENT_TYPES, WEB, PageRoutes
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.page_routes import CONTENT_TYPES, WEB, PageRoutes
 
 FILES = {"index.html": b"<!doctype html>", "app.js": b"start()", "notes.md": b"not for browsers"}
 

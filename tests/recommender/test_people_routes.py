@@ -8,10 +8,10 @@ import httpx
 import numpy as np
 import pytest
 
-from bento.recommender.asgi import HotRoutes, Router
-from bento.recommender.favourites import favourite_genres
-from bento.recommender.people_routes import PeopleRoutes
-from bento.recommender.request_ids import RequestIds
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.people_routes import PeopleRoutes
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.people.favourites import favourite_genres
 from bento.stores.errors import StoreUnavailable
 from bento.stores.person import CLICKED, PersonState, WatchEvent
 from features.catalog import GENRES

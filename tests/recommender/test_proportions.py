@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bento.recommender.proportions import holm, two_proportion_z, wilson_interval
+from bento.recommender.monitoring.proportions import holm, two_proportion_z, wilson_interval
 
 
 def test_wilson_stays_inside_0_and_1_where_nothing_or_everything_succeeded() -> None:

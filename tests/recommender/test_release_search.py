@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from bento.film_table import FilmTable
 from bento.inference.errors import BackendFailed
-from bento.recommender.filters import FilmFilter, Filters, GenreFilter
-from bento.recommender.qdrant_search import QdrantSearch
-from bento.recommender.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
+from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
+from bento.recommender.ranking.qdrant_search import QdrantSearch
+from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
 from export.index import build_index
 from export.python_models.film_index import FilmIndex
 from export.python_models.fused_search import FusedSearch, Question

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bento.film_table import FilmTable
-from bento.recommender.candidates import Ranked
-from bento.recommender.reranking import pool_size, recency, rerank
+from bento.recommender.ranking.candidates import Ranked
+from bento.recommender.ranking.reranking import pool_size, recency, rerank
 from features.catalog import Catalog, Film
 from features.sources import SOURCES
 

@@ -14,18 +14,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from bento.recommender.asgi import HotRoutes, Router
-from bento.recommender.blending import followed_by, without
-from bento.recommender.candidates import Ranked
+from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.errors import InvalidRequest
 from bento.recommender.experiments import Arm, Experiment, ExperimentsError, read_experiments
-from bento.recommender.film_search import FilmSearch
-from bento.recommender.filtered_routes import FilteredRoutes, live_filter
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.questions import question_of
+from bento.recommender.ranking.blending import followed_by, without
+from bento.recommender.ranking.candidates import Ranked
+from bento.recommender.ranking.rescoring import rescored, scorer_inputs
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.request_ids import RequestIds
-from bento.recommender.rescoring import rescored, scorer_inputs
-from bento.recommender.routes import RecommendRoutes
 from bento.recommender.schemas import RecommendRequest
 from bento.release import Release, load_release
 from features.history import WatchHistory

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bento.recommender.events import Event
-from bento.recommender.newcomers import Newcomers
-from bento.recommender.trending import HALF_BOOST, Trending
+from bento.recommender.people.events import Event
+from bento.recommender.ranking.newcomers import Newcomers
+from bento.recommender.ranking.trending import HALF_BOOST, Trending
 from bento.stores.errors import StoreUnavailable
 from bento.stores.popularity import HALF_LIFE_S, MemoryPopularity
 

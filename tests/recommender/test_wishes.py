@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bento.recommender.asgi import HotRoutes, Router
-from bento.recommender.events import Feedback
-from bento.recommender.ordering import Ordering, Wishes
-from bento.recommender.request_ids import RequestIds
-from bento.recommender.taste_routes import TasteRoutes
-from bento.recommender.tastes import Tastes
+from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.over_http.taste_routes import TasteRoutes
+from bento.recommender.people.events import Feedback
+from bento.recommender.people.tastes import Tastes
+from bento.recommender.ranking.ordering import Ordering, Wishes
 from bento.stores.memory_stores import MemoryEventLog
 from bento.stores.person import WatchEvent
 from bento.stores.spool import Spool

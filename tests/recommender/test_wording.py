@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bento.recommender.wording import LanguageModel, Wording
+from bento.recommender.ranking.wording import LanguageModel, Wording
 
 from .conftest import World
 

@@ -1,0 +1,218 @@
+"""Keeps the served films equal to the shared store's: adds, changes and removes, and follows what other workers do.
+
+A change is in the store before it is acknowledged, and served by this worker when it is; the others see it within
+`POLL_INTERVAL_S`. Two changes at the same time are put one after the other: whoever comes second looks again first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import msgspec
+
+from bento.recommender.catalogue.film_rows import FilmRows
+from bento.recommender.catalogue.new_film_encoder import NewFilmEncoder
+from bento.recommender.catalogue.title_search import EXACT, LiveTitles
+from bento.recommender.errors import DuplicateFilm, NotEncoded, NotStored, ReleasedFilm, TooManyFilms, UnknownMovie
+from bento.release import Release
+from bento.stores.errors import StoreUnavailable
+from bento.stores.film_records import FILM_LIMIT, UNKNOWN, FilmChange, FilmRecord, FilmVectors, digest_of
+from bento.stores.interfaces import FilmStore
+from features.catalog import Film
+
+log = logging.getLogger("marquee.films")
+
+POLL_INTERVAL_S = 0.25
+
+TRIES = 20
+"""How often a change is put again because somebody else's came first; they take milliseconds each."""
+
+SAME_TITLE_LIMIT = 50
+"""Films of exactly that title that are looked at."""
+
+NOT_STORED = "the film could not be stored, as Redis does not answer; send it again"
+
+T = TypeVar("T")
+
+Check = Callable[[], FilmRecord]
+"""Looks at the present films and says what shall be stored."""
+
+
+class LiveCatalogue:
+    """The catalogue of one release, as this worker serves it."""
+
+    def __init__(self, release: Release, store: FilmStore, encoder: NewFilmEncoder, titles: LiveTitles) -> None:
+        self._release = release
+        self._titles = titles
+        self._store = store
+        self._encoder = encoder
+        self._rows = FilmRows(release.films)
+        self._state = UNKNOWN
+        self._turn = asyncio.Lock()
+        self._follower: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Serve what the store holds, and follow it from now on. Without Redis the release's films are served."""
+        try:
+            await self.catch_up()
+        except StoreUnavailable as error:
+            log.info("added films are missing until redis is there: %s", error)
+        self._follower = asyncio.create_task(self._follow(), name="live-catalogue")
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.gather(self._follower, return_exceptions=True)
+
+    def records(self) -> list[FilmRecord]:
+        """What was added or removed, as far as this worker knows."""
+        return self._rows.records()
+
+    async def poster(self, movie_id: int) -> bytes | None:
+        """An added film's poster; None when there is none or Redis is away."""
+        try:
+            return await self._store.poster(movie_id)
+        except StoreUnavailable as error:
+            log.debug("a poster is left out: %s", error)
+            return None
+
+    async def add(self, film: Film, poster: bytes | None, allow_same_title: bool = False) -> FilmRecord:
+        """A film that is served when this returns. movie_id 0: it is given one.
+
+        Raises: DuplicateFilm, TooManyFilms, NotEncoded, NotStored.
+        """
+        if not film.movie_id:
+            film = replace(film, movie_id=await self._stored(self._store.new_movie_id()))
+        record = FilmRecord(film.movie_id, film, False, digest_of(poster) if poster else "")
+
+        def check() -> FilmRecord:
+            self._refuse_taken_number(film)
+            if len(self._rows.records()) >= FILM_LIMIT:
+                raise TooManyFilms(FILM_LIMIT)
+            if not allow_same_title:
+                self._refuse_same_title(film)
+            return record
+
+        check()  # before the encoders are troubled
+        return await self._put(check, poster, await self._encoder.encode(record, poster))
+
+    async def change(self, film: Film, poster: bytes | None, keep_poster: bool) -> FilmRecord:
+        """Replace what is known of an added film. Raises: UnknownMovie, ReleasedFilm, NotEncoded, NotStored."""
+        before = self._added(film.movie_id)
+        if keep_poster and before.poster:
+            poster = await self._stored(self._store.poster(film.movie_id))
+        record = FilmRecord(film.movie_id, film, False, digest_of(poster) if poster else "")
+
+        def check() -> FilmRecord:
+            self._added(film.movie_id)
+            return record
+
+        return await self._put(check, poster, await self._encoder.encode(record, poster))
+
+    async def set_poster(self, movie_id: int, poster: bytes) -> FilmRecord:
+        """Give an added film another poster. Raises: UnknownMovie, ReleasedFilm, NotEncoded, NotStored."""
+        film = self._added(movie_id).film
+        assert film is not None, "an added film is told"
+        return await self.change(film, poster, keep_poster=False)
+
+    async def set_hidden(self, movie_id: int, hidden: bool) -> FilmRecord:
+        """Remove a film from every list, or bring it back; one of the release, too.
+
+        What is already so stays so. Raises: UnknownMovie, NotStored.
+        """
+
+        def check() -> FilmRecord:
+            record = self._rows.record_of(movie_id)
+            if record is None and not self._rows.is_released(movie_id):
+                raise UnknownMovie(movie_id)
+            return msgspec.structs.replace(record or FilmRecord(movie_id), hidden=hidden)
+
+        record = self._rows.record_of(movie_id)
+        if check() == record or (record is None and not hidden):
+            return check()
+        return await self._put(check, None, None)
+
+    async def catch_up(self) -> None:
+        """Take in what changed in the store. Raises: StoreUnavailable."""
+        async with self._turn:
+            if await self._store.state() == self._state:
+                return
+            changes = await self._store.changes(self._state)
+            if not changes.changes and not self._rows.records():
+                self._state = changes.state
+                return
+            if changes.from_start:
+                self._rows.forget_all()
+            for change in changes.changes:
+                self._rows.put(change.record, await self._vectors(change))
+            films = await asyncio.to_thread(self._rows.table, changes.state.revision)
+            for live in self._release.lives:
+                await asyncio.to_thread(live.prepare, films)
+            self._release.films = films
+            self._state = changes.state
+            log.info("catalogue revision %d: %d films", films.revision, int(films.visible.sum()))
+
+    async def _vectors(self, change: FilmChange) -> FilmVectors | None:
+        """A film's vectors, made anew when this release's encoders have not seen it yet."""
+        record = change.record
+        if change.vectors is not None or record.film is None or self._rows.is_released(record.movie_id):
+            return change.vectors
+        try:
+            poster = await self._store.poster(record.movie_id) if record.poster else None
+            vectors = await self._encoder.encode(record, poster)
+        except NotEncoded as error:
+            log.error("movie_id %d cannot be served: %s", record.movie_id, error)
+            return None
+        await self._store.keep_vectors(record.movie_id, vectors)
+        return vectors
+
+    async def _put(self, check: Check, poster: bytes | None, vectors: FilmVectors | None) -> FilmRecord:
+        """Store what `check` says of the newest state, and serve it."""
+        for _ in range(TRIES):
+            await self._stored(self.catch_up())
+            record = check()
+            if await self._stored(self._store.put(record, vectors, poster, self._state)) is not None:
+                await self._stored(self.catch_up())
+                return record
+        raise NotStored("other changes of the catalogue kept coming first; send it again")
+
+    async def _stored(self, waiting: Awaitable[T]) -> T:
+        try:
+            return await waiting
+        except StoreUnavailable as error:
+            raise NotStored(NOT_STORED) from error
+
+    def _added(self, movie_id: int) -> FilmRecord:
+        """What is stored of an added film that is not removed. Raises: ReleasedFilm, UnknownMovie."""
+        if self._rows.is_released(movie_id):
+            raise ReleasedFilm(movie_id, self._release.number)
+        record = self._rows.record_of(movie_id)
+        if record is None or record.hidden:
+            raise UnknownMovie(movie_id)
+        return record
+
+    def _refuse_taken_number(self, film: Film) -> None:
+        """One that was removed may be used again. Raises: DuplicateFilm."""
+        record = self._rows.record_of(film.movie_id)
+        if self._rows.is_released(film.movie_id) or (record is not None and not record.hidden):
+            raise DuplicateFilm(film.movie_id, f"movie_id {film.movie_id} is in the catalogue already")
+
+    def _refuse_same_title(self, film: Film) -> None:
+        """Raises: DuplicateFilm, where a film of that title and year is served."""
+        for row, score in self._titles.find(film.title, SAME_TITLE_LIMIT):
+            other = self._release.catalog.films[row]
+            if score >= EXACT and (other.year == film.year or None in (other.year, film.year)):
+                raise DuplicateFilm(other.movie_id, f"{other.title} ({other.year}) is in the catalogue already")
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_INTERVAL_S)
+            try:
+                await self.catch_up()
+            except StoreUnavailable as error:
+                log.debug("the catalogue is not followed: %s", error)

@@ -1,0 +1,189 @@
+"""What a running instance knows of its own health: the report behind `/monitor`, and the same as metrics.
+
+Latencies, cache, fallbacks and drift are those of the process that answers, since its start; experiments and sample
+lists come from Redis and are everybody's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bento.recommender.experiments import Experiments
+from bento.recommender.metrics import Metrics
+from bento.recommender.monitoring.drift import ALERT_FROM, FEWEST_LISTS, Drift, drift_of, reference_of
+from bento.recommender.monitoring.embedding_health import EmbeddingHealth, embedding_health
+from bento.recommender.monitoring.monitor_metrics import MonitorMetrics
+from bento.recommender.monitoring.monitor_report import Alert, CacheReport, Monitor, SampleList
+from bento.recommender.monitoring.observations import ListFacts, Observations
+from bento.recommender.over_http.experiment_routes import result_of
+from bento.recommender.ranking.candidates import Models
+from bento.release import Release
+from bento.stores.errors import StoreUnavailable
+from bento.stores.impressions import Impression
+from bento.stores.interfaces import ImpressionLog
+
+log = logging.getLogger("marquee.monitor")
+
+REFRESH_S = 30.0
+"""How often the metrics are brought up to date."""
+
+SAMPLE_LISTS = 5
+LISTS_LOOKED_AT = 500
+"""Newest lists that the share of the catalogue on show is counted on."""
+
+FEWEST_ANSWERS = 100
+"""Below them a share says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """From where on somebody should look."""
+
+    drift_psi: float = ALERT_FROM
+    degraded_ratio: float = 0.05
+    """Share of answers made without a part."""
+    p99_ms: float = 0.0
+    """99th percentile of the whole walk, in milliseconds; 0 = any."""
+
+
+class Monitoring:
+    """Makes reports, and keeps the metrics up to date."""
+
+    def __init__(
+        self,
+        release: Release,
+        models: Models,
+        metrics: Metrics,
+        experiments: Experiments,
+        lists: ImpressionLog,
+        clock_s: Callable[[], float] = time.monotonic,
+        bounds: Bounds = Bounds(),
+    ) -> None:
+        self._bounds = bounds
+        self._release = release
+        self._models = models
+        self._metrics = metrics
+        self._gauges = MonitorMetrics(metrics.registry)
+        self._experiments = experiments
+        self._lists = lists
+        self._clock_s = clock_s
+        self._started_s = clock_s()
+        self._reference: list[ListFacts] = []
+        self._reference_task: asyncio.Task[None] | None = None
+        self._loop: asyncio.Task[None] | None = None
+        self._embeddings: tuple[int, dict[str, EmbeddingHealth]] | None = None
+
+    def start(self) -> None:
+        """Begin to refresh the metrics."""
+        self._loop = asyncio.create_task(self._refresh_for_ever(), name="monitor")
+
+    async def close(self) -> None:
+        """Stop; a reference that is being made is given up."""
+        tasks = [task for task in (self._loop, self._reference_task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def report(self) -> Monitor:
+        """How things are now. Nothing that is missing makes it fail."""
+        seen, films = self._metrics.observations, self._release.films
+        self._make_reference()
+        drift = drift_of(self._reference, seen.lists, self._bounds.drift_psi)
+        embeddings = await self._embedding_health()
+        available, experiments, recent = True, [], []
+        try:
+            experiments = [await result_of(one, self._lists) for one in self._experiments.running.values()]
+            recent = await self._lists.recent(LISTS_LOOKED_AT)
+        except StoreUnavailable as error:
+            log.debug("a report without experiments and lists: %s", error)
+            available = False
+        lookups = sum(seen.cache.values())
+        hits = seen.cache["hit"] + seen.cache["stale"]
+        cache = CacheReport(round(hits / lookups, 4) if lookups else None, dict(seen.cache))
+        return Monitor(
+            self._release.number,
+            films.revision,
+            round(self._clock_s() - self._started_s, 1),
+            seen.answers,
+            self._alerts(drift, embeddings, available),
+            self._release.entry.coverage | {"on_show": self._on_show(recent)},
+            embeddings,
+            cache,
+            seen.latency_ms(),
+            drift,
+            dict(seen.strategies),
+            dict(seen.degraded),
+            experiments,
+            [self._sample(one) for one in recent[:SAMPLE_LISTS]],
+            available,
+        )
+
+    async def _embedding_health(self) -> dict[str, EmbeddingHealth]:
+        """Of the films that are served now; looked at once per catalogue revision, beside the event loop."""
+        films = self._release.films
+        if self._embeddings is None or self._embeddings[0] != films.revision:
+            self._embeddings = films.revision, await asyncio.to_thread(embedding_health, films.item_vectors)
+        return self._embeddings[1]
+
+    def _make_reference(self) -> None:
+        """Begin to make the reference, in the background, once there is enough to compare with it."""
+        if self._reference_task is None and len(self._metrics.observations.lists) >= FEWEST_LISTS:
+            self._reference_task = asyncio.create_task(self._ask_for_reference(), name="drift-reference")
+
+    async def _ask_for_reference(self) -> None:
+        self._reference = await reference_of(self._release, self._models)
+        log.info("drift is measured against %d people of release %d", len(self._reference), self._release.number)
+
+    def _on_show(self, recent: list[Impression]) -> float:
+        shown = {movie_id for one in recent for movie_id in one.movie_ids}
+        return round(len(shown) / len(self._release.catalog), 4)
+
+    def _sample(self, one: Impression) -> SampleList:
+        catalog = self._release.catalog
+        rows = [row for movie_id in one.movie_ids if (row := catalog.row_of(movie_id)) is not None]
+        titles = [catalog.films[row].title for row in rows]
+        return SampleList(one.recommendation_id, one.strategy, dict(one.arms), titles)
+
+    def _alerts(
+        self, drift: dict[str, Drift], embeddings: dict[str, EmbeddingHealth], redis_available: bool
+    ) -> list[Alert]:
+        bounds, seen = self._bounds, self._metrics.observations
+        alerts = [
+            Alert(f"drift:{fact}", one.psi, bounds.drift_psi, f"{fact} is far from the release's people")
+            for fact, one in drift.items()
+            if one.psi is not None and one.psi >= bounds.drift_psi
+        ]
+        alerts += [
+            Alert(f"embedding:{source}", one.not_finite, 0, f"{one.not_finite} films have a {source} vector with NaN")
+            for source, one in embeddings.items()
+            if one.not_finite
+        ]
+        if seen.answers >= FEWEST_ANSWERS:
+            alerts += self._alerts_of_answers(seen)
+        if not redis_available:
+            alerts.append(Alert("redis", 0, 1, "Redis does not answer"))
+        return alerts
+
+    def _alerts_of_answers(self, seen: Observations) -> list[Alert]:
+        bounds = self._bounds
+        shares = {part: round(count / seen.answers, 4) for part, count in seen.degraded.items()}
+        alerts = [
+            Alert(f"degraded:{part}", share, bounds.degraded_ratio, f"{share:.0%} of answers were made without {part}")
+            for part, share in shares.items()
+            if share >= bounds.degraded_ratio
+        ]
+        p99_ms = seen.latency_ms().get("total", {}).get("p99", 0.0)
+        if bounds.p99_ms and p99_ms >= bounds.p99_ms:
+            alerts.append(
+                Alert("latency", p99_ms, bounds.p99_ms, f"one answer in a hundred takes {p99_ms:.0f} ms or more")
+            )
+        return alerts
+
+    async def _refresh_for_ever(self) -> None:
+        while True:
+            self._gauges.show(await self.report())
+            await asyncio.sleep(REFRESH_S)

@@ -1,0 +1,61 @@
+"""The report of `GET /monitor`, as it is on the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from bento.recommender.monitoring.drift import Drift
+from bento.recommender.monitoring.embedding_health import EmbeddingHealth
+from bento.recommender.over_http.experiment_routes import ExperimentResult
+
+
+class SampleList(Struct, frozen=True):
+    """A list that was served lately, to whomever."""
+
+    recommendation_id: str
+    strategy: str
+    experiments: dict[str, str]
+    titles: list[str]
+
+
+class CacheReport(Struct, frozen=True):
+    """The response cache's look-ups."""
+
+    hit_ratio: float | None
+    """(hits + stale hits) / look-ups; null before the first."""
+    lookups: dict[str, int]
+
+
+class Alert(Struct, frozen=True):
+    """Something that somebody should look at."""
+
+    name: str
+    value: float
+    threshold: float
+    message: str
+
+
+class Monitor(Struct, frozen=True):
+    """Answer of `GET /monitor`."""
+
+    release: int
+    catalogue_revision: int
+    uptime_s: float
+    answers: int
+    alerts: list[Alert]
+    coverage: dict[str, float]
+    """Share of films with each kind of content, and `on_show`: of films that any of the newest 500 lists held."""
+    embeddings: dict[str, EmbeddingHealth]
+    cache: CacheReport
+    latency_ms: dict[str, dict[str, float]]
+    """Stage -> n, p50, p95, p99."""
+    drift: dict[str, Drift]
+    strategies: dict[str, int]
+    """Computed answers: hybrid, cold_start, or the rung of the fallback ladder."""
+    degraded: dict[str, int]
+    """Answers made without a part, by part."""
+    experiments: list[ExperimentResult]
+    sample_lists: list[SampleList]
+    redis_available: Annotated[bool, Meta(description="false: experiments and sample lists are missing.")]

@@ -1,0 +1,111 @@
+"""`POST /events` and `POST /rate`: feedback from whoever shows recommendations."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bento.recommender.errors import InvalidRequest, UnknownMovie
+from bento.recommender.over_http.asgi import About, Request, Response, Route
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.people.events import DISLIKE_RATING, LIKE_RATING, Acknowledgement, Event, Feedback
+from bento.recommender.questions import row_of
+from bento.recommender.schemas import EventRequest, MovieId, Timestamp, UserId, decode
+from bento.release import Release
+from bento.stores.person import CLICKED
+
+IDEMPOTENCY_HEADER = b"idempotency-key"
+_KEY = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+ABOUT = About(
+    "Tell what a person did; the next recommendation reflects it",
+    "feedback",
+    request=EventRequest,
+    answer=Acknowledgement,
+    status=202,
+    errors=(400, 404, 413, 422, 503),
+    headers=("Idempotency-Key",),
+    example={"user_id": "visitor-1", "item_id": 1, "event_type": "rate", "value": 4.5},
+)
+
+
+class RateRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /rate`: the stars that one person gives a film."""
+
+    user_id: UserId
+    movie_id: MovieId
+    rating: Annotated[float, Meta(ge=0.5, le=5, description="Stars.")]
+    timestamp: Timestamp | None = None
+
+
+ABOUT_RATE = About(
+    "Give a film stars: the event `rate`, for whoever needs nothing else",
+    "feedback",
+    request=RateRequest,
+    answer=Acknowledgement,
+    errors=(400, 404, 413, 422, 503),
+    headers=("Idempotency-Key",),
+    example={"user_id": "visitor-1", "movie_id": 1, "rating": 4.5},
+)
+
+
+class EventRoutes:
+    """Takes events in and says what became of them."""
+
+    def __init__(
+        self, feedback: Feedback, release: Release, ids: RequestIds, now_s: Callable[[], float] = time.time
+    ) -> None:
+        self._feedback = feedback
+        self._release = release
+        self._ids = ids
+        self._now_s = now_s
+
+    def routes(self) -> list[Route]:
+        """Both routes."""
+        return [Route("POST", "/events", self.post, ABOUT), Route("POST", "/rate", self.rate, ABOUT_RATE)]
+
+    async def post(self, request: Request) -> Response:
+        """Acknowledge one event. The same Idempotency-Key of the same person counts once."""
+        return Response(await self._accept(decode(request.body, EventRequest), request), 202)
+
+    async def rate(self, request: Request) -> Response:
+        """Acknowledge stars."""
+        asked = decode(request.body, RateRequest)
+        event = EventRequest(asked.user_id, asked.movie_id, "rate", asked.rating, asked.timestamp)
+        return Response(await self._accept(event, request))
+
+    async def _accept(self, asked: EventRequest, request: Request) -> bytes:
+        key = request.headers.get(IDEMPOTENCY_HEADER)
+        if key is not None and not _KEY.fullmatch(key):
+            raise InvalidRequest("idempotency-key", "expected 1 to 128 printable ASCII characters without spaces")
+        catalog = self._release.catalog
+        row = row_of(asked.item_id, catalog)
+        if row is None:
+            raise UnknownMovie(asked.item_id)
+        now_s = self._now_s()
+        event = Event(
+            event_id=self._ids.new() if key is None else key.decode(),
+            user_id=str(asked.user_id),
+            movie_id=catalog.films[row].movie_id,
+            event_type=asked.event_type,
+            rating=_rating(asked),
+            timestamp_s=int(now_s if asked.timestamp is None else asked.timestamp),
+            received_at_s=now_s,
+            recommendation_id=asked.recommendation_id,
+        )
+        return msgspec.json.encode(await self._feedback.accept(event))
+
+
+def _rating(asked: EventRequest) -> float:
+    """Stars of an event; 0 = it says none, CLICKED = the film was not watched."""
+    if asked.event_type == "rate":
+        if asked.value is None:
+            raise InvalidRequest("value", "event_type rate needs the stars, 0.5 to 5")
+        return asked.value
+    return {"like": LIKE_RATING, "dislike": DISLIKE_RATING, "click": CLICKED}.get(asked.event_type, 0.0)

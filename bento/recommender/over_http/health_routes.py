@@ -1,0 +1,87 @@
+"""What an instance says about itself: `/health` and `/config`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from bento.recommender.over_http.asgi import About, Request, Response, Route
+from bento.release import Release
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Answer of `GET /health`."""
+
+    status: Literal["ok", "not_ready"]
+    release: int
+    movies_loaded: int
+    people_known: int
+    redis: Literal["ok", "not_available"]
+
+
+class Config(msgspec.Struct, frozen=True):
+    """Answer of `GET /config`."""
+
+    release: int
+    created_at: str
+    data: dict[str, Any]
+    """Name, whether its people are simulated, how many people and films."""
+    coverage: dict[str, float]
+    """Share of films that have each kind of content."""
+    poster_weights: str
+    fusion_weights: dict[str, float]
+    presets: list[str]
+    preset_weights: dict[str, dict[str, float]]
+    scorers: list[str]
+    """What a request may have its candidates ordered by."""
+    scorer: str
+    """The one that orders them where it says nothing."""
+    genres: list[str]
+    """Those that occur in the catalogue, most frequent first."""
+    year_range: Annotated[list[int], msgspec.Meta(min_length=2, max_length=2)] | None
+    """Years of the oldest and the newest film; null when no year is known."""
+    models: dict[str, str]
+    """Model -> device."""
+    grpc_port: int
+    settings: dict[str, Any]
+    """Settings by field name, without secrets."""
+
+
+class HealthRoutes:
+    """`GET /health` for people and probes, `GET /config` for whoever wants to know what runs here."""
+
+    def __init__(
+        self,
+        release: Release,
+        is_ready: Callable[[], bool],
+        redis_available: Callable[[], bool],
+        config: Config,
+    ) -> None:
+        self._release = release
+        self._is_ready = is_ready
+        self._redis_available = redis_available
+        self._config = msgspec.json.encode(config)
+
+    def routes(self) -> list[Route]:
+        """Both routes."""
+        health = About("Whether the service answers", "service", answer=Health, errors=())
+        config = About("What runs here: release, models and their devices, settings", "service", answer=Config)
+        return [Route("GET", "/health", self.health, health), Route("GET", "/config", self.config, config)]
+
+    async def health(self, _: Request) -> Response:
+        """200 while the models answer, with or without Redis; else 503."""
+        ready = self._is_ready()
+        body = Health(
+            "ok" if ready else "not_ready",
+            self._release.number,
+            len(self._release.catalog),
+            len(self._release.people),
+            "ok" if self._redis_available() else "not_available",
+        )
+        return Response(msgspec.json.encode(body), 200 if ready else 503)
+
+    async def config(self, _: Request) -> Response:
+        """Release, settings, and the device of each model."""
+        return Response(self._config)

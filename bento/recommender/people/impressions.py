@@ -1,0 +1,136 @@
+"""Impressions: which lists were served to whom, so that what people choose of them can be counted.
+
+No request waits for it: lists are written in the background, in their order, and are dropped (and counted as lost)
+while Redis is away. An event that quotes a `recommendation_id` marks that list as clicked, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from bento.recommender.experiments import Experiments
+from bento.recommender.metrics import Metrics
+from bento.recommender.people.events import Event
+from bento.stores.errors import StoreUnavailable
+from bento.stores.impressions import Impression
+from bento.stores.interfaces import ImpressionLog
+
+log = logging.getLogger("marquee.impressions")
+
+WAITING_LIMIT = 10_000
+"""Lists that may wait to be written; of more, the oldest are lost."""
+
+BATCH = 64
+"""Lists written at a time, with one command and in one round trip."""
+
+CHOSEN_FROM_RATING = 3.5
+"""Stars; who rates a recommended film lower did not thank for it."""
+
+
+class _Film(msgspec.Struct):
+    movie_id: int
+
+
+class _Served(msgspec.Struct):
+    """What an impression needs of an answer's body."""
+
+    recommendations: list[_Film]
+    strategy: str
+    release: int
+
+
+_SERVED = msgspec.json.Decoder(_Served)
+
+
+class Impressions:
+    """Notes served lists and the events that quote them."""
+
+    def __init__(
+        self,
+        store: ImpressionLog,
+        experiments: Experiments,
+        metrics: Metrics,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._keys = {name: f"{name}:{running.edition}" for name, running in experiments.running.items()}
+        self._metrics = metrics
+        self._now_s = now_s
+        self._waiting: deque[tuple[str | None, Impression]] = deque(maxlen=WAITING_LIMIT)
+        self._writer: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+
+    def note(self, user_id: str | None, recommendation_id: str, body: bytes, arms: Mapping[str, str]) -> None:
+        """Note a served list; body: JSON of `schemas.AnswerBody`."""
+        served = _SERVED.decode(body)
+        movie_ids = [film.movie_id for film in served.recommendations]
+        impression = Impression(
+            recommendation_id, movie_ids, arms, served.strategy, served.release, round(self._now_s(), 3)
+        )
+        if len(self._waiting) == WAITING_LIMIT:
+            self._metrics.impressions.labels("lost").inc()
+        self._waiting.append((user_id, impression))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_waiting(), name="impressions")
+
+    async def follow(self, event: Event) -> None:
+        """Count the list that an event quotes as clicked, where the event says that its film was chosen."""
+        if event.recommendation_id is None or not _is_choice(event):
+            return
+        clicked = await self._store.click(event.user_id, event.recommendation_id, event.movie_id, self._keys)
+        if clicked:
+            self._metrics.impressions.labels("clicked").inc()
+
+    async def forget(self, user_id: str) -> None:
+        """Forget the lists that a person was served, also those still to be written. Raises: StoreUnavailable."""
+        async with self._turn:
+            waiting = [one for one in self._waiting if one[0] != user_id]
+            self._waiting.clear()
+            self._waiting.extend(waiting)
+            await self._store.forget(user_id)
+
+    async def close(self) -> None:
+        """Wait until what was noted is written."""
+        if self._writer is not None:
+            await self._writer
+
+    async def _write_waiting(self) -> None:
+        try:
+            while self._waiting:
+                async with self._turn:
+                    batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                    if not batch:  # somebody was forgotten meanwhile
+                        break
+                    await asyncio.gather(self._show([impression for _, impression in batch]), self._write(batch))
+        finally:
+            self._writer = None
+
+    async def _show(self, impressions: list[Impression]) -> None:
+        try:
+            await self._store.show(impressions)
+        except StoreUnavailable as error:
+            log.debug("lists are not shown: %s", error)
+
+    async def _write(self, batch: list[tuple[str | None, Impression]]) -> None:
+        served = [(user_id, impression) for user_id, impression in batch if user_id is not None]
+        stored = len(batch)
+        try:
+            await self._store.note(served, self._keys)
+        except StoreUnavailable as error:
+            log.debug("%d impressions are lost: %s", len(served), error)  # the breaker has said so once already
+            self._metrics.impressions.labels("lost").inc(len(served))
+            stored -= len(served)
+        self._metrics.impressions.labels("stored").inc(stored)
+
+
+def _is_choice(event: Event) -> bool:
+    """Whether an event says that the person took the film up."""
+    if event.event_type == "rate":
+        return event.rating >= CHOSEN_FROM_RATING
+    return event.event_type != "dislike"

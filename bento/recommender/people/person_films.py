@@ -1,0 +1,43 @@
+"""What one person has watched, as routes show it: the release's history, continued by what they did since."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from bento.recommender.people.histories import PersonHistory, merged
+from bento.release import Release
+from bento.stores.errors import StoreUnavailable
+from bento.stores.interfaces import FeatureStore
+from bento.stores.person import STRANGER, DamagedState, PersonState
+from features.history import WatchHistory
+
+log = logging.getLogger("marquee.recommender")
+
+
+class PersonFilms:
+    """Reads histories of people; without the feature store the release's part answers."""
+
+    def __init__(self, release: Release, features: FeatureStore) -> None:
+        self._release = release
+        self._features = features
+
+    async def of(self, user_id: str) -> tuple[WatchHistory, list[str]]:
+        """The watched films, oldest first, and what was left out because it failed. A stranger has none."""
+        state, degraded = await self._state(user_id)
+        return _watched(merged(self._release.people.history_of(user_id), state, self._release.catalog)), degraded
+
+    async def _state(self, user_id: str) -> tuple[PersonState, list[str]]:
+        try:
+            return await self._features.read(user_id), []
+        except (StoreUnavailable, DamagedState) as error:
+            log.debug("going on without the person's state: %s", error)
+            return STRANGER, ["feature_store"]
+
+
+def _watched(person: PersonHistory) -> WatchHistory:
+    """The history without films that were only clicked."""
+    taste = person.taste
+    watched = np.isin(taste.item_rows, person.seen_rows)
+    return WatchHistory(taste.item_rows[watched], taste.ratings[watched], taste.timestamps_s[watched])

@@ -1,0 +1,87 @@
+"""What newcomers say of themselves, before they watched anything: genres, which come first in their lists until there
+is a history, and films, each taken as an event `like`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from bento.recommender.errors import InvalidRequest, NotStored, UnknownMovie
+from bento.recommender.over_http.request_ids import RequestIds
+from bento.recommender.people.events import LIKE_RATING, Event, Feedback
+from bento.recommender.questions import row_of
+from bento.recommender.schemas import MovieId
+from bento.release import Release
+from bento.stores.errors import StoreUnavailable
+from bento.stores.interfaces import FeatureStore
+from features.catalog import GENRES
+
+LIKED_LIMIT = 100
+
+ChosenGenres = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=len(GENRES))]
+LikedFilms = Annotated[list[MovieId], Meta(max_length=LIKED_LIMIT)]
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """Genres and films that there are."""
+
+    genres: list[int]
+    """Places in `GENRES`."""
+    liked: list[int]
+    """movie_ids, in the order given."""
+
+    @property
+    def genre_names(self) -> list[str]:
+        """The genres as the catalogue writes them."""
+        return [GENRES[place] for place in self.genres]
+
+
+class Tastes:
+    """Keeps them."""
+
+    def __init__(
+        self,
+        features: FeatureStore,
+        feedback: Feedback,
+        release: Release,
+        ids: RequestIds,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._features = features
+        self._feedback = feedback
+        self._release = release
+        self._ids = ids
+        self._now_s = now_s
+
+    def read(self, genres: Sequence[str], liked: Sequence[int | str]) -> Taste:
+        """What a request names. Raises: InvalidRequest (unknown genre), UnknownMovie."""
+        return Taste([_place_of(genre) for genre in genres], [self._movie_id(movie_id) for movie_id in liked])
+
+    async def keep(self, user_id: str, taste: Taste) -> None:
+        """Keep a taste; its genres replace those chosen before. Raises: NotStored."""
+        now_s = self._now_s()
+        try:
+            await self._features.choose_genres(user_id, taste.genres)
+        except StoreUnavailable as error:
+            raise NotStored("the taste could not be kept, as Redis does not answer; try again") from error
+        for movie_id in taste.liked:  # in their order, so that the last is the newest
+            event = Event(self._ids.new(), user_id, movie_id, "like", LIKE_RATING, int(now_s), now_s)
+            await self._feedback.accept(event)
+
+    def _movie_id(self, asked: int | str) -> int:
+        row = row_of(asked, self._release.catalog)
+        if row is None:
+            raise UnknownMovie(asked)
+        return self._release.catalog.films[row].movie_id
+
+
+def _place_of(genre: str) -> int:
+    for place, known in enumerate(GENRES):
+        if known.casefold() == genre.casefold():
+            return place
+    raise InvalidRequest("genres", f"expected genres among {', '.join(GENRES)}", genre)

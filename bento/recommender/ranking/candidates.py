@@ -1,0 +1,274 @@
+"""Asking the models: encoders side by side, then fusion and retrieval.
+
+This module knows model names and tensor names; nobody else in the recommender does. A model that fails or
+is late becomes a missing source, never an exception: the caller decides what to do without it. Every source has
+a deadline of its own (`deadlines`), so a slow one costs neither the others nor the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bento.film_table import AddedFilms
+from bento.inference.errors import InferenceError
+from bento.inference.messages import InferRequest, InferResponse
+from bento.recommender.catalogue.filters import Filters
+from bento.recommender.ranking.deadlines import Deadlines
+from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
+from bento.recommender.ranking.rescoring import rescored, scorer_inputs
+from features.history import WatchHistory, history_tensors
+from features.scorers import MLP, SCORER_MODELS
+from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES, source_slices
+
+log = logging.getLogger("marquee.recommender")
+
+ENCODERS: dict[str, dict[str, str]] = {
+    "sequence_encoder": {"user_embedding": "sequence"},
+    "user_tower": {"user_embedding": "two_tower"},
+    "ials_user": {"user_embedding": "ials"},
+    "content_profile": {"text_profile": "text", "poster_profile": "poster"},
+}
+"""Encoder -> its outputs -> the source each output is."""
+
+TIMED_AS = {
+    "sequence_encoder": "sequence",
+    "user_tower": "two_tower",
+    "ials_user": "ials",
+    "content_profile": "content",
+    NEIGHBOUR_SOURCE: "ease",
+}
+"""Model -> the source whose deadline it has."""
+
+RERANKER = SCORER_MODELS[MLP]
+"""Asked only where the scorer is `mlp`; the dot products come with the candidates."""
+
+FUSION_INPUTS = {
+    "sequence": "sequence_embedding",
+    "two_tower": "two_tower_embedding",
+    "ials": "ials_embedding",
+    "text": "text_profile",
+    "poster": "poster_profile",
+}
+"""Source -> the input of `fusion` that takes its embedding. Popularity is the same for everybody and has none."""
+
+
+class Inference(Protocol):
+    """What the recommender needs of the inference server."""
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """Answer one request. Raises: InferenceError."""
+
+
+@dataclass(slots=True)
+class Encoded:
+    """A history as the encoders see it; a source that failed or was late is not in it."""
+
+    embeddings: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    """Dense source -> (1, width)."""
+    neighbour_rows: npt.NDArray[np.int64] | None = None
+    """(C,) candidates of the item-to-item source, -1 where there is none; None when it failed."""
+    neighbour_scores: npt.NDArray[np.float32] | None = None
+    missing: list[str] = field(default_factory=list)
+    """Sources that failed or were late."""
+
+    def available(self) -> npt.NDArray[np.float32]:
+        """(S,) 1 for sources that can be used, else 0."""
+        has = {**self.embeddings, "popularity": True}
+        if self.neighbour_rows is not None:
+            has[NEIGHBOUR_SOURCE] = True
+        return np.array([source in has for source in SOURCES], dtype=np.float32)
+
+    def weights(self, wanted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(S,) the wanted weights among the sources that can be used, which take over those of the missing ones.
+
+        Their sizes add up to what they did, so that scores of whole and of degraded answers have one scale.
+        """
+        if not self.missing:
+            return wanted * self.available()
+        left = wanted * self.available()
+        total = np.abs(left).sum()
+        return left * np.float32(np.abs(wanted).sum() / total) if total else left
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What retrieval is asked for."""
+
+    weights: npt.NDArray[np.float32]
+    """(S,) fusion weights."""
+    k: int
+    excluded_rows: npt.NDArray[np.int64]
+    """(X,) films never to return."""
+    allowed_rows: npt.NDArray[np.int64] | None = None
+    """(A,) the only films to return; None = any."""
+    filters: Filters | None = None
+    """What made `allowed_rows`, where that says it all."""
+    added: AddedFilms | None = None
+    """Films that the release's index does not hold, searched beside it."""
+
+
+class Models:
+    """The models of one release, asked by that release's version."""
+
+    def __init__(
+        self,
+        inference: Inference,
+        release: int,
+        deadlines: Deadlines | None = None,
+        search: ReleaseSearch | None = None,
+    ) -> None:
+        """`search`: where the release's films are searched; None = in its own index."""
+        self._inference = inference
+        self._search: ReleaseSearch = search or IndexSearch(self._infer)
+        self._version = str(release)
+        self._deadlines = deadlines or Deadlines()
+
+    def request_end_ns(self) -> int:
+        """When a request that begins now has to be answered."""
+        return self._deadlines.of_request(time.monotonic_ns())
+
+    async def encode(self, history: WatchHistory, request_end_ns: int | None = None) -> Encoded:
+        """Ask all encoders at once; each has until its own deadline, and whoever misses it is left out alone."""
+        tensors = history_tensors([history])
+        by_source = self._deadlines.of_sources(time.monotonic_ns(), request_end_ns)
+        ends_ns = {name: by_source[source] for name, source in TIMED_AS.items()}
+        tasks = {name: asyncio.create_task(self._infer(name, tensors, end_ns)) for name, end_ns in ends_ns.items()}
+        await _until_late(tasks, ends_ns)
+        encoded = Encoded()
+        for name, task in tasks.items():
+            outputs = _result(name, task)
+            if outputs is None:
+                encoded.missing += ENCODERS[name].values() if name in ENCODERS else [name]
+            elif name == NEIGHBOUR_SOURCE:
+                encoded.neighbour_rows = outputs["candidate_rows"][0]
+                encoded.neighbour_scores = outputs["candidate_scores"][0]
+            else:
+                encoded.embeddings |= {source: outputs[output] for output, source in ENCODERS[name].items()}
+        return encoded
+
+    async def retrieve(self, encoded: Encoded, wanted: Wanted, request_end_ns: int | None = None) -> Ranked | None:
+        """The best films by the weighted sum of all available sources.
+
+        Fewer than wanted come back when the catalogue has fewer. None when fusion or retrieval fails or is late.
+        """
+        end_ns = self._deadlines.of_retrieval(time.monotonic_ns(), request_end_ns)
+        task = asyncio.create_task(self._fuse_and_search(encoded, wanted, end_ns))
+        await _until_late({"retrieval": task}, {"retrieval": end_ns})
+        return _result("retrieval", task)
+
+    async def rescore(
+        self,
+        history: WatchHistory,
+        ranked: Ranked,
+        weights: npt.NDArray[np.float32],
+        request_end_ns: int | None = None,
+    ) -> Ranked | None:
+        """Candidates as the re-ranker orders them; None when it fails or is late.
+
+        weights: (S,) those that found them, 0 for sources that were missing.
+        """
+        end_ns = self._deadlines.of_retrieval(time.monotonic_ns(), request_end_ns)
+        task = asyncio.create_task(self._infer(RERANKER, scorer_inputs(history, ranked, weights), end_ns))
+        await _until_late({RERANKER: task}, {RERANKER: end_ns})
+        outputs = _result(RERANKER, task)
+        return None if outputs is None else rescored(ranked, outputs["scores"][0])
+
+    async def _fuse_and_search(self, encoded: Encoded, wanted: Wanted, deadline_ns: int) -> Ranked:
+        inputs: dict[str, npt.NDArray[Any]] = {"weights": encoded.weights(wanted.weights)[np.newaxis]}
+        for source, name in FUSION_INPUTS.items():
+            inputs[name] = encoded.embeddings.get(source, _zeros(source))
+        fused = await self._infer("fusion", inputs, deadline_ns)
+        query, weight = fused["query"][0], float(fused["ease_weight"][0, 0])
+        released = await self._search.search(_asked_of_release(encoded, wanted, query, weight, deadline_ns))
+        if wanted.added is None:
+            return released
+        return merged(released, nearest_added(wanted.added, query, wanted), wanted.k)
+
+    async def _infer(self, model: str, inputs: dict[str, Any], deadline_ns: int) -> dict[str, Any]:
+        request = InferRequest(model, inputs, model_version=self._version, deadline_ns=deadline_ns)
+        return (await self._inference.infer(request)).outputs
+
+
+def _asked_of_release(
+    encoded: Encoded, wanted: Wanted, query: npt.NDArray[np.float32], extra_weight: float, deadline_ns: int
+) -> ReleaseQuestion:
+    """Rows of added films mean nothing to the release."""
+    end = np.inf if wanted.added is None else wanted.added.first_row
+    rows, scores = encoded.neighbour_rows, encoded.neighbour_scores
+    allowed = wanted.allowed_rows
+    return ReleaseQuestion(
+        query=query,
+        extra_rows=np.empty(0, np.int64) if rows is None else rows,
+        extra_scores=np.empty(0, np.float32) if scores is None else scores,
+        extra_weight=extra_weight,
+        k=wanted.k,
+        excluded_rows=wanted.excluded_rows[wanted.excluded_rows < end],
+        allowed_rows=None if allowed is None else allowed[allowed < end],
+        filters=wanted.filters,
+        deadline_ns=deadline_ns,
+    )
+
+
+def nearest_added(added: AddedFilms, query: npt.NDArray[np.float32], wanted: Wanted) -> Ranked:
+    """The best k of the added films, scored as the index scores its own; query: (D,)."""
+    rows = np.arange(len(added.vectors)) + added.first_row
+    possible = ~np.isin(rows, wanted.excluded_rows)
+    if wanted.allowed_rows is not None:
+        possible &= np.isin(rows, wanted.allowed_rows)
+    vectors, rows = added.vectors[possible], rows[possible]
+    scores = vectors @ query
+    best = np.argsort(-scores, kind="stable")[: wanted.k]
+    starts = [columns.start for columns in source_slices().values()]
+    contributions = np.zeros((len(best), len(SOURCES)), dtype=np.float32)
+    contributions[:, : len(starts)] = np.add.reduceat(vectors[best] * query, starts, axis=1)
+    return Ranked(rows[best], contributions.sum(axis=1, dtype=np.float64).astype(np.float32), contributions)
+
+
+def merged(first: Ranked, second: Ranked, k: int) -> Ranked:
+    """The best k of two lists that share no film; ties in row order."""
+    rows, scores = np.concatenate([first.rows, second.rows]), np.concatenate([first.scores, second.scores])
+    best = np.lexsort((rows, -scores))[:k]
+    return Ranked(rows[best], scores[best], np.concatenate([first.contributions, second.contributions])[best])
+
+
+async def _until_late(tasks: Mapping[str, asyncio.Task[Any]], ends_ns: Mapping[str, int]) -> None:
+    """Wait until every task is done or its time is up; those that are late are cancelled, each at its own end.
+
+    One timer serves all that end together. Cancelled itself, it leaves nothing running.
+    """
+    try:
+        for end_ns in sorted({ends_ns[name] for name in tasks}):
+            if waiting := [task for task in tasks.values() if not task.done()]:
+                await asyncio.wait(waiting, timeout=max(0.0, (end_ns - time.monotonic_ns()) / 1e9))
+            for name, task in tasks.items():
+                if ends_ns[name] <= end_ns:
+                    task.cancel()
+    finally:
+        for task in tasks.values():
+            task.cancel()
+
+
+def _result(part: str, task: asyncio.Task[Any]) -> Any:
+    """What a task returned; None when it was late (it is cancelled) or failed (it is logged)."""
+    if not task.done() or task.cancelled():
+        log.warning("%s is late and was left out", part)
+        return None
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if not isinstance(error, InferenceError):
+        raise error
+    log.warning("%s failed and was left out: %s", part, error)
+    return None
+
+
+def _zeros(source: str) -> npt.NDArray[np.float32]:
+    return np.zeros((1, SOURCE_WIDTHS[source]), dtype=np.float32)

@@ -1,0 +1,91 @@
+"""What is popular now: counted from events, read again every few seconds, given to whoever nothing is known of."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from bento.film_table import FilmTable
+from bento.recommender.monitoring.observations import popularity_ranks
+from bento.recommender.people.events import Event
+from bento.stores.errors import StoreUnavailable
+from bento.stores.popularity import PopularityStore
+
+log = logging.getLogger("marquee.recommender")
+
+WEIGHTS = {"click": 0.25, "view": 1.0, "like": 1.5, "purchase": 2.0}
+RATED_FROM = 3.5
+"""Stars from which a rating counts as a view; lower ones, and dislikes, make nothing popular."""
+
+REFRESH_S = 5.0
+FILMS = 500
+"""Most popular films that are read; the others keep the popularity that the release gave them."""
+
+HALF_BOOST = 20.0
+"""Decayed views that lift a film by half of the way from the least to the most popular: one click moves nothing."""
+
+
+class Trending:
+    """Counts events, and knows what they add up to."""
+
+    def __init__(self, store: PopularityStore, now_s: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._now_s = now_s
+        self._values: dict[int, float] = {}
+        self.revision = 0
+        """Grows when what is popular has changed."""
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read, in the background."""
+        self._loop = asyncio.create_task(self._refresh_for_ever(), name="trending")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+    async def follow(self, event: Event) -> None:
+        """Count one event, at the time when it happened: a late one counts as little as it would have by now."""
+        weight = _weight(event)
+        if weight:
+            await self._store.add(event.movie_id, weight, event.timestamp_s)
+
+    async def refresh(self) -> None:
+        """Read what is popular now; while Redis is away it stays as it was."""
+        try:
+            values = await self._store.top(FILMS, self._now_s())
+        except StoreUnavailable as error:
+            log.debug("what is popular stays as it was: %s", error)
+            return
+        if {film: round(value, 1) for film, value in values.items()} != {
+            film: round(value, 1) for film, value in self._values.items()
+        }:
+            self.revision += 1
+            self._values = values
+
+    def popularity(self, films: FilmTable) -> npt.NDArray[np.float32]:
+        """(N,) the release's popularity rank, 0..1, and up to 1 more for what people take up now."""
+        ranks = popularity_ranks(films.popularity)
+        for movie_id, value in self._values.items():  # some hundreds at most
+            row = films.catalog.row_of(movie_id)
+            if row is not None:
+                ranks[row] += value / (value + HALF_BOOST)
+        return ranks
+
+    async def _refresh_for_ever(self) -> None:
+        while True:
+            await self.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+
+def _weight(event: Event) -> float:
+    if event.event_type == "rate":
+        return WEIGHTS["view"] if event.rating >= RATED_FROM else 0.0
+    return WEIGHTS.get(event.event_type, 0.0)
