@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 FRAMEWORK_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/schema.json", "/docs.json"})
 FRAMEWORK_FOLDER = "/static_content/"
 
+FROM_ANOTHER_SITE = (b"sec-fetch-site", b"cross-site")
+"""What a browser says of requests that a page of another site makes; programs send no such header."""
+
 
 class FrontDoor:
     """BentoML keeps its probes, metrics and schema; all else is the instance's."""
@@ -25,7 +28,9 @@ class FrontDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        if scope["type"] != "http" or path in FRAMEWORK_PATHS or path.startswith(FRAMEWORK_FOLDER):
+        if scope["type"] == "http" and scope["method"] not in {"GET", "HEAD"} and FROM_ANOTHER_SITE in scope["headers"]:
+            await _refuse(send)
+        elif scope["type"] != "http" or path in FRAMEWORK_PATHS or path.startswith(FRAMEWORK_FOLDER):
             await self._framework(scope, receive, send)
         elif path == "/metrics":
             await self._instance().auth.guard(self._framework, lambda _: METRICS)(scope, receive, send)
@@ -33,3 +38,11 @@ class FrontDoor:
             await self._instance().v2(scope, receive, send)
         else:
             await self._instance().recommender(scope, receive, send)
+
+
+async def _refuse(send: Send) -> None:
+    # Here, because counters must not be imported before the worker has said where they are kept.
+    from bento.recommender.errors import FromAnotherSite
+    from bento.recommender.over_http.asgi import refuse
+
+    await refuse(send, FromAnotherSite())

@@ -87,6 +87,15 @@ class NotAllowed(RecommenderError):
     http_status, code = 403, "not_allowed"
 
 
+class FromAnotherSite(RecommenderError):
+    """A page of some other site had its reader's browser send this."""
+
+    http_status, code = 403, "cross_site"
+
+    def __init__(self) -> None:
+        super().__init__("a page of another site may not send this; use this server's own page or a program")
+
+
 class NameTaken(RecommenderError):
     """Somebody else has this name, or is known by it."""
 

@@ -233,6 +233,11 @@ async def _drain(receive: Receive, message: Message) -> None:
         log.info("a body that is too large was cut off")
 
 
+async def refuse(send: Send, error: RecommenderError) -> None:
+    """Answer with an error before any route was looked for."""
+    await _send(send, _error_response(error))
+
+
 def _error_response(error: RecommenderError) -> Response:
     return Response(error.body(), error.http_status, headers=error.headers())
 
