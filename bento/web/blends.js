@@ -8,11 +8,13 @@ import { SOURCES, sourceLabel } from "./words.js";
  * `asked` is what it adds to a request, `weights` what that means per source.
  */
 
+const SCORERS = { dot: "Without the re-ranker", mlp: "With the re-ranker" };
+
 const PRESET_PARTS = { embeddings: "Embeddings", svd: "SVD", item_cf: "Item-to-item", content: "Content" };
 
 /** All blends that this release offers. */
 export function blendsOf(config) {
-  const { presets = [], preset_weights: presetWeights = {}, fusion_weights: weights } = config;
+  const { presets = [], preset_weights: presetWeights = {}, fusion_weights: weights, scorers = [], scorer } = config;
   return [
     { id: "release", label: "The release’s own", group: "", asked: {}, weights },
     ...presets.map((name) => ({
@@ -24,6 +26,15 @@ export function blendsOf(config) {
     })),
     { id: "varied", label: "More varied", group: "Another order", asked: { diversity: 0.5 }, weights },
     { id: "recent", label: "More recent", group: "Another order", asked: { freshness: 0.6 }, weights },
+    ...scorers
+      .filter((name) => name !== scorer)
+      .map((name) => ({
+        id: `scorer-${name}`,
+        label: SCORERS[name] ?? name,
+        group: "Another order",
+        asked: { scorer: name },
+        weights,
+      })),
     ...Object.keys(SOURCES).map((name) => ({
       id: `only-${name}`,
       label: sourceLabel(name),

@@ -126,6 +126,15 @@ def test_a_mix_of_ones_own_changes_the_wall(page: Page) -> None:
     assert page.films == mixed
 
 
+def test_the_re_ranker_may_order_the_wall(page: Page) -> None:
+    page.open("?person=413")
+    question = {"user_id": "413", "top_k": 25, "scorer": "mlp"}
+    answer = httpx.post(f"{page.url}/recommend", json=question, timeout=30).json()
+    assert answer["scorer"] == "mlp"
+    page.click("#blend option[value='scorer-mlp']")
+    page.wait(lambda: page.films == [film["movie_id"] for film in answer["recommendations"]])
+
+
 def test_two_blends_stand_side_by_side(page: Page) -> None:
     page.open("?person=411")
     page.click("#compare-toggle")

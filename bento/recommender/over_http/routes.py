@@ -37,6 +37,7 @@ ABOUT_POST = About(
         "user_id": "visitor-1",
         "history": [1, {"movie_id": 2, "rating": 4.5}],
         "top_k": 5,
+        "scorer": "dot",
         "context": {"time": 20},
     },
 )
