@@ -47,9 +47,13 @@ def known_histories(http: httpx.Client, limit: int) -> list[History]:
 
 
 def batches(histories: list[History], people: int, size: int) -> Iterator[dict[str, History]]:
-    """`people` new names with these histories in turn, `size` at a time."""
+    """`people` new names with these histories in turn, `size` at a time.
+
+    Each turn stops one film earlier: a history that came before is encoded already, and would flatter.
+    """
     run = uuid.uuid4().hex[:8]
-    named = ((f"{run}-{at}", history) for at, history in zip(range(people), itertools.cycle(histories), strict=False))
+    turns = ((at // len(histories), histories[at % len(histories)]) for at in range(people))
+    named = ((f"{run}-{at}", history[: max(1, len(history) - turn)]) for at, (turn, history) in enumerate(turns))
     while batch := dict(itertools.islice(named, size)):
         yield batch
 
