@@ -74,12 +74,13 @@ class Gate:
             per_minute = self._per_minute if key.per_minute is None else key.per_minute
             return Caller(f"key:{key.key_id}", ROLE_NAMES[key.role], key.user_id), per_minute
         try:
-            user_id, role = self._tokens.read(signed)
+            token = self._tokens.read(signed)
         except WrongToken as error:
             raise NotSignedIn(f"the token is not accepted: {error}", "invalid_token") from None
+        user_id, role = token.user_id, token.role
         try:
             account = await self._accounts.account(user_id)
-            if account is None:
+            if account is None or account.created_at_s != token.account_made_at_s:
                 raise NotSignedIn("the token's account is gone", "invalid_token")
             role = account.role
         except StoreUnavailable:

@@ -62,21 +62,27 @@ METRICS: Access = Role.SERVICE
 """`/metrics`; the framework's probes and pictures beside it are public."""
 
 V2_PUBLIC = re.compile(r"/v2/health/(live|ready)")
-V2_ADMIN = re.compile(
-    r"/v2/repository/.*/(load|unload)|/v2/(system|cuda)sharedmemory.*/(register|unregister)|/v2/logging|/v2/.*trace/setting"
+V2_SERVICE = re.compile(
+    r"/v2"
+    r"|/v2/models/[^/]+(/versions/[0-9]+)?(/(infer|ready|config|stats))?"
+    r"|/v2/repository(/[^/]+)?/index"
+    r"|/v2/(system|cuda)sharedmemory(/region/[^/]+)?/status"
 )
 
 GRPC_PUBLIC = frozenset({"ServerLive", "ServerReady", "Check", "Watch", "List"})
-GRPC_ADMIN = frozenset(
+GRPC_SERVICE = frozenset(
     {
-        "RepositoryModelLoad",
-        "RepositoryModelUnload",
-        "SystemSharedMemoryRegister",
-        "SystemSharedMemoryUnregister",
-        "CudaSharedMemoryRegister",
-        "CudaSharedMemoryUnregister",
-        "LogSettings",
-        "TraceSetting",
+        "ServerMetadata",
+        "ModelInfer",
+        "ModelStreamInfer",
+        "ModelReady",
+        "ModelMetadata",
+        "ModelConfig",
+        "ModelStatistics",
+        "RepositoryIndex",
+        "SystemSharedMemoryStatus",
+        "CudaSharedMemoryStatus",
+        "ServerReflectionInfo",
     }
 )
 
@@ -87,10 +93,10 @@ def of_route(method: str, path: str) -> Access:
 
 
 def of_v2_path(path: str) -> Access:
-    """What a path under `/v2` asks: probes nothing, what changes the server ADMIN, everything else SERVICE."""
+    """What a path under `/v2` asks: probes nothing, reading and inference SERVICE, everything else ADMIN."""
     if V2_PUBLIC.fullmatch(path):
         return PUBLIC
-    return Role.ADMIN if V2_ADMIN.fullmatch(path) else Role.SERVICE
+    return Role.SERVICE if V2_SERVICE.fullmatch(path) else Role.ADMIN
 
 
 def of_rpc(method: str) -> Access:
@@ -98,4 +104,4 @@ def of_rpc(method: str) -> Access:
     name = method.rpartition("/")[2]
     if name in GRPC_PUBLIC:
         return PUBLIC
-    return Role.ADMIN if name in GRPC_ADMIN else Role.SERVICE
+    return Role.SERVICE if name in GRPC_SERVICE else Role.ADMIN

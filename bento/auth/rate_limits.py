@@ -2,7 +2,7 @@
 
 One number is kept per name: when its credit is whole again. A request moves it on by one request's worth of time and
 is refused when that would put it more than a minute ahead. So a limit of 60 lets 60 through at once, then one a second,
-and a refusal knows exactly when to come back.
+and a refusal knows exactly when to come back. A clock that is set back costs nobody more than that minute.
 Source: ITU-T I.371, Annex A, the virtual scheduling algorithm.
 """
 
@@ -23,19 +23,23 @@ NAMES_LIMIT = 10_000
 
 TAKE = """
 local now, step = tonumber(ARGV[1]), tonumber(ARGV[2])
-local whole = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + step
-if whole - now > 60000000 then return whole - now - 60000000 end
-redis.call('SET', KEYS[1], string.format('%.0f', whole), 'PX', math.ceil((whole - now) / 1000) + 1)
-return 0
+local known = tonumber(redis.call('GET', KEYS[1]) or 0)
+local whole = math.max(math.min(known, now + 60000000), now)
+local wait = math.max(whole + step - now - 60000000, 0)
+if wait == 0 then whole = whole + step end
+if whole ~= known then
+  redis.call('SET', KEYS[1], string.format('%.0f', whole), 'PX', math.ceil((whole - now) / 1000) + 1)
+end
+return wait
 """
 """KEYS: name. ARGV: now and the time that one request is worth, in microseconds. `advance`, where it is shared."""
 
 
 def advance(whole_us: int, now_us: int, step_us: int) -> tuple[int, int]:
     """When the credit is whole again after one more request, and how long that request must wait; 0 = it passes."""
-    moved_us = max(whole_us, now_us) + step_us
-    wait_us = max(moved_us - now_us - MINUTE_US, 0)
-    return (whole_us, wait_us) if wait_us else (moved_us, 0)
+    whole_us = max(min(whole_us, now_us + MINUTE_US), now_us)
+    wait_us = max(whole_us + step_us - now_us - MINUTE_US, 0)
+    return (whole_us, wait_us) if wait_us else (whole_us + step_us, 0)
 
 
 class RateLimits(Protocol):

@@ -163,7 +163,7 @@ class AuthRoutes:
         password_hash = None if account is None else account.password_hash
         if not await self._passwords.fits(password_hash, form.password) or account is None:
             raise NotSignedIn("name or password is wrong")
-        token = self._tokens.issue(account.user_id, account.role)
+        token = self._tokens.issue(account.user_id, account.role, account.created_at_s)
         answer = LoginAnswer(token, "bearer", self._tokens.ttl_s, account.user_id, account.role)
         return Response(msgspec.json.encode(answer), headers=((b"cache-control", b"no-store"),))
 

@@ -20,6 +20,16 @@ class WrongToken(Exception):
     """The token is expired, altered, or none of this service's."""
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a token says."""
+
+    user_id: str
+    role: str
+    account_made_at_s: float
+    """When the account was made that it was issued to: a name may be given again, the token is not for the next."""
+
+
 @dataclass(frozen=True)
 class Tokens:
     """Makes and reads tokens with one secret."""
@@ -28,20 +38,20 @@ class Tokens:
     ttl_s: int = 3_600
     now_s: Callable[[], float] = time.time
 
-    def issue(self, user_id: str, role: str) -> str:
-        """A token for a person, good for `ttl_s` seconds."""
+    def issue(self, user_id: str, role: str, account_made_at_s: float = 0.0) -> str:
+        """A token for an account, good for `ttl_s` seconds."""
         import jwt  # only who signs in needs it, not the start
 
         now_s = int(self.now_s())
-        claims = {"iss": ISSUER, "sub": user_id, "role": role, "iat": now_s, "exp": now_s + self.ttl_s}
-        return jwt.encode(claims, self.secret, ALGORITHM)
+        times = {"iat": now_s, "exp": now_s + self.ttl_s, "made": account_made_at_s}
+        return jwt.encode({"iss": ISSUER, "sub": user_id, "role": role, **times}, self.secret, ALGORITHM)
 
-    def read(self, token: str) -> tuple[str, str]:
-        """Person and role of a token. Raises: WrongToken."""
+    def read(self, token: str) -> Signed:
+        """What a token says that is ours and has not expired. Raises: WrongToken."""
         import jwt
 
         # The time is checked here, by our own clock.
-        options = {"require": ["iss", "sub", "role", "exp"], "verify_exp": False, "verify_iat": False}
+        options = {"require": ["iss", "sub", "role", "exp", "made"], "verify_exp": False, "verify_iat": False}
         try:
             claims = jwt.decode(token, self.secret, [ALGORITHM], options=options, issuer=ISSUER)  # type: ignore[arg-type]
         except jwt.InvalidTokenError as error:
@@ -49,7 +59,7 @@ class Tokens:
         expires_at_s = claims["exp"]
         if not isinstance(expires_at_s, int) or expires_at_s <= self.now_s():
             raise WrongToken("it has expired")
-        return str(claims["sub"]), str(claims["role"])
+        return Signed(str(claims["sub"]), str(claims["role"]), float(claims["made"]))
 
 
 def own_secret(home: Path) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from bento.auth.accounts import API_KEYS, Account, Accounts, MemoryAccounts, RedisAccounts, new_key, split_key
 from bento.auth.passwords import Passwords
-from bento.auth.tokens import SECRET_FILE, Tokens, WrongToken, own_secret
+from bento.auth.tokens import SECRET_FILE, Signed, Tokens, WrongToken, own_secret
 from bento.stores.redis_link import RedisLink
 
 SECRET = "s" * 32
@@ -89,15 +89,15 @@ async def test_a_password_fits_its_own_hash_alone() -> None:
 def test_a_token_names_its_person_until_it_expires() -> None:
     now_s = [1_000.0]
     tokens = Tokens(SECRET, 60, lambda: now_s[0])
-    token = tokens.issue("ann ✿", "service")
-    assert tokens.read(token) == ("ann ✿", "service")
+    token = tokens.issue("ann ✿", "service", 7.25)
+    assert tokens.read(token) == Signed("ann ✿", "service", 7.25)
     now_s[0] = 1_060
     with pytest.raises(WrongToken, match="expired"):
         tokens.read(token)
 
 
 def forged(claims: dict[str, object], secret: str = SECRET, algorithm: str = "HS256") -> str:
-    whole = {"iss": "marquee", "sub": "ann", "role": "admin", "exp": 2_000_000_000}
+    whole = {"iss": "marquee", "sub": "ann", "role": "admin", "exp": 2_000_000_000, "made": 0}
     return jwt.encode({name: value for name, value in (whole | claims).items() if value is not None}, secret, algorithm)
 
 
@@ -113,6 +113,7 @@ def forged(claims: dict[str, object], secret: str = SECRET, algorithm: str = "HS
         forged({"exp": None}),
         forged({"sub": None}),
         forged({"role": None}),
+        forged({"made": None}),
         forged({})[:-2],
     ],
 )

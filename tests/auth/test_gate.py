@@ -112,6 +112,16 @@ async def test_a_token_outlives_neither_its_account_nor_its_role(accounts: Switc
         await gate.admit(Role.SERVICE, bearer(token))
 
 
+async def test_a_token_is_not_for_who_has_the_name_next(accounts: Switch, gate: Gate) -> None:
+    await accounts.add(Account("ann", "", "user", 10.5))
+    token = TOKENS.issue("ann", "user", 10.5)
+    assert await gate.admit(Role.USER, bearer(token)) == ANN
+    await accounts.remove("ann")
+    await accounts.add(Account("ann", "", "user", 10.75))
+    with pytest.raises(NotSignedIn, match="account is gone"):
+        await gate.admit(Role.USER, bearer(token))
+
+
 async def test_an_old_token_keeps_nobody_out_of_public_routes(gate: Gate) -> None:
     assert not (await gate.admit(None, bearer("old.old.old"))).is_known
 

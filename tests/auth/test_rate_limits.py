@@ -47,6 +47,14 @@ async def test_a_minute_of_silence_makes_the_credit_whole(limits: RateLimits, cl
     assert [await limits.take("ann", 3) for _ in range(4)] == [0, 0, 0, 20.0]
 
 
+async def test_a_clock_that_is_set_back_costs_a_minute_at_most(limits: RateLimits, clock: Clock) -> None:
+    await limits.take("ann", 4)
+    clock.pass_s(-3_600)
+    assert await limits.take("ann", 4) == 15.0
+    clock.pass_s(15)
+    assert await limits.take("ann", 4) == 0
+
+
 async def test_everybody_has_their_own_credit(limits: RateLimits) -> None:
     assert [await limits.take(name, 1) for name in ("ann", "{bob}", "ann", "{bob}")] == [0, 0, 60.0, 60.0]
 
