@@ -20,6 +20,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
+
+from bento.repeated import Repeated
 
 log = logging.getLogger("marquee.redis")
 
@@ -49,12 +52,12 @@ class EmbeddedRedis:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.socket_path = socket_path(self._folder)
         self._users: int | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._watching: Repeated | None = None
 
     @property
     def url(self) -> str:
         """Address for `redis_link.connect`."""
-        return f"unix://{self.socket_path}"
+        return f"unix://{quote(str(self.socket_path))}"
 
     @property
     def pid(self) -> int | None:
@@ -71,23 +74,20 @@ class EmbeddedRedis:
         """
         self._users = os.open(self._folder / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
         await self._try_start()
-        self._watcher = asyncio.create_task(self._watch(), name="embedded-redis")
+        self._watching = Repeated("embedded-redis", self._watch, WATCH_INTERVAL_S)
 
     async def close(self) -> None:
         """Leave the server; stop it when nobody else uses it."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
+        if self._watching is not None:
+            await self._watching.close()
         if self._users is not None:
             await asyncio.to_thread(self._leave, self._users)
             self._users = None
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL_S)
-            if not await asyncio.to_thread(listens, self.socket_path):
-                log.warning("the embedded redis is gone, starting it again")
-                await self._try_start()
+        if not await asyncio.to_thread(listens, self.socket_path):
+            log.warning("the embedded redis is gone, starting it again")
+            await self._try_start()
 
     async def _try_start(self) -> None:
         try:

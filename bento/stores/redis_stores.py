@@ -36,8 +36,13 @@ ENTRIES_PER_PERSON_LIMIT = 20_000
 STREAM_LIMIT = 1_000_000
 """Records of the event log, roughly; some 200 MB."""
 
+STATE = """
+local state = redis.call('GET', KEYS[1]) or ''
+if #state < 12 or (#state - 12) % 20 ~= 0 then state = string.rep('\\0', 12) end
+"""
+"""KEYS: state. A person's state, of a stranger and instead of a damaged one that of nobody."""
+
 APPEND = """
-local state = redis.call('GET', KEYS[1]) or string.rep('\\0', 12)
 local header, events = string.sub(state, 1, 12), string.sub(state, 13)
 local version, flags = struct.unpack('<I8I4', header)
 if ARGV[4] ~= '' and not redis.call('SET', KEYS[3], '', 'NX', 'EX', ARGV[5]) then return {version, 0, 1, 0} end
@@ -90,7 +95,6 @@ Versions come from the clock, so a version is not given twice even when a state 
 
 
 CHOOSE_GENRES = """
-local state = redis.call('GET', KEYS[1]) or string.rep('\\0', 12)
 local version, flags = struct.unpack('<I8I4', state)
 version = math.max(version + 1, tonumber(ARGV[2]))
 flags = bit.bor(bit.band(flags, 255), tonumber(ARGV[1]))
@@ -141,12 +145,13 @@ class RedisFeatureStore:
         state, answers = self._keys(user_id)
         mark = f"{state}:event:{idempotency_key}"
         values = pack_events(events), self._now_us(), EVENTS_LIMIT, idempotency_key, IDEMPOTENCY_S
-        version, changed, duplicate, newest_s = await self._link.run("EVAL", APPEND, 3, state, answers, mark, *values)
+        keys = state, answers, mark
+        version, changed, duplicate, newest_s = await self._link.run("EVAL", STATE + APPEND, 3, *keys, *values)
         return Appended(version, bool(changed), bool(duplicate), newest_s)
 
     async def choose_genres(self, user_id: str, genres: Sequence[int]) -> None:
         values = pack_genres(genres), self._now_us()
-        await self._link.run("EVAL", CHOOSE_GENRES, 2, *self._keys(user_id), *values)
+        await self._link.run("EVAL", STATE + CHOOSE_GENRES, 2, *self._keys(user_id), *values)
 
     async def forget(self, user_id: str) -> None:
         await self._link.run("EVAL", FORGET, 2, *self._keys(user_id), HEADER.pack(self._now_us(), FORGOTTEN))

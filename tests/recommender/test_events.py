@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -277,6 +278,28 @@ async def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(
     assert await spool.replay(feedback._apply) == 2
     assert "cannot be read and is skipped" in caplog.text
     assert len((await world.features.read("new")).events) == 1
+
+
+async def test_the_spool_is_replayed_after_a_disk_that_was_full(
+    client: httpx.AsyncClient, redis: Switch, feedback: Feedback, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "REPLAY_INTERVAL_S", 0.01)
+    redis.away = True
+    await client.post("/events", json=event())
+    redis.away = False
+    replay, refused = spool.replay, asyncio.Event()
+
+    async def refuse(apply: object) -> int:
+        refused.set()
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(spool, "replay", refuse)
+    feedback.start()
+    async with asyncio.timeout(10):
+        await refused.wait()
+        monkeypatch.setattr(spool, "replay", replay)
+        while not spool.is_empty:
+            await asyncio.sleep(0.005)
 
 
 async def test_when_nothing_holds_an_event_it_is_not_acknowledged(

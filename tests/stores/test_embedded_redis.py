@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import stat
@@ -12,6 +13,7 @@ import pytest
 
 from bento.stores import embedded_redis
 from bento.stores.embedded_redis import EmbeddedRedis, answers, listens, socket_path
+from bento.stores.redis_link import connect
 
 pytestmark = pytest.mark.redis
 
@@ -110,15 +112,44 @@ async def test_a_hung_server_is_not_replaced(redis: EmbeddedRedis) -> None:
 async def test_a_server_left_behind_is_joined(tmp_path: Path) -> None:
     crashed = EmbeddedRedis(tmp_path)
     await crashed.open()
-    assert crashed._watcher is not None
+    assert crashed._watching is not None
     assert crashed._users is not None
-    crashed._watcher.cancel()
+    await crashed._watching.close()
     os.close(crashed._users)  # what the end of a killed process does
     next_one = EmbeddedRedis(tmp_path)
     await next_one.open()
     assert next_one.pid == crashed.pid
     await next_one.close()
     assert not listens(next_one.socket_path)
+
+
+@pytest.mark.parametrize("name", ["100%20", "a#b", "a?b", "a b"])
+async def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
+    redis = EmbeddedRedis(tmp_path / name)
+    await redis.open()
+    client = connect(redis.url, 5.0)
+    assert await client.execute_command("PING")
+    await client.aclose()
+    await redis.close()
+
+
+async def test_it_goes_on_being_watched_after_a_start_that_failed_in_a_way_of_its_own(
+    redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refused = redis._start_or_join, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def refuse() -> None:
+        loop.call_soon_threadsafe(refused.set)
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(redis, "_start_or_join", refuse)
+    assert redis.pid is not None
+    os.kill(redis.pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        await refused.wait()
+    monkeypatch.setattr(redis, "_start_or_join", start)
+    await until_answering(redis)
 
 
 async def test_a_server_that_cannot_start_is_logged_and_does_not_stop_the_service(

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from bento.stores import memory_stores, redis_stores
-from bento.stores.person import CLICKED, Appended, PersonState, WatchEvent
+from bento.stores.person import CLICKED, Appended, DamagedState, PersonState, WatchEvent
+from bento.stores.redis_link import RedisLink
+from bento.stores.redis_stores import RedisFeatureStore
 
 from .conftest import Stores
 
@@ -208,6 +210,22 @@ async def test_an_answer_that_comes_after_the_state_it_was_made_for_is_not_kept(
     assert await stores.answers.get("ann", "q") is None
     await stores.answers.put("ann", "q", b"new", 60, (await stores.features.read("ann")).version)
     assert await stores.answers.get("ann", "q") == b"new"
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("damaged", [b"x", b"x" * 19])
+async def test_a_damaged_state_is_replaced_by_the_next_event(link: RedisLink, damaged: bytes) -> None:
+    """Refused, the event would wait in the spool for ever, and all others behind it."""
+    features = RedisFeatureStore(link, "test")
+    await link.run("SET", "test:{ann}:state", damaged)
+    with pytest.raises(DamagedState):
+        await features.read("ann")
+    appended = await features.append("ann", watched((7, 4.5, 99)), "once")
+    assert (appended.changed, appended.duplicate) == (True, False)
+    assert events_of(await features.read("ann")) == [(7, 4.5, 99)]
+    await link.run("SET", "test:{ann}:state", damaged)
+    await features.choose_genres("ann", [2])
+    assert (await features.read("ann")).genres == (2,)
 
 
 async def test_chosen_genres_are_kept_replaced_and_forgotten(stores: Stores) -> None:

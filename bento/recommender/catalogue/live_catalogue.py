@@ -19,6 +19,7 @@ from bento.recommender.catalogue.new_film_encoder import NewFilmEncoder
 from bento.recommender.catalogue.title_search import EXACT, LiveTitles
 from bento.recommender.errors import DuplicateFilm, NotEncoded, NotStored, ReleasedFilm, TooManyFilms, UnknownMovie
 from bento.release import Release
+from bento.repeated import Repeated
 from bento.stores.errors import StoreUnavailable
 from bento.stores.film_records import FILM_LIMIT, UNKNOWN, FilmChange, FilmRecord, FilmVectors, digest_of
 from bento.stores.interfaces import FilmStore
@@ -53,7 +54,7 @@ class LiveCatalogue:
         self._rows = FilmRows(release.films)
         self._state = UNKNOWN
         self._turn = asyncio.Lock()
-        self._follower: asyncio.Task[None] | None = None
+        self._following: Repeated | None = None
 
     async def start(self) -> None:
         """Serve what the store holds, and follow it from now on. Without Redis the release's films are served."""
@@ -61,13 +62,12 @@ class LiveCatalogue:
             await self.catch_up()
         except StoreUnavailable as error:
             log.info("added films are missing until redis is there: %s", error)
-        self._follower = asyncio.create_task(self._follow(), name="live-catalogue")
+        self._following = Repeated("live-catalogue", self._follow, POLL_INTERVAL_S)
 
     async def close(self) -> None:
         """Stop following."""
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
+        if self._following is not None:
+            await self._following.close()
 
     def records(self) -> list[FilmRecord]:
         """What was added or removed, as far as this worker knows."""
@@ -210,9 +210,7 @@ class LiveCatalogue:
                 raise DuplicateFilm(other.movie_id, f"{other.title} ({other.year}) is in the catalogue already")
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_INTERVAL_S)
-            try:
-                await self.catch_up()
-            except StoreUnavailable as error:
-                log.debug("the catalogue is not followed: %s", error)
+        try:
+            await self.catch_up()
+        except StoreUnavailable as error:
+            log.debug("the catalogue is not followed: %s", error)

@@ -22,6 +22,7 @@ from bento.recommender.monitoring.observations import ListFacts, Observations
 from bento.recommender.over_http.experiment_routes import result_of
 from bento.recommender.ranking.candidates import Models
 from bento.release import Release
+from bento.repeated import Repeated
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression
 from bento.stores.interfaces import ImpressionLog
@@ -74,19 +75,20 @@ class Monitoring:
         self._started_s = clock_s()
         self._reference: list[ListFacts] = []
         self._reference_task: asyncio.Task[None] | None = None
-        self._loop: asyncio.Task[None] | None = None
+        self._refreshing: Repeated | None = None
         self._embeddings: tuple[int, dict[str, EmbeddingHealth]] | None = None
 
     def start(self) -> None:
         """Begin to refresh the metrics."""
-        self._loop = asyncio.create_task(self._refresh_for_ever(), name="monitor")
+        self._refreshing = Repeated("monitor", self._refresh, REFRESH_S)
 
     async def close(self) -> None:
         """Stop; a reference that is being made is given up."""
-        tasks = [task for task in (self._loop, self._reference_task) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._refreshing is not None:
+            await self._refreshing.close()
+        if self._reference_task is not None:
+            self._reference_task.cancel()
+            await asyncio.gather(self._reference_task, return_exceptions=True)
 
     async def report(self) -> Monitor:
         """How things are now. Nothing that is missing makes it fail."""
@@ -183,7 +185,5 @@ class Monitoring:
             )
         return alerts
 
-    async def _refresh_for_ever(self) -> None:
-        while True:
-            self._gauges.show(await self.report())
-            await asyncio.sleep(REFRESH_S)
+    async def _refresh(self) -> None:
+        self._gauges.show(await self.report())

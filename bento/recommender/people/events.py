@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from bento.recommender.errors import NotStored
+from bento.repeated import Repeated
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import EventLog, FeatureStore
 from bento.stores.person import Appended, WatchEvent
@@ -87,19 +88,18 @@ class Feedback:
         self._spool = spool
         self._now_s = now_s
         self._followers = followers
-        self._replayer: asyncio.Task[None] | None = None
+        self._replayer: Repeated | None = None
         self._spooled: dict[tuple[str, str], asyncio.Task[bool]] = {}
         """Person and event_id of what waits in the spool, so that a repetition is known for one before the replay."""
 
     def start(self) -> None:
         """Begin to look after the spool."""
-        self._replayer = asyncio.create_task(self._replay_for_ever(), name="spool-replay")
+        self._replayer = Repeated("spool-replay", self._replay, REPLAY_INTERVAL_S)
 
     async def close(self) -> None:
         """Stop looking after the spool; what waits there is replayed by the next start."""
         if self._replayer is not None:
-            self._replayer.cancel()
-            await asyncio.gather(self._replayer, return_exceptions=True)
+            await self._replayer.close()
 
     async def accept(self, event: Event) -> Acknowledgement:
         """Take one event in.
@@ -156,17 +156,17 @@ class Feedback:
         watched = WatchEvent(event.movie_id, event.rating, event.timestamp_s)
         return await self._features.append(event.user_id, [watched], idempotency_key=event.event_id)
 
-    async def _replay_for_ever(self) -> None:
-        while True:
-            if not self._spool.is_empty:
-                try:
-                    taken = await self._spool.replay(self._apply)
-                    log.info("%d events went from the spool to redis", taken)
-                    if self._spool.is_empty:
-                        self._spooled.clear()  # from here on the feature store knows them
-                except StoreUnavailable as error:
-                    log.debug("the spool waits on: %s", error)
-            await asyncio.sleep(REPLAY_INTERVAL_S)
+    async def _replay(self) -> None:
+        if self._spool.is_empty:
+            return
+        try:
+            taken = await self._spool.replay(self._apply)
+        except StoreUnavailable as error:
+            log.debug("the spool waits on: %s", error)
+            return
+        log.info("%d events went from the spool to redis", taken)
+        if self._spool.is_empty:
+            self._spooled.clear()  # from here on the feature store knows them
 
     async def _apply(self, record: bytes) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from bento.film_table import FilmTable
 from bento.recommender.monitoring.observations import popularity_ranks
 from bento.recommender.people.events import Event
+from bento.repeated import Repeated
 from bento.stores.errors import StoreUnavailable
 from bento.stores.popularity import PopularityStore
 
@@ -39,17 +39,16 @@ class Trending:
         self._values: dict[int, float] = {}
         self.revision = 0
         """Grows when what is popular has changed."""
-        self._loop: asyncio.Task[None] | None = None
+        self._refreshing: Repeated | None = None
 
     def start(self) -> None:
         """Begin to read, in the background."""
-        self._loop = asyncio.create_task(self._refresh_for_ever(), name="trending")
+        self._refreshing = Repeated("trending", self.refresh, REFRESH_S)
 
     async def close(self) -> None:
         """Stop."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        if self._refreshing is not None:
+            await self._refreshing.close()
 
     async def follow(self, event: Event) -> None:
         """Count one event, at the time when it happened: a late one counts as little as it would have by now."""
@@ -78,11 +77,6 @@ class Trending:
             if row is not None:
                 ranks[row] += value / (value + HALF_BOOST)
         return ranks
-
-    async def _refresh_for_ever(self) -> None:
-        while True:
-            await self.refresh()
-            await asyncio.sleep(REFRESH_S)
 
 
 def _weight(event: Event) -> float:
