@@ -21,6 +21,7 @@ from bento.inference.models.metrics import render_metrics
 from bento.inference.options import ServerOptions
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import make_http_app
+from bento.inference.over_http.at_once import AtOnce
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.server import InferenceServer
 from bento.recommender.batch import Batch
@@ -93,6 +94,8 @@ class Instance:
     server: InferenceServer
     v2: App
     """/v2 over HTTP."""
+    at_once: AtOnce | None
+    """What answers well-known infer requests without `v2`; None where every request must pass the gate."""
     recommender: App
     """The recommender's own routes."""
     grpc_port: int
@@ -201,10 +204,12 @@ class Instance:
             )
             routes = [route for owner in owners for route in owner.routes()]
             router = Router([*routes, *DocsRoutes(routes).routes()])
+            v2_limit = settings.v2_max_body_bytes
             instance = cls(
                 release,
                 server,
-                auth.guard(make_http_app(server, max_body_bytes=settings.v2_max_body_bytes, state=state), of_v2_path),
+                auth.guard(make_http_app(server, max_body_bytes=v2_limit, state=state), of_v2_path),
+                AtOnce(server, state, v2_limit) if auth.gate is None else None,
                 HotRoutes(router, metrics, settings.max_body_bytes, auth.gate),
                 grpc_port,
                 router,

@@ -58,6 +58,9 @@ class RecommenderService(Service[Any]):
         return self.running
 
     def to_asgi(self, is_main: bool = True) -> Any:
+        from bento.connections import use_own_connections
+
+        use_own_connections(lambda: self.running.instance)
         return FrontDoor(super().to_asgi(is_main), lambda: self.running.instance)
 
 

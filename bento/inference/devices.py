@@ -43,15 +43,27 @@ def _gpu_count() -> int:
 
 
 @cache
+def onnxruntime_providers() -> tuple[str, ...]:
+    """Execution providers of this onnxruntime, where there is a GPU with CUDA's libraries in reach."""
+    import onnxruntime
+
+    if _gpu_count() and hasattr(onnxruntime, "preload_dlls"):
+        # Libraries that came as packages are found no other way, and a CUDA provider that is built as a plugin is not
+        # even in the list before they are.
+        onnxruntime.preload_dlls()
+    return tuple(onnxruntime.get_available_providers())
+
+
+@cache
 def _supports_cuda(backend: str) -> bool:
     if _gpu_count() == 0:
         return False
     if backend == "onnxruntime":
-        import onnxruntime
-
-        return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        return "CUDAExecutionProvider" in onnxruntime_providers()
     if backend == "pytorch":
-        import torch
-
+        try:
+            import torch
+        except ImportError:
+            return False  # the backend itself says what is missing
         return torch.cuda.is_available()
     return True  # a python model finds its own way to the GPU

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import httpx
+import numpy as np
 import pytest
+from rich.console import Console
 
-from loadtest.benchmark import UNCACHED_BODIES, recommend_scenarios
+from loadtest.benchmark import UNCACHED_BODIES, print_results, recommend_scenarios
+from loadtest.closed_loop import Round
 
 
 @pytest.fixture
@@ -26,3 +29,12 @@ def test_all_rounds_of_the_cached_scenario_ask_the_same(scenarios):
     cached = scenarios["POST /recommend, cached"]
     assert cached.next_round().bodies == cached.next_round().bodies
     assert len(cached.next_round().bodies) == 1
+
+
+def test_each_inference_is_told_apart_from_the_echo_of_its_wire(capsys):
+    p50_us = {"bare uvicorn echo": 200, "v2 infer over HTTP": 230, "the service's v2 infer over HTTP": 245}
+    results = {(name, 1): [Round(1.0, np.array([float(us)]))] for name, us in p50_us.items()}
+    print_results(results, Console(width=200))
+    printed = capsys.readouterr().out
+    assert "\nv2 infer over HTTP at 1 client: +30 µs against bare uvicorn echo" in printed
+    assert "\nthe service's v2 infer over HTTP at 1 client: +45 µs against bare uvicorn echo" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import httpx
@@ -94,3 +95,13 @@ def test_metrics_speak_of_models_and_recommendations(service: Service) -> None:
     text = httpx.get(f"{service.url}/metrics").text
     assert 'nv_inference_request_success{model="retrieval"' in text
     assert "recsys_" in text
+
+
+def test_the_workers_connections_are_ours(service: Service) -> None:
+    """They send an answer in one piece; uvicorn's own would send head and body apart."""
+    with socket.create_connection(("127.0.0.1", service.port), 20) as wire:
+        for _ in range(20):
+            wire.sendall(b"GET /v2 HTTP/1.1\r\nHost: films\r\n\r\n")
+            head, body = wire.recv(65536).split(b"\r\n\r\n", 1)
+            assert b"content-length: %d" % len(body) in head
+            assert body.startswith(b"{")

@@ -93,7 +93,7 @@ class OnnxModel:
         if kind == ModelInstanceGroup.KIND_GPU and not on_gpu:
             self._complain_of_the_cpu(name, device_id)
         if on_gpu and not _has_strings(session):  # strings cannot be bound
-            return JoinedInstance(BoundSession(session, device_id), config)
+            return JoinedInstance(BoundSession(session, device), config)
         return JoinedInstance(PlainSession(session, device), config)
 
     def close(self) -> None:
@@ -126,11 +126,30 @@ class OnnxModel:
             try:
                 for library in libraries:
                     options.register_custom_ops_library(str(library))
-                session = onnxruntime.InferenceSession(self._path, options, providers=providers(config, gpu))
+                session = self._made_session(config, options, gpu)
+            except LoadFailed:
+                raise
             except Exception as error:  # onnxruntime's exceptions share no other base class
                 raise LoadFailed(f"onnx runtime error: {error}") from error
             self._sessions[device] = session
         return self._sessions[device]
+
+    def _made_session(
+        self, config: ModelConfig, options: onnxruntime.SessionOptions, gpu: int | None
+    ) -> onnxruntime.InferenceSession:
+        """A session on that GPU; on the CPU where onnxruntime cannot use it, unless the options demand CUDA.
+
+        onnxruntime's own way to fall back is off: it takes GPU 0 for any other, and prints instead of logging.
+        Raises: LoadFailed, and what onnxruntime raises.
+        """
+        chosen = providers(config, gpu)
+        try:
+            return onnxruntime.InferenceSession(self._path, options, providers=chosen, enable_fallback=0)
+        except Exception as error:  # a driver too old is a RuntimeException of theirs, a wrong option a ValueError
+            if gpu is None or self._source.options.device == "cuda":
+                raise
+            log.warning("onnxruntime failed on the GPU", model=config.name, gpu=gpu, reason=str(error))
+            return onnxruntime.InferenceSession(self._path, options, providers=["CPUExecutionProvider"])
 
     def _operator_library(self, name: str) -> Path:
         """A library of operators: code, like a Python model. Raises: LoadFailed, BackendMissing."""
@@ -182,22 +201,22 @@ class PlainSession:
 
 
 class BoundSession:
-    """Runs a session on a GPU with I/O binding: inputs are copied there once, outputs stay until all are computed."""
+    """Runs a session on a GPU with I/O binding: each tensor is copied once, there before the run and back at its end.
+
+    Nothing here names the GPU's memory, so that every build of onnxruntime takes the same calls, the CPU's too.
+    """
 
     is_reentrant = False
 
-    def __init__(self, session: onnxruntime.InferenceSession, device_id: int, device_type: str = "cuda") -> None:
-        self.device = f"{device_type}:{device_id}"
+    def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
+        self.device = device
         self._session = session
         self._binding = session.io_binding()
-        self._places = {
-            output.name: ("cpu", 0) if output.type == "tensor(bfloat16)" else (device_type, device_id)
-            for output in session.get_outputs()
-        }
+        self._output_names = [output.name for output in session.get_outputs()]
 
     def run(self, inputs: dict[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
         """Compute the named outputs. Raises: BackendFailed."""
-        names = list(outputs or self._places)
+        names = list(outputs or self._output_names)
         binding = self._binding
         try:
             # Binding a value queues its copy to the device: until the run is over, what is copied must not be freed.
@@ -205,7 +224,7 @@ class BoundSession:
             for name, value in values.items():
                 binding.bind_ortvalue_input(name, value)
             for name in names:
-                binding.bind_output(name, *self._places[name])
+                binding.bind_output(name, "cpu")
             self._session.run_with_iobinding(binding)
             return {name: _from_value(value) for name, value in zip(names, binding.get_outputs(), strict=True)}
         except BackendFailed:

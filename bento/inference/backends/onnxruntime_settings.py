@@ -6,7 +6,7 @@ import onnxruntime
 import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.devices import cores
+from bento.inference.devices import cores, onnxruntime_providers
 from bento.inference.errors import LoadFailed
 from bento.inference.options import ServerOptions
 
@@ -88,9 +88,7 @@ def providers(config: ModelConfig, gpu: int | None) -> list[tuple[str, dict[str,
                     f"unknown Execution Accelerator '{accelerator.name}' is requested for model '{config.name}'"
                 )
         chosen.append(("CUDAExecutionProvider", _cuda(cuda, gpu)))
-        if hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()  # CUDA libraries that came as packages are found no other way
-    available = onnxruntime.get_available_providers()
+    available = onnxruntime_providers()
     for name, _ in chosen:
         if name not in available:
             log.warning("execution provider is not in this onnxruntime, left out", model=config.name, provider=name)
@@ -99,6 +97,7 @@ def providers(config: ModelConfig, gpu: int | None) -> list[tuple[str, dict[str,
 
 def _cuda(parameters: dict[str, str], gpu: int) -> dict[str, str]:
     options = {"device_id": str(gpu), **parameters}
+    _refuse_graphs(options, "enable_cuda_graph")
     if "cudnn_conv_algo_search" in options:
         options["cudnn_conv_algo_search"] = _CONV_SEARCH.get(
             options["cudnn_conv_algo_search"], options["cudnn_conv_algo_search"]
@@ -120,7 +119,17 @@ def _tensorrt(parameters: dict[str, str], gpu: int) -> dict[str, str]:
                 raise LoadFailed(f"unsupported precision mode '{value}' is requested")
         else:
             options[_TENSORRT_RENAMED.get(key, key)] = value
+    _refuse_graphs(options, "trt_cuda_graph_enable")
     return options
+
+
+def _refuse_graphs(options: dict[str, str], key: str) -> None:
+    """A captured graph reads and writes the memory of the request that it was captured with, whatever comes later.
+
+    Raises: LoadFailed.
+    """
+    if options.get(key, "0").lower() in ("1", "true"):
+        raise LoadFailed(f"{key} is not supported: inputs and outputs lie elsewhere for every request; leave it out")
 
 
 def _default_threads() -> int:

@@ -15,10 +15,10 @@ from bento.inference.protocol.v2_codec import encode_response
 from bento.inference.server import InferenceServer
 
 _OCTETS_HEAD = (
-    STATUS_LINE[200] + b"content-type: " + OCTETS + b"\r\ncontent-length: %d\r\n"
+    STATUS_LINE[200] + b"%bcontent-type: " + OCTETS + b"\r\ncontent-length: %d\r\n"
     b"inference-header-content-length: %d\r\n\r\n"
 )
-_HEAD = b"%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n"
+_HEAD = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n"
 
 
 class AtOnce:
@@ -29,8 +29,11 @@ class AtOnce:
         self._server = server
         self._state = state
 
-    def answer(self, head: KnownHead, body: bytes) -> bytes | None:
-        """The answer as it goes on the wire; None = leave the request to the application."""
+    def answer(self, head: KnownHead, body: bytes, first_headers: bytes = b"") -> bytes | None:
+        """The answer as it goes on the wire; None = leave the request to the application.
+
+        `first_headers`: lines that every answer of the server begins with.
+        """
         state = self._state
         if state.log_settings.log_verbose_level:
             return None
@@ -43,12 +46,13 @@ class AtOnce:
                 return None
             length, parts = encode_response(response, decoded)
         except Exception as error:
-            return _on_the_wire(failure(error, "POST", head.path))
+            return _on_the_wire(failure(error, "POST", head.path), first_headers)
         if length is None:
-            return _on_the_wire(Reply(bytes(parts[0])))
-        return b"".join([_OCTETS_HEAD % (sum(map(len, parts)), length), *parts])
+            return _on_the_wire(Reply(bytes(parts[0])), first_headers)
+        return b"".join([_OCTETS_HEAD % (first_headers, sum(map(len, parts)), length), *parts])
 
 
-def _on_the_wire(reply: Reply) -> bytes:
+def _on_the_wire(reply: Reply, first_headers: bytes) -> bytes:
     """As uvicorn would send it. `reply` has no further headers."""
-    return _HEAD % (STATUS_LINE[reply.status], reply.content_type, len(reply.body)) + reply.body
+    head = _HEAD % (STATUS_LINE[reply.status], first_headers, reply.content_type, len(reply.body))
+    return head + reply.body

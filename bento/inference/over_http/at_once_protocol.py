@@ -47,7 +47,6 @@ class AtOnceProtocol(JoinedWritesProtocol):
             (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and not self._writes_access_log
-            and not self.server_state.default_headers
             and self.limit_concurrency is None
             and not self.transport.is_closing()
         )
@@ -58,7 +57,7 @@ class AtOnceProtocol(JoinedWritesProtocol):
         if missing > 0 and known.body_bytes <= _HELD_BYTES:
             self._held = data
             return True
-        answer = self._at_once.answer(known, data[end:]) if missing == 0 else None
+        answer = self._at_once.answer(known, data[end:], self._first_headers()) if missing == 0 else None
         if answer is None:
             return False
         assert isinstance(self.transport, JoinedWrites)
@@ -68,6 +67,10 @@ class AtOnceProtocol(JoinedWritesProtocol):
         if self.timeout_keep_alive_task is None:
             self._keep_alive_for(self.timeout_keep_alive)
         return True
+
+    def _first_headers(self) -> bytes:
+        """The lines that uvicorn begins every answer with: the date, unless it was told not to."""
+        return b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
 
     def on_message_begin(self) -> None:
         """The parser has seen something."""

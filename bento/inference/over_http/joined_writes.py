@@ -10,7 +10,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_HEAD, _INTERIM_HEAD = b"HTTP/1.1 ", b"HTTP/1.1 100 "
+_HEAD, _INTERIM_HEAD = b"HTTP/1.1 ", b"HTTP/1.1 1"
 
 
 class JoinedWrites:

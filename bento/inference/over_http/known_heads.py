@@ -1,7 +1,8 @@
 """Heads of infer requests that came before: a client that asks the same model again sends the same head, byte for byte.
 
 What such a head says need not be read again: not the request line, not the headers, not the route. Kept are heads of
-infer requests whose answer depends on nothing but the body: no coding of request or answer, no timing, no expectation.
+infer requests whose answer depends on nothing but the body: no coding of request or answer, no timing, no expectation,
+and nothing that a browser says of the page that asks.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ MAX_HEADS = 256
 """Of both together at most 1 MB, with those that came only once; all are dropped when there would be more."""
 
 _FORBIDDEN = frozenset(
-    {b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"connection", TIMING_REQUEST_HEADER.encode()}
-)
+    {
+        b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"connection", b"sec-fetch-site",
+        TIMING_REQUEST_HEADER.encode(),
+    }
+)  # fmt: skip
 _JSON_LENGTH_HEADER = b"inference-header-content-length"
 
 Fields = Callable[[str], dict[str, str] | None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import ml_dtypes
@@ -13,6 +14,7 @@ from onnx import TensorProto, helper
 from bento.inference.datatypes import NUMPY_TYPES
 from bento.inference.errors import BackendFailed, LoadFailed, RepositoryFailed
 from bento.inference.messages import InferRequest, Tensor
+from bento.inference.options import ServerOptions
 
 from .conftest import StartServer
 from .model_folders import tensor, write_add_constant, write_add_sub, write_identity, write_onnx
@@ -209,7 +211,6 @@ def test_session_options_follow_the_configuration() -> None:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
     from bento.inference.backends.onnxruntime_settings import session_options
-    from bento.inference.options import ServerOptions
 
     config = text_format.Parse(
         """
@@ -238,15 +239,13 @@ def test_session_options_follow_the_configuration() -> None:
 def test_tensorrt_parameters_are_translated(
     parameters: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import onnxruntime
     from google.protobuf import text_format
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
     from bento.inference.backends.onnxruntime_settings import providers
 
     every = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: every)
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr("bento.inference.backends.onnxruntime_settings.onnxruntime_providers", lambda: every)
     text = f"optimization {{ execution_accelerators {{ gpu_execution_accelerator {{ {parameters} }} }} }}"
     chosen = providers(text_format.Parse(text, ModelConfig()), gpu=1)
     assert [name for name, _ in chosen] == every
@@ -266,16 +265,34 @@ def test_an_unknown_precision_is_refused() -> None:
         providers(text_format.Parse(text, ModelConfig()), gpu=0)
 
 
+@pytest.mark.parametrize(
+    "accelerator",
+    [
+        'name: "cuda" parameters { key: "enable_cuda_graph" value: "1" }',
+        'name: "tensorrt" parameters { key: "trt_cuda_graph_enable" value: "true" }',
+    ],
+)
+def test_graphs_that_would_replay_an_earlier_request_are_refused(accelerator: str) -> None:
+    from google.protobuf import text_format
+    from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+    from bento.inference.backends.onnxruntime_settings import providers
+
+    text = f"optimization {{ execution_accelerators {{ gpu_execution_accelerator {{ {accelerator} }} }} }}"
+    with pytest.raises(LoadFailed, match="is not supported: inputs and outputs lie elsewhere"):
+        providers(text_format.Parse(text, ModelConfig()), gpu=0)
+
+
 @pytest.mark.parametrize("datatype", ["FP32", "INT64", "BF16"])
 def test_io_binding_gives_what_a_plain_run_gives(datatype: str, repository: Path) -> None:
-    """On the CPU here, where the same calls bind CPU memory; on CUDA in test_cuda.py."""
+    """On the CPU here, with the very calls that test_cuda.py makes on CUDA."""
     import onnxruntime
 
     from bento.inference.backends.onnxruntime_backend import BoundSession
 
     path = write_identity(repository, "same", datatype) / "1" / "model.onnx"
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    bound = BoundSession(session, 0, "cpu")
+    bound = BoundSession(session, "cpu")
     for _ in range(2):  # a binding is used again and again
         given = np.array([[1, 2]]).astype(NUMPY_TYPES[datatype])
         (given_back,) = bound.run({"X": given}, ()).values()
@@ -297,3 +314,59 @@ async def test_a_gpu_that_onnxruntime_cannot_use_is_told(
             await start_server(device="cuda")
     else:
         assert (await start_server(device="auto")).model_devices() == {"simple": "cpu"}
+
+
+@pytest.mark.parametrize("demanded", ["auto", "cuda"])
+async def test_a_gpu_whose_driver_is_too_old_is_told(
+    demanded: str, repository: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime raises then, and not one of Python's own errors."""
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+    make_session = onnxruntime.InferenceSession
+
+    def session(path: Path, options: object, providers: list[object], **how: int) -> object:
+        if providers != ["CPUExecutionProvider"]:
+            assert how == {"enable_fallback": 0}
+            raise RuntimeException("CUDA driver version is insufficient for CUDA runtime version")
+        return make_session(path, options, providers=providers)
+
+    monkeypatch.setattr("bento.inference.repository.loading.usable_gpus", lambda backend, options: (0,))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    write_add_sub(repository)
+    if demanded == "cuda":
+        with pytest.raises(RepositoryFailed, match="CUDA driver version is insufficient"):
+            await start_server(device="cuda")
+    else:
+        server = await start_server(device="auto")
+        assert server.model_devices() == {"simple": "cpu"}
+
+
+def test_cuda_libraries_are_loaded_before_onnxruntime_is_asked_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that is a plugin is not in the list before."""
+    import onnxruntime
+
+    from bento.inference import devices
+
+    known = ["CPUExecutionProvider"]
+    monkeypatch.setattr(devices, "_gpu_count", lambda: 1)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: known.insert(0, "CUDAExecutionProvider"), raising=False)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: known)
+    devices.onnxruntime_providers.cache_clear()
+    try:
+        assert devices.onnxruntime_providers() == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    finally:
+        devices.onnxruntime_providers.cache_clear()
+
+
+def test_a_gpu_is_no_reason_to_need_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bento.inference import devices
+
+    monkeypatch.setattr(devices, "_gpu_count", lambda: 1)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    devices._supports_cuda.cache_clear()
+    try:
+        assert devices.usable_gpus("pytorch", ServerOptions(repositories=())) == ()
+    finally:
+        devices._supports_cuda.cache_clear()

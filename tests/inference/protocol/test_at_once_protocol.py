@@ -132,6 +132,19 @@ def test_a_connection_is_closed_only_after_its_last_answer_has_aged(clock, conne
     assert transport.closed
 
 
+def test_what_the_server_puts_before_every_answer_stands_before_these_too(clock, connection):
+    protocol, transport = connection
+    data = request()
+    teach(clock, protocol, data)
+    protocol.data_received(data)
+    plain = transport.sent[transport.sent.rindex(b"HTTP/1.1 ") :]
+    protocol.server_state.default_headers = [(b"date", b"today"), (b"server", b"films")]
+    transport.sent = b""
+    protocol.data_received(data)
+    status, rest = plain.split(b"\r\n", 1)
+    assert transport.sent == status + b"\r\ndate: today\r\nserver: films\r\n" + rest
+
+
 def test_a_connection_is_not_closed_while_a_body_is_on_its_way(clock, connection):
     protocol, transport = connection
     data = request()

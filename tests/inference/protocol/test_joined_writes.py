@@ -1,4 +1,4 @@
-"""What the standalone server's answers look like on the wire: in one piece, and never held back for nothing."""
+"""What answers look like on the wire: in one piece, and never held back for nothing."""
 
 from __future__ import annotations
 
@@ -51,9 +51,10 @@ def test_further_parts_of_a_body_leave_as_they_come(writes, wire):
     assert wire.sent == [HEAD + b"fi", b"lm"]
 
 
-def test_a_client_that_waits_for_permission_gets_it_at_once(writes, wire):
-    writes.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    assert wire.sent == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+@pytest.mark.parametrize("status", [b"100 Continue", b"101 Switching Protocols"])
+def test_a_client_that_waits_for_permission_gets_it_at_once(writes, wire, status):
+    writes.write(b"HTTP/1.1 " + status + b"\r\n\r\n")
+    assert wire.sent == [b"HTTP/1.1 " + status + b"\r\n\r\n"]
 
 
 def test_a_head_without_a_body_leaves_at_the_end_of_the_answer(writes, wire):
