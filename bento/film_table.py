@@ -67,6 +67,11 @@ class FilmTable:
         visible[self.hidden_rows] = False
         return visible
 
+    @cached_property
+    def visible_rows(self) -> Rows:
+        """The same as rows."""
+        return np.flatnonzero(self.visible)
+
     @property
     def added(self) -> AddedFilms | None:
         """What is searched beside the release's index; None when there is nothing."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from bento.recommender.metrics import Metrics
 from bento.recommender.questions import Question
+from bento.recommender.repeated_warnings import RepeatedWarnings
 from bento.stores.envelope import BrokenSeal, expiry_of, seal, unseal
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import ResponseCache
@@ -72,6 +73,7 @@ class AnswerCache:
         self._made_with = made_with
         self._store = store
         self._metrics = metrics
+        self._warnings = RepeatedWarnings(log)
         self._lifetimes = lifetimes
         self._now_s = now_s
         self._just_made: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
@@ -97,7 +99,7 @@ class AnswerCache:
             try:
                 opened = unseal(sealed, self._key(question), state.version, now_s)
             except BrokenSeal as error:
-                log.warning("a cached answer is computed again: %s", error)
+                self._warnings.warn("a cached answer is computed again", str(error))
                 result = "broken"
             else:
                 if opened is not None:

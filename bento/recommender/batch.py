@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 class _Films(msgspec.Struct):
     recommendations: msgspec.Raw
+    reason: str | None
 
 
 class _Person(msgspec.Struct):
@@ -46,6 +47,8 @@ class BatchAnswer:
     """Person -> their films, as JSON."""
     failures: dict[str, str]
     """Person -> why there is no answer."""
+    reasons: dict[str, str]
+    """Person -> why there are fewer films than asked for, where there are."""
     degraded: list[str]
     """Parts that at least one answer was made without."""
 
@@ -63,13 +66,15 @@ class Batch:
         """Films for everybody; a person whose entry cannot be used fails alone."""
         degraded: dict[str, None] = {}
 
-        async def one(user_id: str, history: msgspec.Raw) -> msgspec.Raw:
+        async def one(user_id: str, history: msgspec.Raw) -> _Films:
             answer = await self._pipeline.recommend(self._question(user_id, history, top_k))
             degraded.update(dict.fromkeys(answer.degraded))
-            return msgspec.json.decode(answer.body, type=_Films).recommendations
+            return msgspec.json.decode(answer.body, type=_Films)
 
-        results, failures = await self._each(histories, one)
-        return BatchAnswer(results, failures, list(degraded))
+        made, failures = await self._each(histories, one)
+        results = {user_id: films.recommendations for user_id, films in made.items()}
+        reasons = {user_id: films.reason for user_id, films in made.items() if films.reason is not None}
+        return BatchAnswer(results, failures, reasons, list(degraded))
 
     async def precompute(self, histories: Mapping[str, msgspec.Raw], top_k: int, ttl_s: float) -> dict[str, str]:
         """Keep an answer for everybody; returns person -> why it could not be kept.

@@ -34,8 +34,9 @@ from bento.recommender.ranking.candidates import RERANKER, Models, Ranked, Wante
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.ranking.newcomers import Newcomers
 from bento.recommender.ranking.ordering import Ordering
+from bento.recommender.ranking.shortfall import Supply, why_short
 from bento.recommender.ranking.wording import Wording
-from bento.recommender.schemas import AnswerBody, Reasons
+from bento.recommender.schemas import AnswerBody, Reasons, RecommendedFilm
 from bento.recommender.single_flight import SingleFlight
 from bento.recommender.stopwatch import Stopwatch
 from bento.release import Release
@@ -121,8 +122,11 @@ class Pipeline:
         self._renewing: set[asyncio.Task[Answer]] = set()
 
     def _made_with(self) -> str:
-        """Names what answers depend on beside their questions: release numbers repeat, and settings change."""
-        of = (self._release.identity(), str(self._ordering.usual), self._wording.signature if self._wording else "")
+        """Names what answers depend on beside their questions: release numbers repeat, settings change, and the next
+        version of this code may give answers other fields."""
+        fields = str((AnswerBody.__struct_fields__, RecommendedFilm.__struct_fields__, Reasons.__struct_fields__))
+        wording = self._wording.signature if self._wording else ""
+        of = (self._release.identity(), str(self._ordering.usual), wording, fields)
         return hashlib.blake2b("\0".join(of).encode(), digest_size=6).hexdigest()
 
     async def recommend(self, question: Question, use_cache: bool = True) -> Answer:
@@ -214,8 +218,9 @@ class Pipeline:
             degraded = [*degraded, *unworded]
             watch.lap("explain")
         shown = self._cards.recommended(chosen.rows, chosen.scores, reasons)
+        reason = why_short(chosen.rows, question.top_k, self._supply(question, seen_rows))
         answered = AnswerBody(
-            shown, self._release.number, strategy, ranking.scorer, question.ignored_movie_ids, films.revision
+            shown, reason, self._release.number, strategy, ranking.scorer, question.ignored_movie_ids, films.revision
         )
         body = msgspec.json.encode(answered)
         if remember and not degraded:
@@ -339,6 +344,12 @@ class Pipeline:
         if len(chosen.rows) or question.allowed_rows is not None:
             return chosen
         return without(popular, question.excluded_rows, question.top_k)
+
+    def _supply(self, question: Question, seen_rows: npt.NDArray[np.int64]) -> Supply:
+        """The films that the answer could be made of."""
+        filtered = question.allowed_rows is not None
+        possible_rows = self._release.films.visible_rows if question.allowed_rows is None else question.allowed_rows
+        return Supply(possible_rows, seen_rows, question.excluded_rows, filtered)
 
     def _with_disallowed(self, excluded_rows: npt.NDArray[np.int64], question: Question) -> npt.NDArray[np.int64]:
         """The excluded films and those that do not pass the question's filters."""

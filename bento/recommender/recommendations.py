@@ -60,8 +60,8 @@ class Recommended:
         """The films with their strategy, for routes that show them in another shape."""
         return msgspec.json.decode(self.answer.body, type=AnswerBody)
 
-    def headers(self) -> Headers:
-        """What answers of a fixed shape carry beside their body."""
+    def headers(self, reason: str | None) -> Headers:
+        """What answers of a fixed shape carry beside their body. `reason`: that of the answer's body."""
         timings = ",".join(f"{stage}={elapsed_ms}" for stage, elapsed_ms in self.answer.timings_ms.items())
         return (
             *release_headers(self.release, self.request_id),
@@ -69,6 +69,7 @@ class Recommended:
             (b"x-marquee-timings-ms", timings.encode()),
             (b"x-marquee-degraded", ",".join(self.answer.degraded).encode()),
             (b"x-marquee-cached", b"true" if self.answer.cached else b"false"),
+            reason_header(reason),
             (b"x-marquee-experiments", ",".join(f"{name}={arm}" for name, arm in self.arms.items()).encode()),
         )
 
@@ -114,6 +115,11 @@ class Recommendations:
             self._impressions.note(question.user_id, recommendation_id, answer.body, arms)
         made_ids = given_id or new_id, recommendation_id
         return Recommended(asked.user_id, question, answer, self.release, *made_ids, arms)
+
+
+def reason_header(reason: str | None) -> tuple[bytes, bytes]:
+    """Why a list of a fixed shape is short; empty where it is not."""
+    return (b"x-marquee-reason", (reason or "").encode())
 
 
 def release_headers(release: Release, request_id: str) -> Headers:

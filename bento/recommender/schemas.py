@@ -163,6 +163,8 @@ class AnswerBody(Struct, frozen=True):
     """The part of an answer that may be cached."""
 
     recommendations: list[RecommendedFilm]
+    reason: str | None
+    """Why there are fewer films than asked for, or films that were seen already; null otherwise."""
     release: int
     strategy: str
     """hybrid, cold_start, or the rung of the fallback ladder that answered."""
@@ -192,8 +194,6 @@ class FilteredTail(Struct, frozen=True):
     """What an answer of `/recommend/filtered` says beside that of `/recommend`."""
 
     filters_applied: dict[str, Any]
-    reason: str | None
-    """Why there are fewer films than asked for; null when there are as many."""
 
 
 class FilteredAnswer(Struct, frozen=True):
@@ -201,6 +201,7 @@ class FilteredAnswer(Struct, frozen=True):
 
     user_id: int | str | None
     recommendations: list[RecommendedFilm]
+    reason: str | None
     release: int
     strategy: str
     scorer: Scorer | None
@@ -213,7 +214,6 @@ class FilteredAnswer(Struct, frozen=True):
     recommendation_id: str
     experiments: dict[str, str]
     filters_applied: dict[str, Any]
-    reason: str | None
 
 
 class RecommendAnswer(Struct, frozen=True):
@@ -221,6 +221,8 @@ class RecommendAnswer(Struct, frozen=True):
 
     user_id: int | str | None
     recommendations: list[RecommendedFilm]
+    reason: str | None
+    """Why there are fewer films than asked for, or films that were seen already; null otherwise."""
     release: int
     strategy: str
     scorer: Scorer | None

@@ -21,6 +21,7 @@ HEADERS = {
     "x-marquee-timings-ms",
     "x-marquee-degraded",
     "x-marquee-cached",
+    "x-marquee-reason",
 }
 
 
@@ -46,6 +47,7 @@ def test_recommend_by_title(client: httpx.Client) -> None:
     assert scores == sorted(scores, reverse=True)
     assert answer.headers["x-marquee-release"]
     assert answer.headers["x-request-id"]
+    assert answer.headers["x-marquee-reason"] == ""
 
 
 def test_recommend_by_title_returns_1_to_50_films(client: httpx.Client) -> None:

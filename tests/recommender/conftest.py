@@ -76,6 +76,7 @@ class World:
 @dataclass
 class Answered:
     recommendations: list[dict[str, object]]
+    reason: str | None
     release: int
     strategy: str
     scorer: str | None

@@ -88,7 +88,7 @@ async def test_the_taste_orders_what_passes(client: httpx.AsyncClient) -> None:
 async def test_too_few_films_come_with_a_reason(client: httpx.AsyncClient) -> None:
     answer = await ask(client, user_id="ann", genres=["Comedy"], top_k=10)
     assert ids_of(answer) == [100, 101, 102, 105]
-    assert answer.reason == "only 6 films pass these filters, 2 of them already seen or excluded"
+    assert answer.reason == "only 6 films pass these filters, of which 2 already seen"
 
 
 async def test_no_film_at_all_is_an_empty_list_with_a_reason(client: httpx.AsyncClient) -> None:
@@ -106,7 +106,7 @@ async def test_whoever_has_seen_all_that_passes_is_not_offered_it_again(client: 
     answer = await ask(client, user_id="everything", genres=["War"])
     assert (ids_of(answer), answer.reason) == (
         [],
-        "only 6 films pass these filters, 6 of them already seen or excluded",
+        "only 6 films pass these filters, of which 6 already seen",
     )
 
 

@@ -51,6 +51,7 @@ async def test_post_recommend_answers_films_with_everything_about_the_answer(cli
             {"movie_id": 200, "title": "Horror 0", "genres": ["Horror"], "year": 1990, "poster_url": None},
             {"movie_id": 201, "title": "Horror 1", "genres": ["Horror"], "year": 1991, "poster_url": None},
         ],
+        "reason": None,
         "release": 1,
         "strategy": "hybrid",
         "scorer": "dot",

@@ -14,6 +14,7 @@ from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest
 from bento.recommender.catalogue.title_search import LiveTitles
 from bento.recommender.ranking.candidates import Inference
+from bento.recommender.repeated_warnings import RepeatedWarnings
 from bento.release import Release
 
 log = logging.getLogger("marquee.recommender")
@@ -42,6 +43,7 @@ class FilmSearch:
     def __init__(self, release: Release, inference: Inference) -> None:
         self._release = release
         self._inference = inference
+        self._warnings = RepeatedWarnings(log)
         self.titles = LiveTitles(release)
 
     async def find(self, query: str, limit: int) -> tuple[list[Hit], list[str]]:
@@ -92,7 +94,7 @@ class FilmSearch:
             async with asyncio.timeout(MEANING_TIMEOUT_S):
                 answer = await self._inference.infer(request)
         except (InferenceError, TimeoutError) as error:
-            log.warning("meaning is left out: %s", error or "late")
+            self._warnings.warn("meaning is left out", str(error) or "late")
             return None
         scores: npt.NDArray[np.float32] = await asyncio.to_thread(np.matmul, vectors, answer.outputs["embedding"][0])
         scores[films.hidden_rows] = -np.inf

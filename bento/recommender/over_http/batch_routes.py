@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,7 +16,7 @@ from bento.recommender.errors import NotStored, UnknownJob
 from bento.recommender.over_http.asgi import About, Request, Response, Route
 from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.precompute import ANSWER_TTL_S, Failure, JobAbout, Precompute, chunks_of
-from bento.recommender.recommendations import release_headers
+from bento.recommender.recommendations import reason_header, release_headers
 from bento.recommender.schemas import History, RecommendedFilm, decode
 from bento.release import Release
 from bento.stores.errors import StoreUnavailable
@@ -28,6 +29,9 @@ PRECOMPUTE_LIMIT = 100_000
 """People per job."""
 
 TOP_K_LIMIT = 100
+
+REASONS_LENGTH = 2_000
+"""Characters of reasons in one header: proxies refuse headers of more than some 8 KB."""
 
 BatchTopK = Annotated[int, Meta(ge=1, le=TOP_K_LIMIT, description="How many films for each person.")]
 WHO = "Person -> their films as in `history` of /recommend; null = what is known of them. At most {:,} people."
@@ -165,7 +169,8 @@ class BatchRoutes:
         headers = release_headers(self._release, self._ids.of(request) or self._ids.new())
         answer = await self._batch.recommend(asked.user_histories, asked.top_k)
         body = _Results(answer.results, len(asked.user_histories), len(answer.results), list(answer.failures))
-        headers = (*headers, (b"x-marquee-degraded", ",".join(answer.degraded).encode()))
+        reason = reason_header(_by_person(answer.reasons))
+        headers = (*headers, (b"x-marquee-degraded", ",".join(answer.degraded).encode()), reason)
         for user_id, message in answer.failures.items():
             headers = (*headers, (b"x-marquee-first-failure", _header_text(f"{user_id}: {message}")))
             break
@@ -221,6 +226,19 @@ def _status(job: Job) -> Literal["waiting", "running", "done"]:
     if job.finished_at_s is not None:
         return "done"
     return "running" if job.is_held else "waiting"
+
+
+def _by_person(reasons: dict[str, str]) -> str:
+    """`123: why; 7: why; and 12 more`: as many people as a header has room for, their ids as in a URL."""
+    told: list[str] = []
+    room = REASONS_LENGTH
+    for user_id, reason in reasons.items():
+        one = f"{quote(user_id, safe='')}: {reason}"
+        room -= len(one) + len("; ")
+        if room < 0:
+            return "; ".join([*told, f"and {len(reasons) - len(told)} more"])
+        told.append(one)
+    return "; ".join(told)
 
 
 def _header_text(text: str) -> bytes:

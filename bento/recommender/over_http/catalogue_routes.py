@@ -22,7 +22,8 @@ from bento.recommender.errors import InvalidRequest, UnknownMovie
 from bento.recommender.over_http.asgi import About, Request, Response, Route
 from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.questions import row_of
-from bento.recommender.recommendations import release_headers
+from bento.recommender.ranking.shortfall import too_few_neighbours
+from bento.recommender.recommendations import reason_header, release_headers
 from bento.recommender.schemas import MovieId, TopK, convert, decode
 from bento.release import Release
 from features.catalog import GENRES
@@ -188,7 +189,8 @@ class CatalogueRoutes:
             for other, similarity in zip(rows.tolist(), similarities.tolist(), strict=True)
         ]
         answer = SimilarAnswer(self._release.catalog.films[row].movie_id, films)
-        headers = (*self._headers(request), (b"x-marquee-compared-by", by.encode()))
+        reason = reason_header(too_few_neighbours(len(films), asked.top_k))
+        headers = (*self._headers(request), (b"x-marquee-compared-by", by.encode()), reason)
         return Response(msgspec.json.encode(answer), headers=headers)
 
     async def movie(self, request: Request) -> Response:

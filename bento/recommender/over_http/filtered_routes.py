@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -28,10 +27,6 @@ ABOUT = About(
     headers=("X-Request-Id",),
     example={"user_id": "1", "genres": {"any": ["Drama", "Romance"]}, "exclude_genres": ["Horror"], "min_year": 1990},
 )
-
-
-class _Films(msgspec.Struct):
-    recommendations: list[msgspec.Raw]
 
 
 def live_filter(release: Release, cards: FilmCards) -> Live[JoinedFilter]:
@@ -65,9 +60,7 @@ class FilteredRoutes:
         filters = Filters(**{name: getattr(asked, name) for name in Filters.__struct_fields__})
         allowed, degraded = await self._allowed(filters)
         made = await self._recommendations.ask(asked, request, allowed, degraded)
-        shown = len(msgspec.json.decode(made.answer.body, type=_Films).recommendations)
-        tail = FilteredTail(applied(filters), _reason(shown, made.question.top_k, len(allowed)))
-        return Response(made.body(tail))
+        return Response(made.body(FilteredTail(applied(filters))))
 
     async def _allowed(self, filters: Filters) -> tuple[npt.NDArray[np.int64], list[str]]:
         """Rows that pass, and what was left out because it failed."""
@@ -78,13 +71,3 @@ class FilteredRoutes:
         if by_meaning is None:
             return passing, [TEXT_MODEL]
         return np.sort(by_meaning[np.isin(by_meaning, passing)][:MEANING_POOL]), []
-
-
-def _reason(shown: int, wanted: int, passing: int) -> str | None:
-    if shown >= wanted:
-        return None
-    if passing == 0:
-        return "no film passes these filters"
-    seen = passing - shown
-    unseen = f", {seen} of them already seen or excluded" if seen else ""
-    return f"only {passing} film{'s' * (passing != 1)} pass{'es' * (passing == 1)} these filters{unseen}"

@@ -16,7 +16,8 @@ from bento.recommender.catalogue.title_search import LiveTitles
 from bento.recommender.errors import UnknownTitle
 from bento.recommender.over_http.asgi import About, Request, Response, Route
 from bento.recommender.over_http.request_ids import RequestIds
-from bento.recommender.recommendations import release_headers
+from bento.recommender.ranking.shortfall import too_few_neighbours
+from bento.recommender.recommendations import reason_header, release_headers
 from bento.recommender.schemas import convert
 from bento.release import Release
 
@@ -98,7 +99,8 @@ class MovieTitleRoutes:
         method = "content-based" if kind == "content" else "collaborative"
         answer = TitleAnswer(True, method, self._cards.card(row), films, len(films))
         headers = release_headers(self._release, self._ids.of(request) or self._ids.new())
-        return Response(msgspec.json.encode(answer), headers=headers)
+        reason = reason_header(too_few_neighbours(len(films), query.k))
+        return Response(msgspec.json.encode(answer), headers=(*headers, reason))
 
     def _meant(self, title: str) -> int:
         """Row of the film whose title fits best; of films that fit alike, the one of the year in the title.

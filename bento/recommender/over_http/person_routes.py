@@ -20,6 +20,7 @@ from bento.recommender.ranking.neural_sources import without_embeddings
 from bento.recommender.recommendations import Recommendations, Recommended
 from bento.recommender.schemas import (
     USER_ID_LIMIT,
+    AnswerBody,
     RecommendedFilm,
     RecommendRequest,
     TopK,
@@ -144,7 +145,7 @@ class PersonRoutes:
         body = made.read()
         films = body.recommendations
         answer = UserAnswer(True, body.strategy, user_id, _stats(history), films, len(films))
-        return _response(answer, made)
+        return _response(answer, made, body)
 
     async def movies(self, request: Request) -> Response:
         """A bare list."""
@@ -154,23 +155,24 @@ class PersonRoutes:
         asked = RecommendRequest(user_id, top_k=query.limit, weights=weights)
         made = await self._recommendations.ask(asked, request)
         catalog = self._recommendations.release.catalog
-        films = []
-        for film in made.read().recommendations:
+        films, body = [], made.read()
+        for film in body.recommendations:
             row = catalog.row_of(film.movie_id)
             assert row is not None, "an answer names its own release's films"
             films.append(MovieFor(**msgspec.structs.asdict(self._cards.details(row)), score=film.score))
-        return _response(films, made)
+        return _response(films, made, body)
 
     async def versioned(self, request: Request) -> Response:
         """Recommendations, and whether they come from the cache."""
         query, user_id = convert(request.query, VersionedQuery), user_id_in_path(request.path_values)
         asked = RecommendRequest(user_id, top_k=query.limit)
         made = await self._recommendations.ask(asked, request, use_cache=query.use_cache)
-        return _response(VersionedAnswer(user_id, made.read().recommendations, made.answer.cached), made)
+        body = made.read()
+        return _response(VersionedAnswer(user_id, body.recommendations, made.answer.cached), made, body)
 
 
-def _response(answer: object, made: Recommended) -> Response:
-    return Response(msgspec.json.encode(answer), headers=made.headers())
+def _response(answer: object, made: Recommended, body: AnswerBody) -> Response:
+    return Response(msgspec.json.encode(answer), headers=made.headers(body.reason))
 
 
 def _stats(history: WatchHistory) -> UserStats:

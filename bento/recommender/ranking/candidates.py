@@ -24,6 +24,7 @@ from bento.recommender.catalogue.filters import Filters
 from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
 from bento.recommender.ranking.rescoring import rescored, scorer_inputs
+from bento.recommender.repeated_warnings import RepeatedWarnings
 from features.history import WatchHistory, history_tensors
 from features.scorers import MLP, SCORER_MODELS
 from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES, source_slices
@@ -130,6 +131,7 @@ class Models:
         self._search: ReleaseSearch = search or IndexSearch(self._infer)
         self._version = str(release)
         self._deadlines = deadlines or Deadlines()
+        self._warnings = RepeatedWarnings(log)
 
     def request_end_ns(self) -> int:
         """When a request that begins now has to be answered."""
@@ -144,7 +146,7 @@ class Models:
         await _until_late(tasks, ends_ns)
         encoded = Encoded()
         for name, task in tasks.items():
-            outputs = _result(name, task)
+            outputs = self._result(name, task)
             if outputs is None:
                 encoded.missing += ENCODERS[name].values() if name in ENCODERS else [name]
             elif name == NEIGHBOUR_SOURCE:
@@ -162,7 +164,7 @@ class Models:
         end_ns = self._deadlines.of_retrieval(time.monotonic_ns(), request_end_ns)
         task = asyncio.create_task(self._fuse_and_search(encoded, wanted, end_ns))
         await _until_late({"retrieval": task}, {"retrieval": end_ns})
-        return _result("retrieval", task)
+        return self._result("retrieval", task)
 
     async def rescore(
         self,
@@ -178,7 +180,7 @@ class Models:
         end_ns = self._deadlines.of_retrieval(time.monotonic_ns(), request_end_ns)
         task = asyncio.create_task(self._infer(RERANKER, scorer_inputs(history, ranked, weights), end_ns))
         await _until_late({RERANKER: task}, {RERANKER: end_ns})
-        outputs = _result(RERANKER, task)
+        outputs = self._result(RERANKER, task)
         return None if outputs is None else rescored(ranked, outputs["scores"][0])
 
     async def _fuse_and_search(self, encoded: Encoded, wanted: Wanted, deadline_ns: int) -> Ranked:
@@ -195,6 +197,19 @@ class Models:
     async def _infer(self, model: str, inputs: dict[str, Any], deadline_ns: int) -> dict[str, Any]:
         request = InferRequest(model, inputs, model_version=self._version, deadline_ns=deadline_ns)
         return (await self._inference.infer(request)).outputs
+
+    def _result(self, part: str, task: asyncio.Task[Any]) -> Any:
+        """What a task returned; None when it was late (it is cancelled) or failed (it is logged)."""
+        if not task.done() or task.cancelled():
+            self._warnings.warn(f"{part} is left out", "late")
+            return None
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if not isinstance(error, InferenceError):
+            raise error
+        self._warnings.warn(f"{part} is left out", str(error))
+        return None
 
 
 def _asked_of_release(
@@ -254,20 +269,6 @@ async def _until_late(tasks: Mapping[str, asyncio.Task[Any]], ends_ns: Mapping[s
     finally:
         for task in tasks.values():
             task.cancel()
-
-
-def _result(part: str, task: asyncio.Task[Any]) -> Any:
-    """What a task returned; None when it was late (it is cancelled) or failed (it is logged)."""
-    if not task.done() or task.cancelled():
-        log.warning("%s is late and was left out", part)
-        return None
-    error = task.exception()
-    if error is None:
-        return task.result()
-    if not isinstance(error, InferenceError):
-        raise error
-    log.warning("%s failed and was left out: %s", part, error)
-    return None
 
 
 def _zeros(source: str) -> npt.NDArray[np.float32]:
