@@ -75,7 +75,10 @@ class PythonModel:
             raise LoadFailed(
                 f"auto_complete_config function in model '{config.name}' must return a valid pb.ModelConfig object."
             )
-        json_format.ParseDict(completed.as_dict(), _cleared(config))
+        try:
+            json_format.ParseDict(completed.as_dict(), _cleared(config))
+        except json_format.ParseError as error:
+            raise LoadFailed(f"auto_complete_config of '{self._source.name}' made no configuration: {error}") from error
 
     def create_instance(self, name: str, config: ModelConfig, kind: int, device_id: int) -> Instance:
         """A new `TritonPythonModel`, initialised."""

@@ -56,6 +56,8 @@ def warm_up_requests(config: ModelConfig, model_folder: Path) -> list[tuple[str,
 def warm_up(instance: Instance, samples: Sequence[tuple[str, InferRequest, int]], *, batched: bool) -> None:
     """Run every sample on one instance. Raises: LoadFailed when the model fails on one."""
     for name, request, repetitions in samples:
+        if not request.inputs:
+            raise LoadFailed(f"failed to run warmup sample '{name}': it has no inputs")
         rows = next(iter(request.inputs.values())).shape[0] if batched else 0
         for _ in range(repetitions):
             call = WarmUpCall(request, rows)
@@ -71,6 +73,8 @@ def _inputs(sample: ModelWarmup, batched: bool, model_folder: Path) -> dict[str,
         if datatype not in NUMPY_TYPES:
             raise LoadFailed(f"warmup sample '{sample.name}' input '{name}' must specify 'data_type'")
         shape = tuple(source.dims)
+        if min(shape, default=0) < 0:
+            raise LoadFailed(f"warmup sample '{sample.name}' input '{name}' must specify every dimension, got {shape}")
         kind = source.WhichOneof("input_data_type")
         if kind == "input_data_file":
             tensor = _from_file(path_inside(model_folder / "warmup", source.input_data_file), datatype, shape)

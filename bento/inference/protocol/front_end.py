@@ -7,6 +7,7 @@ from functools import partial
 
 from bento.inference.errors import InvalidRequest
 from bento.inference.messages import InferResponse, RequestTiming
+from bento.inference.protocol.json_fields import whole_number
 from bento.inference.protocol.known_headers import KnownHeaders
 from bento.inference.protocol.log_settings import LogSettings
 from bento.inference.protocol.output_delivery import DecodedRequest, with_classes
@@ -76,15 +77,15 @@ def checked_version(version: str) -> str:
     """The version in its plain form; "" stays "". Raises: InvalidRequest when it is not a number from 0."""
     if not version:
         return ""
-    digits = version.strip().lstrip("+-")
-    if not digits.isdecimal() or int(digits) > _LARGEST_VERSION:
+    number = whole_number(version)
+    if number is None or abs(number) > _LARGEST_VERSION:
         raise InvalidRequest(
             f"failed to get model version from specified version string '{version}' (details: stol), version should be "
             "an integral value > 0"
         )
-    if int(version) < 0:
+    if number < 0:
         raise InvalidRequest(f"invalid model version specified '{version}' , version should be an integral value > 0")
-    return str(int(version))
+    return str(number)
 
 
 def server_timing(timing: RequestTiming) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from bento.inference.protocol.tensor_bytes import Buffer
 JsonObject = dict[str, Any]
 
 _LARGEST_UNSIGNED = 2**64 - 1
+_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 
 
 def parse_json(body: Buffer) -> Any:
@@ -30,7 +32,7 @@ def _parse_with_nan(body: Buffer) -> Any:
         return json.loads(bytes(body))
     except json.JSONDecodeError as error:
         raise MalformedJson(f"failed to parse the request JSON buffer: {error.msg}. at {error.pos}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, a number of thousands of digits, or nested too deeply
         raise MalformedJson(f"failed to parse the request JSON buffer: {error}") from error
 
 
@@ -40,6 +42,11 @@ def parse_json_object(body: Buffer) -> JsonObject:
     if type(value) is not dict:
         raise MalformedJson("attempt to access JSON non-object as object")
     return value
+
+
+def whole_number(text: str) -> int | None:
+    """The whole number that a text says; None when it says none, or one that nobody can mean."""
+    return int(text) if _WHOLE_NUMBER.fullmatch(text.strip()) else None
 
 
 def required(parent: Any, name: str) -> Any:

@@ -7,6 +7,7 @@ a server starts; Triton answers the wish to switch it on the same way. Per-reque
 from __future__ import annotations
 
 from bento.inference.errors import InvalidRequest, Unsupported
+from bento.inference.protocol.json_fields import whole_number
 
 _DEFAULTS = {"trace_rate": 1000, "trace_count": -1, "log_frequency": 0}
 _LEAST = {"trace_rate": 0, "trace_count": -1, "log_frequency": 0}
@@ -58,10 +59,9 @@ def _number(name: str, values: list[str] | None) -> int | None:
         return None
     if len(values) > 1:
         raise InvalidRequest(f"expect only 1 value for '{name}'")
-    text = values[0].strip()
-    if not text.lstrip("+-").isdecimal():
+    number = whole_number(values[0])
+    if number is None:
         raise InvalidRequest(f"Unable to parse '{name}', got: {values[0]}")
-    number = int(text)
     if name == "trace_count" and number < -1:
         raise InvalidRequest(f"Unable to parse 'trace_count'. Expecting value >= -1, got:{values[0]}")
     if not _LEAST[name] <= number <= _LARGEST[name]:

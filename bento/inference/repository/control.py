@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
 
 import structlog
 
@@ -26,6 +27,8 @@ from bento.inference.scheduling.completions import Completions
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 
 class Repository:
     """Keeps a table of served models in step with what is asked for and with the disk."""
@@ -36,6 +39,7 @@ class Repository:
         self._options = options
         self._completions = completions
         self._changing = asyncio.Lock()
+        self._changes: set[asyncio.Task[Any]] = set()
         self._loading_slots = asyncio.Semaphore(max(2, cores()))
         self._poller: asyncio.Task[None] | None = None
 
@@ -63,8 +67,7 @@ class Repository:
         Raises: LoadFailed (what was served before still is), RepositoryFailed, Unavailable.
         """
         self._check_explicit()
-        async with self._changing:
-            failures = await self._load([request])
+        failures = await self._to_the_end(self._load([request]))
         if any(isinstance(failure, Unreadable) for failure in failures.values()):
             raise Unreadable(request.name, "the model or a part of it cannot be read")
         failure = failures.get(request.name)
@@ -77,17 +80,7 @@ class Repository:
         A model that is not loaded is none of its business. Raises: Unavailable.
         """
         self._check_explicit()
-        async with self._changing:
-            record = self.table.records.get(name)
-            if record is None:
-                return
-            parts = composing_models(record.wanted.config) if record.wanted is not None else set()
-            self.table.take_down(name)
-            if unload_dependents:
-                for part in sorted(parts):
-                    if not self.table.records[part].asked_for and not self._ensembles_over({part}):
-                        self.table.take_down(part)
-            await self._reload_ensembles({name}, done=set())
+        await self._to_the_end(self._unload(name, unload_dependents))
 
     async def poll(self) -> None:
         """Load what is new or changed on disk, unload what is gone."""
@@ -129,11 +122,42 @@ class Repository:
     async def _poll_for_ever(self) -> None:
         while True:
             await asyncio.sleep(self._options.repository_poll_secs)
-            await self.poll()
+            try:
+                await self.poll()
+            except OSError as error:  # a folder that is away for a moment: what is served is served on
+                log.error("repository cannot be polled, next time perhaps", error=str(error))
+
+    async def _to_the_end(self, change: Coroutine[Any, Any, T]) -> T:
+        """Make one change, after those before it. It goes on when whoever asked for it leaves: half of one would leave
+        models that are neither served nor free."""
+
+        async def alone() -> T:
+            async with self._changing:
+                return await change
+
+        task = asyncio.create_task(alone())
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
+
+    async def _unload(self, name: str, unload_dependents: bool) -> None:
+        record = self.table.records.get(name)
+        if record is None:
+            return
+        parts = composing_models(record.wanted.config) if record.wanted is not None else set()
+        self.table.take_down(name)
+        if unload_dependents:
+            for part in sorted(parts):
+                if not self.table.records[part].asked_for and not self._ensembles_over({part}):
+                    self.table.take_down(part)
+        await self._reload_ensembles({name}, done=set())
 
     async def _load(self, requests: list[LoadRequest]) -> dict[str, InferenceError]:
         """Load models and the parts of ensembles among them, parts first. Returns what went wrong, by model."""
         prepared, failures = await self._prepare_all(requests)
+        for name, error in self._circular(prepared).items():
+            await self._give_up(prepared.pop(name), {})
+            failures[name] = error
         for request in requests:
             if request.name in prepared:
                 self.table.record(request.name).asked_for = True
@@ -242,6 +266,24 @@ class Repository:
             assert wanted is not None
             await self._load_ensemble(wanted)
             await self._reload_ensembles({name}, done | {name})
+
+    def _circular(self, prepared: dict[str, PreparedModel]) -> dict[str, InferenceError]:
+        """What is wrong with ensembles that would be a part of themselves, among those that are served."""
+        wanted = {name: record.wanted for name, record in self.table.records.items() if record.wanted is not None}
+        parts_of = {name: composing_models(model.config) for name, model in {**wanted, **prepared}.items()}
+        circular: dict[str, InferenceError] = {}
+        for name in prepared:
+            waiting, seen = [name], set[str]()
+            while waiting:
+                inside = waiting.pop()
+                parts = parts_of.get(inside, set())
+                if name in parts:
+                    way = f"{name} -> ... -> {inside} -> {name}"
+                    circular[name] = LoadFailed(f"circular dependency between ensembles: {way}")
+                    break
+                waiting += parts - seen
+                seen |= parts
+        return circular
 
     def _ensembles_over(self, parts: set[str]) -> set[str]:
         """Wanted ensembles that contain one of these models."""

@@ -66,8 +66,11 @@ def versions_to_serve(config: ModelConfig, on_disk: list[int], release: int | No
 
 def fingerprint(model_folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Names, times and sizes of everything in a model folder: equal while nothing was changed."""
-    return tuple(
-        (str(path.relative_to(model_folder)), stat.st_mtime_ns, stat.st_size)
-        for path in sorted(model_folder.rglob("*"))
-        for stat in [path.stat()]
-    )
+    found = []
+    for path in sorted(model_folder.rglob("*")):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # gone meanwhile, or a link to nothing
+            continue
+        found.append((str(path.relative_to(model_folder)), stat.st_mtime_ns, stat.st_size))
+    return tuple(found)

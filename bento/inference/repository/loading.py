@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.backends import ModelSource, open_model
+from bento.inference.backends import ModelSource, OpenedModel, open_model
 from bento.inference.devices import usable_gpus
+from bento.inference.errors import BackendFailed, InferenceError
 from bento.inference.models.ensembles import Ensemble
 from bento.inference.models.model import Model
 from bento.inference.models.served_model import ServedModel
@@ -18,13 +20,15 @@ from bento.inference.repository.model_table import ModelTable
 from bento.inference.repository.preparation import PreparedModel
 from bento.inference.scheduling.completions import Completions
 
+log = structlog.get_logger()
+
 
 async def load_version(
     prepared: PreparedModel, version: int, options: ServerOptions, completions: Completions, table: ModelTable
 ) -> ServedModel:
     """Make one version ready to answer.
 
-    Raises: LoadFailed, BackendMissing and whatever else a backend has to say.
+    Raises: LoadFailed, BackendMissing, BackendFailed.
     """
     config = ModelConfig()
     config.CopyFrom(prepared.config)
@@ -45,9 +49,10 @@ async def load_version(
         is_uploaded=prepared.own_folder is not None,
         loop=asyncio.get_running_loop(),
     )
-    opened = await asyncio.to_thread(open_model, source)
+    opened: OpenedModel | None = None
     model: Model | None = None
     try:
+        opened = await asyncio.to_thread(open_model, source)
         if not options.strict_model_config:
             await asyncio.to_thread(opened.complete_config, config)
             fill_defaults(config)
@@ -57,7 +62,13 @@ async def load_version(
         cache = table.cache if config.response_cache.enable else None
         model = Model(config, version, labels, opened, completions, cache, prepared.folder)
         await model.start()
-    except BaseException:
-        await (model.close() if model is not None else asyncio.to_thread(opened.close))
-        raise
+    except BaseException as error:
+        if model is not None:
+            await model.close()
+        elif opened is not None:
+            await asyncio.to_thread(opened.close)
+        if isinstance(error, InferenceError) or not isinstance(error, Exception):
+            raise
+        log.exception("backend raised while loading", model=prepared.name, version=version)
+        raise BackendFailed(f"{type(error).__name__}: {error}") from error
     return model

@@ -194,7 +194,8 @@ class _InstanceThread(threading.Thread):
         try:
             instance = self._create()
         except BaseException as error:  # whoever waits for the instance gets it
-            self.instance.set_exception(error)
+            # asyncio takes no StopIteration over into its own futures: whoever waits would wait for ever
+            self.instance.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
             return
         self.instance.set_result(instance)
         self._serve(instance)

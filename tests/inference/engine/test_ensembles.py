@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from bento.inference.errors import BackendFailed, InferenceError, InvalidRequest, RepositoryFailed
+from bento.inference.errors import BackendFailed, InferenceError, InvalidRequest, LoadFailed, RepositoryFailed
 from bento.inference.messages import InferRequest
 from bento.inference.server import InferenceServer
 
@@ -292,8 +292,23 @@ async def test_ensembles_over_ensembles_are_loaded_inside_out(repository: Path, 
 async def test_ensembles_that_contain_each_other_are_refused(repository: Path, start_server: StartServer) -> None:
     for name, other in (("first", "second"), ("second", "first")):
         write_ensemble(repository, name, step(other, "IN", "OUT").replace('"X"', '"IN"').replace('"Y"', '"OUT"'))
-    with pytest.raises(RepositoryFailed, match="depends on"):
+    with pytest.raises(RepositoryFailed, match=r"circular .*: first -> \.\.\. -> second -> first"):
         await start_server()
+
+
+async def test_an_ensemble_cannot_become_a_part_of_itself(repository: Path, start_server: StartServer) -> None:
+    def over(name: str) -> str:
+        return step(name, "IN", "OUT").replace('"X"', '"IN"').replace('"Y"', '"OUT"')
+
+    write_add_constant(repository, "plus1", 1.0)
+    write_ensemble(repository, "inner", step("plus1", "IN", "OUT"))
+    write_ensemble(repository, "outer", over("inner"))
+    server = await start_server(model_control_mode="explicit", load_models=("*",))
+    for part, way in (("inner", "inner -> ... -> inner -> inner"), ("outer", "inner -> ... -> outer -> inner")):
+        write_ensemble(repository, "inner", over(part))
+        with pytest.raises(LoadFailed, match=f"circular dependency between ensembles: {way}"):
+            await server.load_model("inner")
+        assert await ask(server, "outer") == 1  # what was served before still is
 
 
 class TestControl:

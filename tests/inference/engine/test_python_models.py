@@ -332,6 +332,22 @@ async def test_auto_complete_config_may_not_contradict(repository: Path, start_s
         await start_server()
 
 
+async def test_auto_complete_config_that_makes_no_configuration_is_told(
+    repository: Path, start_server: StartServer
+) -> None:
+    source = """
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                config.add_input({"name": "X", "data_type": "TYPE_NONSENSE", "dims": [1]})
+                return config
+            def execute(self, requests): ...
+    """
+    write_python(repository, "wrong", "", source)
+    with pytest.raises(RepositoryFailed, match=r"auto_complete_config of 'wrong' made no .*TYPE_NONSENSE"):
+        await start_server()
+
+
 CALLING = (
     HEAD
     + """
@@ -564,14 +580,19 @@ class TritonPythonModel:
         family = pb_utils.MetricFamily("films_seen_total", "Films seen", pb_utils.MetricFamily.COUNTER)
         self.metric = family.Metric(labels={"model": args["model_name"]})
     def execute(self, requests):
-        self.metric.increment(2)
+        self.metric.increment(1_000_001)
         tensor = pb_utils.Tensor("TEXT", np.array([json.dumps(self.metric.value())], dtype=object))
         return [pb_utils.InferenceResponse([tensor]) for _ in requests]
 """
     )
-    write_python(repository, "measured", TEXT_OUT, source)
-    assert await text_of(await start_server(), "measured") == 2
-    assert 'films_seen_total{model="measured"} 2\n' in render_model_metrics()
+    config = f"{TEXT_OUT} instance_group {{ count: 2 kind: KIND_CPU }}"
+    write_python(repository, "measured", config, source)
+    server = await start_server(model_control_mode="explicit", load_models=("measured",))
+    assert [await text_of(server, "measured") for _ in range(2)] == [1_000_001, 2_000_002]  # whichever instance it was
+    assert 'films_seen_total{model="measured"} 2000002\n' in render_model_metrics()
+    write_python(repository, "measured", config, f"{source}# changed")
+    await server.load_model("measured")
+    assert render_model_metrics().count("films_seen_total{") == 1
 
 
 class TestTensors:

@@ -21,11 +21,27 @@ from bento.inference.errors import (
     UnknownModelVersion,
 )
 from bento.inference.messages import InferRequest
+from bento.inference.repository import loading
 from bento.inference.server import InferenceServer
 
 from .conftest import StartServer
 from .gates import gate
-from .model_folders import write_add_constant, write_gated, write_python
+from .model_folders import X_TO_Y, write_add_constant, write_gated, write_python
+
+SLOW_TO_LOAD = """
+    from tests.inference.engine.gates import gate
+
+    class TritonPythonModel:
+        def initialize(self, args):
+            self.gate = gate(args["model_name"])
+            self.gate.enter([])
+
+        def execute(self, requests):
+            return []
+
+        def finalize(self):
+            self.gate._inside.release()
+"""
 
 
 async def ask(server: InferenceServer, name: str = "plus", version: str = "") -> float:
@@ -278,6 +294,56 @@ class TestExplicitControl:
         await asyncio.gather(*clients)
         assert set(answers) == {1, 2, 3, 4}
 
+    async def test_a_load_goes_on_when_whoever_asked_for_it_leaves(
+        self, repository: Path, start_server: StartServer
+    ) -> None:
+        """A gRPC client's deadline ends its call in the middle of a slow load."""
+        name = "slow_to_load"
+        write_python(repository, name, X_TO_Y, SLOW_TO_LOAD)
+        server = await start_server(model_control_mode="explicit")
+        gate(name).close()
+        asked = asyncio.create_task(server.load_model(name))
+        await gate(name).entered()
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        unloaded = asyncio.create_task(server.unload_model(name))  # waits for its turn
+        gate(name).open()
+        await unloaded
+        assert len(gate(name).batches) == 1
+        await gate(name).entered()  # in finalize: the model was freed
+        assert server.is_ready()
+
+    @pytest.mark.parametrize(
+        ("config", "why"),
+        [
+            ('model_warmup { name: "w" batch_size: 1 }', "failed to run warmup sample 'w': it has no inputs"),
+            (
+                'model_warmup { name: "w" inputs { key: "X" value { data_type: TYPE_FP32 dims: -1 } } }',
+                "warmup sample 'w' input 'X' must specify every dimension",
+            ),
+            (
+                'parameters { key: "gpu_mem_limit" value { string_value: "raise" } }',
+                "Internal: ZeroDivisionError: a bug of a backend's",
+            ),
+        ],
+    )
+    async def test_whatever_goes_wrong_is_told_and_leaves_no_model_half_loaded(
+        self, config: str, why: str, repository: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if "raise" in config:
+
+            def broken(*_: object) -> None:
+                raise ZeroDivisionError("a bug of a backend's")
+
+            monkeypatch.setattr(loading, "open_model", broken)
+        write_add_constant(repository, "plus", 1.0, config=f'backend: "onnxruntime" max_batch_size: 4 {config}')
+        server = await start_server(model_control_mode="explicit")
+        async with asyncio.timeout(30):
+            with pytest.raises(LoadFailed, match=why):
+                await server.load_model("plus")
+        assert states(server)["plus", "1"] == "UNAVAILABLE"
+
     async def test_an_unloaded_model_finishes_what_it_accepted(
         self, repository: Path, start_server: StartServer
     ) -> None:
@@ -320,6 +386,32 @@ class TestPolling:
         write_versions(repository, 2)
         while await ask(server) != 2:
             await asyncio.sleep(0.005)
+
+    async def test_a_repository_that_is_away_for_a_moment_is_followed_again(
+        self, repository: Path, start_server: StartServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write_versions(repository, 1)
+        server = await start_server(model_control_mode="poll", repository_poll_secs=0.01)
+        away = repository.rename(repository.with_name("away"))
+        said = ""
+        while "cannot be polled" not in said:
+            await asyncio.sleep(0.005)
+            said += capsys.readouterr().out
+        assert await ask(server) == 1
+        write_versions(away, 2)
+        away.rename(repository)
+        while await ask(server) != 2:
+            await asyncio.sleep(0.005)
+
+    async def test_a_link_to_nothing_keeps_no_model_from_being_followed(
+        self, repository: Path, start_server: StartServer
+    ) -> None:
+        write_versions(repository, 1)
+        (repository / "plus" / "notes").symlink_to("nowhere")
+        server = await start_server(model_control_mode="poll", repository_poll_secs=3600.0)
+        write_versions(repository, 2)
+        await server.poll_repository()
+        assert await ask(server) == 2
 
     async def test_a_model_that_fails_is_not_tried_again_until_it_changes(
         self, repository: Path, start_server: StartServer

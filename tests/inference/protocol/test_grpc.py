@@ -155,6 +155,8 @@ def _set(name, choice, value):
             BAD,
             "failed to get model version from specified version string 'x' (details: stol)",
         ),
+        (simple(model_version="+-5"), BAD, "failed to get model version from specified version string '+-5'"),
+        (simple(model_version="9" * 5_000), BAD, "failed to get model version from specified version string '99"),
         (simple(model_version="-1"), BAD, "invalid model version specified '-1' , version should be an integral value"),
         (simple(raw=[PACKED]), BAD, "unable to find data for input tensor 'INPUT1' for model 'simple' in request."),
         (simple(raw=[PACKED, b"x"], id="q"), BAD, "[request id: q] input byte size mismatch for input 'INPUT1' for"),

@@ -244,6 +244,7 @@ def test_trace_settings_of_a_model_differ_from_the_global_ones(connection):
         ({"trace_level": ["TIMESTAMPS"]}, 400, "Attempting to set invalid trace setting :trace file name is not given"),
         ({"trace_level": ["OFF", "TENSORS"]}, 400, "Expect only one trace level 'OFF' is specified"),
         ({"trace_file": "x"}, 501, "trace file location can not be updated through network protocol"),
+        ({"trace_rate": "+-5"}, 400, "Unable to parse 'trace_rate', got: +-5"),
         ({"trace_rate": "x"}, 400, "Unable to parse 'trace_rate', got: x"),
         ({"trace_count": "-5"}, 400, "Unable to parse 'trace_count'. Expecting value >= -1, got:-5"),
         ({"trace_rate": "99999999999"}, 400, "Unable to parse 'trace_rate', value is out of range [ 0, 4294967295 ]"),
