@@ -13,6 +13,7 @@ from tritonclient.grpc import model_config_pb2
 from bento.inference.datatypes import datatype_of_config
 from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest, InferResponse
+from bento.inference.models.rehearsals import OnTheWire, Rehearsals
 from bento.inference.models.response_cache import CacheStatistics
 from bento.inference.options import ServerOptions
 from bento.inference.repository.control import Repository
@@ -73,6 +74,17 @@ class InferenceServer:
         Raises: InferenceError (see `errors`).
         """
         return self._models.get(request.model_name, request.model_version).infer_now(request)
+
+    def rehearsals(self, model: str, version: str) -> Rehearsals:
+        """Kinds of requests that a model needs to decide nothing for. Raises: InferenceError (see `errors`)."""
+        return self._models.get(model, version).rehearsals
+
+    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
+        """Have the model prepare for more requests of the kind that `infer_now` just answered, if it pays.
+
+        Raises: InferenceError (see `errors`).
+        """
+        self._models.get(request.model_name, request.model_version).rehearse(request, response, wire)
 
     def infer_stream(self, request: InferRequest) -> AsyncIterator[InferResponse]:
         """Responses of a decoupled model, as they come; exactly one for an ordinary model.

@@ -98,6 +98,17 @@ class ExecutionTimes:
     inferred_ns: int
 
 
+class FixedRun(Protocol):
+    """A model with memory of its own for the tensors of one request. Some instances make such (`fixed`)."""
+
+    inputs: list[memoryview]
+    """The bytes of each tensor."""
+    outputs: list[memoryview]
+
+    def run(self) -> None:
+        """From `inputs` to `outputs`. May raise anything."""
+
+
 class Instance(Protocol):
     """One copy of a model, used by one thread at a time."""
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.backends import Call, ExecutionTimes
+from bento.inference.backends import Call, ExecutionTimes, FixedRun
 from bento.inference.backends.ragged import RaggedBatch
 from bento.inference.errors import BackendFailed
 from bento.inference.messages import Tensor
@@ -42,6 +42,11 @@ class JoinedInstance:
         self._states = tuple(state.output_name for state in config.sequence_batching.state)
         ragged = RaggedBatch(config)
         self._ragged = ragged if ragged.is_needed else None
+
+    def fixed(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> FixedRun | None:
+        """The function with memory for tensors like these, where it has such a thing."""
+        make = getattr(self._function, "fixed", None)
+        return None if make is None or self._ragged is not None or self._states else make(inputs, outputs)
 
     def execute(self, calls: Sequence[Call]) -> ExecutionTimes:
         """Run the calls as one batch; when that fails, each by itself, so that a bad request fails alone."""

@@ -16,6 +16,7 @@ import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
 from bento.inference.backends import Instance, ModelSource
+from bento.inference.backends.bound_memory import BoundMemory
 from bento.inference.backends.joined import JoinedInstance
 from bento.inference.backends.onnxruntime_settings import providers, session_options
 from bento.inference.backends.ragged import batch_input_names
@@ -195,6 +196,16 @@ class PlainSession:
         values = {name: _to_value(tensor) for name, tensor in inputs.items()}
         results = self._session.run_with_ort_values(names, values)
         return {name: _from_value(value) for name, value in zip(names, results, strict=True)}
+
+    def fixed(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> BoundMemory | None:
+        """Itself with memory for tensors like these, which it just took and gave; None when it cannot repeat that."""
+        if self._has_strings or self._has_bfloat16:
+            return None
+        try:
+            bound = BoundMemory(self._session, inputs, outputs)
+            return bound if bound.repeats(inputs.values(), outputs.values()) else None
+        except Exception:  # onnxruntime's exceptions share no other base class
+            return None
 
     def close(self) -> None:
         """Nothing is held beside the session."""

@@ -49,6 +49,8 @@ class Contract:
         self._reshapes_inputs = any(io.reshape is not None for io in self.inputs.values())
         self._output_names = tuple(self.outputs)
         self._reshaped_outputs = [io for io in self.outputs.values() if io.reshape is not None]
+        self.reshapes = self._reshapes_inputs or bool(self._reshaped_outputs)
+        """Whether the model itself reads or writes other shapes than its clients see."""
 
     def check(self, request: InferRequest) -> int:
         """Rows of the request; 0 for a model without batch axis.

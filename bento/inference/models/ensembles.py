@@ -19,6 +19,7 @@ from bento.inference.messages import InferRequest, InferResponse, Parameters, Re
 from bento.inference.models.calls import Lease
 from bento.inference.models.contract import Contract
 from bento.inference.models.ensemble_run import DataflowRun, Step, step_of
+from bento.inference.models.rehearsals import OnTheWire, Rehearsals
 from bento.inference.models.response_cache import ResponseCache, cache_key
 from bento.inference.models.served_model import ServedModel
 from bento.inference.models.statistics import ModelStatistics
@@ -67,6 +68,7 @@ class Ensemble:
         self._cache = table.cache if config.response_cache.enable else None
         self._cache_owner = f"{self.name}\0{id(self)}\0".encode()
         self.lease = Lease()
+        self.rehearsals = Rehearsals()  # none: parts may be loaded anew at any time
         config.model_transaction_policy.decoupled = False
         models = [self._find_part(step) for step in self._steps]
         try:
@@ -98,6 +100,9 @@ class Ensemble:
     def infer_now(self, request: InferRequest) -> InferResponse | None:
         """Never on the spot: its models may be slow."""
         return None
+
+    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
+        """Never asked for: nothing is answered on the spot."""
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a request. Raises: InferenceError; cancellation reaches every step that runs or waits."""

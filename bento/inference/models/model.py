@@ -16,6 +16,7 @@ from bento.inference.errors import BackendFailed, DeadlineExceeded, InferenceErr
 from bento.inference.messages import InferRequest, InferResponse, Parameters, RequestTiming, Tensor
 from bento.inference.models.calls import DirectCall, Lease, PendingCall, Sent, StreamingCall
 from bento.inference.models.contract import Contract
+from bento.inference.models.rehearsals import OnTheWire, Rehearsal, Rehearsals, is_plain
 from bento.inference.models.response_cache import ResponseCache, cache_key
 from bento.inference.models.statistics import ModelStatistics
 from bento.inference.scheduling.completions import Completions
@@ -59,6 +60,7 @@ class Model:
             self._contract, self._sequences, config, completions, self._on_executed, self._on_expired
         )
         self._quickness = Quickness()
+        self.rehearsals = Rehearsals()
         preserves_order = config.dynamic_batching.preserve_ordering
         self._in_order: deque[PendingCall] | None = deque() if preserves_order else None
 
@@ -100,6 +102,17 @@ class Model:
         if not self._quickness.may_run_here(rows, self._contract.joins_with(request), started_ns):
             return None
         return self._infer_here(request, self._contract.model_inputs(request, rows), rows, started_ns, instance)
+
+    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
+        """Prepare for more requests of the kind that `infer_now` just answered, where that can be done."""
+        make = getattr(self._queue.at_hand(), "fixed", None)
+        if make is None or self._contract.reshapes or not is_plain(request, response):
+            return
+        fixed = make(request.inputs, response.outputs)
+        if fixed is not None:
+            rows, shape = self.check(request), self._contract.joins_with(request)
+            rehearsal = Rehearsal(fixed, wire, rows, shape, self._queue.at_hand, self._quickness, self.statistics)
+            self.rehearsals.add(wire.key, rehearsal)
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a request. Cancelling the awaiting task takes a queued request out of the queue.
@@ -203,6 +216,7 @@ class Model:
     async def close(self) -> None:
         """Finish what was accepted, then stop the instances and free the model."""
         await self.lease.ended()
+        self.rehearsals.clear()
         await self._queue.close()
         await asyncio.to_thread(self._opened.close)
         if self._cache is not None:

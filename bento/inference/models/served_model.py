@@ -9,6 +9,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from bento.inference.messages import InferRequest, InferResponse
 from bento.inference.models.calls import Lease
+from bento.inference.models.rehearsals import OnTheWire, Rehearsals
 from bento.inference.models.statistics import ModelStatistics
 
 
@@ -23,6 +24,8 @@ class ServedModel(Protocol):
     labels: dict[str, list[str]]
     """Class labels by output."""
     is_decoupled: bool
+    rehearsals: Rehearsals
+    """Kinds of requests that need nothing decided any more."""
     lease: Lease
     """Held by every request in the works; `close` waits for them."""
 
@@ -31,6 +34,9 @@ class ServedModel(Protocol):
 
     def infer_now(self, request: InferRequest) -> InferResponse | None:
         """The answer where it can be given on the spot, else None: `infer` is to be awaited. Raises: InferenceError."""
+
+    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
+        """Prepare, perhaps, for more requests of the kind that `infer_now` just answered."""
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a request. Raises: InferenceError."""

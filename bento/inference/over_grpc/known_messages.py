@@ -25,7 +25,9 @@ _OutputKey = tuple[str, int, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class _KnownMessage:
+class KnownMessage:
+    """What all requests that differ from one in nothing but their tensors have in common."""
+
     beginning: bytes
     """All but the tensors, which come last."""
     marks: tuple[tuple[int, bytes], ...]
@@ -33,25 +35,36 @@ class _KnownMessage:
     model_name: str
     model_version: str
     layout: KnownLayout
+    key: bytes
+    """The beginning as no JSON begins: a model's rehearsals are common to both wires."""
 
     def fits(self, data: bytes) -> bool:
         """Whether a message of the same length differs in nothing but the tensors."""
         return data.startswith(self.beginning) and all(data.startswith(mark, at) for at, mark in self.marks)
+
+    def read(self, data: bytes) -> DecodedRequest:
+        """The request."""
+        return self.layout.read(data, 0, self.model_name, self.model_version)
 
 
 class KnownMessages:
     """Requests that protobuf read well. For the loop only."""
 
     def __init__(self) -> None:
-        self._by_size: dict[int, list[_KnownMessage]] = {}
+        self._by_size: dict[int, list[KnownMessage]] = {}
         self._count = 0
+
+    def find(self, data: bytes) -> KnownMessage | None:
+        """The known message that differs from this one in nothing but its tensors."""
+        for known in self._by_size.get(len(data), ()):
+            if known.fits(data):
+                return known
+        return None
 
     def read(self, data: bytes) -> DecodedRequest | None:
         """The request, when one like it is known; None = read it the long way."""
-        for known in self._by_size.get(len(data), ()):
-            if known.fits(data):
-                return known.layout.read(data, 0, known.model_name, known.model_version)
-        return None
+        known = self.find(data)
+        return None if known is None else known.read(data)
 
     def remember(self, data: bytes, message: pb.ModelInferRequest, decoded: DecodedRequest) -> None:
         """Keep a request that was read, if it is one that can be kept."""
@@ -73,8 +86,9 @@ class KnownMessages:
             self._count = 0
         self._count += 1
         request, beginning = decoded.request, data[: -len(ending)]
-        known = _KnownMessage(
-            beginning, tuple(marks), request.model_name, request.model_version, KnownLayout.of(decoded, starts)
+        layout = KnownLayout.of(decoded, starts)
+        known = KnownMessage(
+            beginning, tuple(marks), request.model_name, request.model_version, layout, b"\0" + beginning
         )
         self._by_size.setdefault(len(data), []).append(known)
 
@@ -89,6 +103,12 @@ class KnownAnswers:
         """The answer as it goes on the wire."""
         if response.id or response.parameters or any(item.place is not None for item in decoded.deliveries.values()):
             return bytes(encode_response(response, decoded).SerializeToString())
+        contents = [bytes(tensor_bytes(tensor)) for tensor in response.outputs.values()]
+        ending: bytes = pb.ModelInferResponse(raw_output_contents=contents).SerializeToString()
+        return self.beginning(response, decoded) + ending
+
+    def beginning(self, response: InferResponse, decoded: DecodedRequest) -> bytes:
+        """What stands before the tensors of an answer that has no id or parameters and leaves none in shared memory."""
         outputs = response.outputs
         key = (
             response.model_name,
@@ -102,6 +122,13 @@ class KnownAnswers:
             if len(self._beginnings) >= MAX_MESSAGES:
                 self._beginnings.clear()
             beginning = self._beginnings[key] = message.SerializeToString()
-        contents = [bytes(tensor_bytes(tensor)) for tensor in outputs.values()]
-        ending: bytes = pb.ModelInferResponse(raw_output_contents=contents).SerializeToString()
-        return beginning + ending
+        return beginning
+
+    def between(self, response: InferResponse, decoded: DecodedRequest) -> list[bytes]:
+        """What stands before each tensor of such an answer, none of which is empty."""
+        marks = []
+        for tensor in response.outputs.values():
+            content = bytes(tensor_bytes(tensor))
+            mark: bytes = pb.ModelInferResponse(raw_output_contents=[content]).SerializeToString()
+            marks.append(mark[: -len(content)])
+        return [self.beginning(response, decoded) + marks[0], *marks[1:]]

@@ -14,6 +14,7 @@ from bento.inference.datatypes import datatype_of_config
 from bento.inference.errors import BackendFailed, UnknownModel, UnknownModelVersion
 from bento.inference.messages import InferRequest, InferResponse, RequestTiming, Tensor
 from bento.inference.models.contract import Contract
+from bento.inference.models.rehearsals import OnTheWire, Rehearsals
 from bento.inference.protocol.tensor_bytes import strings_tensor
 
 Outputs = dict[str, Tensor]
@@ -109,6 +110,7 @@ class NumpyServer:
         self.requests: list[InferRequest] = []
         self.loads: list[tuple[str, str | None, dict[str, bytes] | None]] = []
         self.unloads: list[tuple[str, bool]] = []
+        self._rehearsals = Rehearsals()
         self.held = asyncio.Event()
         """Set when a request of model `held` has arrived; it never answers."""
         self.let_go = asyncio.Event()
@@ -130,6 +132,13 @@ class NumpyServer:
         self.requests.append(request)
         self.check_request(request)
         return self._run(request)
+
+    def rehearsals(self, model: str, version: str) -> Rehearsals:
+        self._get(model, version)
+        return self._rehearsals
+
+    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
+        """Its models cannot."""
 
     async def infer(self, request: InferRequest) -> InferResponse:
         self.requests.append(request)
