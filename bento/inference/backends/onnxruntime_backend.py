@@ -138,19 +138,24 @@ class OnnxModel:
     def _made_session(
         self, config: ModelConfig, options: onnxruntime.SessionOptions, gpu: int | None
     ) -> onnxruntime.InferenceSession:
-        """A session on that GPU; on the CPU where onnxruntime cannot use it, unless the options demand CUDA.
+        """A session with the first execution provider that works; unless the options demand CUDA, perhaps the CPU's.
 
-        onnxruntime's own way to fall back is off: it takes GPU 0 for any other, and prints instead of logging.
-        Raises: LoadFailed, and what onnxruntime raises.
+        onnxruntime's own way to fall back is off: it forgets the providers' options, the number of the GPU among them,
+        and prints instead of logging. Raises: LoadFailed, and what onnxruntime raises.
         """
         chosen = providers(config, gpu)
-        try:
-            return onnxruntime.InferenceSession(self._path, options, providers=chosen, enable_fallback=0)
-        except Exception as error:  # a driver too old is a RuntimeException of theirs, a wrong option a ValueError
-            if gpu is None or self._source.options.device == "cuda":
-                raise
-            log.warning("onnxruntime failed on the GPU", model=config.name, gpu=gpu, reason=str(error))
-            return onnxruntime.InferenceSession(self._path, options, providers=["CPUExecutionProvider"])
+        while True:
+            try:
+                return onnxruntime.InferenceSession(self._path, options, providers=chosen, enable_fallback=0)
+            except Exception as error:  # TensorRT missing: RuntimeError; a driver too old: an Exception of their own
+                (provider, _), *others = chosen
+                must_be_cuda = gpu is not None and self._source.options.device == "cuda"
+                if not others or (len(others) == 1 and must_be_cuda):
+                    raise
+                log.warning(
+                    "execution provider failed, left out", model=config.name, provider=provider, reason=str(error)
+                )
+                chosen = others
 
     def _operator_library(self, name: str) -> Path:
         """A library of operators: code, like a Python model. Raises: LoadFailed, BackendMissing."""

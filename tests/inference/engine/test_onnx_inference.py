@@ -326,21 +326,30 @@ async def test_a_gpu_whose_driver_is_too_old_is_told(
 
     make_session = onnxruntime.InferenceSession
 
-    def session(path: Path, options: object, providers: list[object], **how: int) -> object:
-        if providers != ["CPUExecutionProvider"]:
-            assert how == {"enable_fallback": 0}
-            raise RuntimeException("CUDA driver version is insufficient for CUDA runtime version")
-        return make_session(path, options, providers=providers)
+    tried: list[str] = []
 
+    def session(path: Path, options: object, providers: list[tuple[str, dict[str, str]]], **how: int) -> object:
+        tried.append(providers[0][0])
+        if providers[0][0] == "TensorrtExecutionProvider":
+            raise RuntimeError("Please install TensorRT libraries")
+        if providers[0][0] == "CUDAExecutionProvider":
+            assert providers[0][1] == {"device_id": "0"}
+            raise RuntimeException("CUDA driver version is insufficient for CUDA runtime version")
+        return make_session(path, options, providers=providers, **how)
+
+    every = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr("bento.inference.repository.loading.usable_gpus", lambda backend, options: (0,))
+    monkeypatch.setattr("bento.inference.backends.onnxruntime_settings.onnxruntime_providers", lambda: every)
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    write_add_sub(repository)
+    accelerator = 'gpu_execution_accelerator { name: "tensorrt" }'
+    write_add_sub(repository, config=f"optimization {{ execution_accelerators {{ {accelerator} }} }}")
     if demanded == "cuda":
         with pytest.raises(RepositoryFailed, match="CUDA driver version is insufficient"):
             await start_server(device="cuda")
     else:
         server = await start_server(device="auto")
         assert server.model_devices() == {"simple": "cpu"}
+    assert tried[: len(every)] == every[: len(tried)]
 
 
 def test_cuda_libraries_are_loaded_before_onnxruntime_is_asked_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
