@@ -36,6 +36,8 @@ from loadtest.closed_loop import Round, Target, measure
 from loadtest.workload import workload_from_answer
 
 READY_TIMEOUT_S = 120.0
+QUIET_GRPC = {"GRPC_EXPERIMENTS": "-event_engine_listener"}
+"""What the inference server tells grpcio, and an echo as it comes does not: see `bento.inference`."""
 SERVED = "the service's v2 infer"
 """Of the same small model, by the process that recommends."""
 FLOORS = {
@@ -200,7 +202,8 @@ def main(
     report: Annotated[Path, typer.Option(help="Where the figures go as JSON.")] = Path("reports/bench.json"),
 ) -> None:
     """Measure Marquee beside bare echo servers and print requests/s, p50 and p99."""
-    http_echo, grpc_echo, http_add, grpc_add, metrics, http_service, grpc_service = (free_port() for _ in range(7))
+    http_echo, grpc_echo, http_quiet, grpc_quiet = (free_port() for _ in range(4))
+    http_add, grpc_add, metrics, http_service, grpc_service = (free_port() for _ in range(5))
     http_body, http_headers = http_infer_request()
     grpc_path = "/inference.GRPCInferenceService/ModelInfer"
     python = sys.executable
@@ -209,6 +212,8 @@ def main(
         write_small_model(repository)
         echo = ["--http-port", str(http_echo), "--grpc-port", str(grpc_echo)]
         stack.enter_context(running([python, "-m", "loadtest.echo_servers", *echo], http_echo, {}, None))
+        quiet = ["--http-port", str(http_quiet), "--grpc-port", str(grpc_quiet)]
+        stack.enter_context(running([python, "-m", "loadtest.echo_servers", *quiet], http_quiet, QUIET_GRPC, None))
         ports = ["--http-port", str(http_add), "--grpc-port", str(grpc_add), "--metrics-port", str(metrics)]
         standalone = [python, "-m", "bento.inference", "--model-repository", str(repository), *ports]
         stack.enter_context(running(standalone, http_add, {}, "/v2/health/ready"))
@@ -217,6 +222,7 @@ def main(
             Target("bare uvicorn echo", "http", http_echo, "/", (http_body,), http_headers),
             Target("v2 infer over HTTP", "http", http_add, infer_path, (http_body,), http_headers),
             Target("bare grpcio echo", "grpc", grpc_echo, grpc_path, (message,)),
+            Target("the same, without event engine", "grpc", grpc_quiet, grpc_path, (message,)),
             Target("v2 infer over gRPC", "grpc", grpc_add, grpc_path, (message,)),
         ]
         scenarios = [Scenario(target) for target in targets]
