@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +14,7 @@ import pytest
 
 from export.build import PublishOptions, export_release
 from export.errors import RecallTooLow
-from export.index import IndexKind, build_index, write_index
+from export.index import BuiltIndex, IndexKind, build_index, write_index
 from export.layout import version_folder
 from export.manifest import read_manifest
 from export.python_models.film_index import NO_ROW, FilmIndex
@@ -43,11 +45,30 @@ def queries(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return (vectors[random.integers(0, N_FILMS, 50)] + random.standard_normal((50, FUSED_WIDTH))).astype(np.float32)
 
 
+Building = Callable[[IndexKind], BuiltIndex]
+
+
+@pytest.fixture(scope="module")
+def build(vectors: npt.NDArray[np.float32]) -> Building:
+    """Each kind is built once (seconds for a quantized one); everybody gets a copy to tune."""
+    built: dict[IndexKind, BuiltIndex] = {}
+
+    def copy(kind: IndexKind) -> BuiltIndex:
+        if kind not in built:
+            built[kind] = build_index(kind, vectors)
+        return replace(built[kind], index=faiss.deserialize_index(faiss.serialize_index(built[kind].index)))
+
+    return copy
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def films(
-    request: pytest.FixtureRequest, vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]
+    request: pytest.FixtureRequest,
+    build: Building,
+    vectors: npt.NDArray[np.float32],
+    queries: npt.NDArray[np.float32],
 ) -> FilmIndex:
-    built, facts = tuned(build_index(request.param, vectors), vectors, queries, 0.95)
+    built, facts = tuned(build(request.param), vectors, queries, 0.95)
     assert facts.recall["10"] >= 0.9
     assert facts.recall["100"] >= 0.95
     return FilmIndex(built.index, None if request.param == "flat" else vectors, built.oversampling)
@@ -90,34 +111,37 @@ def test_as_many_films_come_as_are_asked_for(films: FilmIndex, queries: npt.NDAr
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_index_looks_as_widely_as_it_must(
-    kind: IndexKind, vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]
+    kind: IndexKind, build: Building, vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]
 ) -> None:
-    modest, _ = tuned(build_index(kind, vectors), vectors, queries, 0.3)
+    modest, _ = tuned(build(kind), vectors, queries, 0.3)
     low = recall(modest, vectors, queries, 100)
-    strict, facts = tuned(build_index(kind, vectors), vectors, queries, 0.97)
+    strict, facts = tuned(build(kind), vectors, queries, 0.97)
     assert recall(strict, vectors, queries, 100) >= max(0.97, low)
     assert facts.queries == len(queries)
     assert faiss.deserialize_index(faiss.serialize_index(strict.index)).ntotal == N_FILMS
 
 
 def test_an_index_that_cannot_reach_what_is_demanded_is_refused(
-    vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+    build: Building,
+    vectors: npt.NDArray[np.float32],
+    queries: npt.NDArray[np.float32],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("export.recall.recall", lambda *_: 0.5)
     with pytest.raises(RecallTooLow, match=r"the ivf index finds 50.0% of the 10 best films however widely it looks"):
-        tuned(build_index("ivf", vectors), vectors, queries, 0.95)
+        tuned(build("ivf"), vectors, queries, 0.95)
 
 
-def test_how_widely_it_looks_is_kept_in_the_file(vectors: npt.NDArray[np.float32], tmp_path: Path) -> None:
-    built = build_index("ivf", vectors)
+def test_how_widely_it_looks_is_kept_in_the_file(build: Building, tmp_path: Path) -> None:
+    built = build("ivf")
     built.set_width(7)
     write_index(tmp_path, built)
     assert faiss.read_index(str(tmp_path / "items.index")).nprobe == 7
 
 
-def test_equal_vectors_give_an_equal_index(vectors: npt.NDArray[np.float32]) -> None:
-    first, second = (faiss.serialize_index(build_index("ivfpq", vectors).index) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
+def test_equal_vectors_give_an_equal_index(build: Building, vectors: npt.NDArray[np.float32]) -> None:
+    again = build_index("ivfpq", vectors)
+    np.testing.assert_array_equal(faiss.serialize_index(build("ivfpq").index), faiss.serialize_index(again.index))
 
 
 @pytest.mark.parametrize("kind", KINDS)
