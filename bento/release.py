@@ -121,6 +121,11 @@ class ReleaseEntry(msgspec.Struct, frozen=True):
     coverage: dict[str, float] = msgspec.field(default_factory=dict)
     poster_weights: str = ""
 
+    @property
+    def scorers(self) -> tuple[str, ...]:
+        """What can order candidates: the blend always, the re-ranker where the release has one."""
+        return tuple(name for name, model in SCORER_MODELS.items() if name == DOT or model in self.models)
+
 
 class Manifest(msgspec.Struct, frozen=True):
     """`release.json`."""
@@ -181,8 +186,8 @@ class Release:
 
     @cached_property
     def scorers(self) -> tuple[str, ...]:
-        """What can order candidates: the blend always, the re-ranker where the release has one."""
-        return tuple(name for name, model in SCORER_MODELS.items() if name == DOT or model in self.entry.models)
+        """What can order candidates."""
+        return self.entry.scorers
 
     @property
     def scorer(self) -> str:

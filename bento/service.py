@@ -82,7 +82,7 @@ class Recommender:
         try:
             SETTINGS.home.mkdir(parents=True, exist_ok=True)
             _, release = check_release(SETTINGS.model_repository, SETTINGS.release)
-            read_experiments(SETTINGS.experiments, release.fusion.presets)
+            read_experiments(SETTINGS.experiments, release.fusion.presets, release.scorers)
             host, port = _http_address()
             check_port_is_free("PORT", host, port)
             check_port_is_free("GRPC_PORT", host, SETTINGS.grpc_port)

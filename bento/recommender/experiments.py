@@ -20,7 +20,6 @@ from msgspec import Meta, Struct
 
 from bento.recommender.ranking.neural_sources import without_embeddings
 from bento.recommender.schemas import FilteredRequest, RecommendRequest, Scorer
-from features.scorers import DOT
 from features.sources import SOURCES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -131,9 +130,7 @@ def _said(asked: Asked) -> frozenset[str]:
     return frozenset(("weights",) * weighed) | wishes
 
 
-def read_experiments(
-    path: Path | None, presets: Collection[str], scorers: Collection[str] = (DOT,)
-) -> list[Experiment]:
+def read_experiments(path: Path | None, presets: Collection[str], scorers: Collection[str]) -> list[Experiment]:
     """The experiments of a TOML or JSON file (by its ending), `[[experiments]]` each; none without a file.
 
     presets, scorers: those of the release that is served.

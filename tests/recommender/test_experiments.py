@@ -100,13 +100,13 @@ def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
     toml = written(tmp_path, '[[experiments]]\nname = "x"\n' + TWO_ARMS % ', preset = "popular"')
     arms = [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5, "preset": "popular"}]
     (tmp_path / "experiments.json").write_text(json.dumps({"experiments": [{"name": "x", "arms": arms}]}))
-    experiments = read_experiments(toml, ["popular"])
-    assert experiments == read_experiments(tmp_path / "experiments.json", ["popular"])
+    experiments = read_experiments(toml, ["popular"], ["dot"])
+    assert experiments == read_experiments(tmp_path / "experiments.json", ["popular"], ["dot"])
     assert experiments == [Experiment("x", [Arm("a", 0.5), Arm("b", 0.5, preset="popular")])]
 
 
 def test_no_file_is_no_experiment() -> None:
-    assert read_experiments(None, []) == []
+    assert read_experiments(None, [], []) == []
 
 
 X, Y = (f'[[experiments]]\nname = "{name}"\n{TWO_ARMS}\n' for name in "xy")
@@ -130,12 +130,12 @@ X, Y = (f'[[experiments]]\nname = "{name}"\n{TWO_ARMS}\n' for name in "xy")
 )
 def test_a_wrong_file_is_refused_with_the_reason(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(ExperimentsError, match=f"EXPERIMENTS: .*{why}"):
-        read_experiments(written(tmp_path, text), ["calm", "popular"])
+        read_experiments(written(tmp_path, text), ["calm", "popular"], ["dot"])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExperimentsError, match=r"nowhere.toml: No such file"):
-        read_experiments(tmp_path / "nowhere.toml", [])
+        read_experiments(tmp_path / "nowhere.toml", [], [])
 
 
 # Counting

@@ -251,4 +251,4 @@ def test_arms_compare_scorers(tmp_path: Path) -> None:
         Experiment("order", [Arm("dot", 0.5, scorer="dot"), Arm("mlp", 0.5, scorer="mlp")])
     ]
     with pytest.raises(ExperimentsError, match=r"order, arm mlp: scorer 'mlp', the release has dot"):
-        read_experiments(path, ())
+        read_experiments(path, (), ("dot",))
