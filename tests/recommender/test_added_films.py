@@ -302,6 +302,27 @@ async def test_every_worker_sees_what_one_was_told(
     assert await worker.get("/admin/movies") == await other.get("/admin/movies")
 
 
+async def test_what_another_worker_did_a_moment_ago_is_undone_all_the_same(
+    worker: Worker, make_worker: Callable[..., Any], repository: Any
+) -> None:
+    other = await make_worker(load_release(repository))
+    for one in (worker, other):
+        await one.catalogue.close()  # they look when they change something themselves, and at no other time
+    await worker.catalogue.set_hidden(402, True)
+    await other.catalogue.set_hidden(402, False)
+    await worker.catalogue.catch_up()
+    assert (await worker.client.get("/movie/402")).status_code == 200
+    await other.catalogue.set_hidden(402, True)
+    await worker.catalogue.set_hidden(402, False)
+    await other.catalogue.catch_up()
+    assert (await other.client.get("/movie/402")).status_code == 200
+
+
+async def test_a_number_that_somebody_chose_is_given_to_nobody_else(worker: Worker) -> None:
+    await worker.add(movie_id=NEW)
+    assert (await worker.add(title="Another"))["movie"]["movie_id"] == NEW + 1
+
+
 async def test_added_films_survive_a_restart(worker: Worker, make_worker: Callable[..., Any], repository: Any) -> None:
     await worker.add()
     await worker.client.delete("/admin/movies/402")

@@ -14,6 +14,7 @@ import pytest
 
 from bento.inference.errors import BackendFailed
 from bento.inference.messages import InferRequest, InferResponse
+from bento.recommender.catalogue import title_search
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.posters import Posters, placeholder
@@ -255,6 +256,16 @@ def test_titles_are_found_in_spite_of_accents_articles_and_slips(query: str, row
 )
 def test_titles_are_normalised(title: str, expected: str) -> None:
     assert normalised(title) == expected
+
+
+def test_a_search_takes_the_query_apart_once_and_not_for_every_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop waits meanwhile: a long query on a large catalogue took a second."""
+    taken_apart = []
+    titles = TitleSearch(TITLES.films * 20, np.zeros(20 * len(TITLES.films), dtype=np.float32))
+    runs = title_search._runs
+    monkeypatch.setattr(title_search, "_runs", lambda text: (taken_apart.append(text), runs(text))[1])
+    assert titles.find(f"{TITLES.films[0].title} nearly", 3)
+    assert len(taken_apart) <= 2
 
 
 def test_posters_of_a_release_without_an_archive_are_drawn(tmp_path: Path) -> None:

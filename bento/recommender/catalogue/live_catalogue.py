@@ -87,7 +87,7 @@ class LiveCatalogue:
         Raises: DuplicateFilm, TooManyFilms, NotEncoded, NotStored.
         """
         if not film.movie_id:
-            film = replace(film, movie_id=await self._stored(self._store.new_movie_id()))
+            film = replace(film, movie_id=await self._free_number())
         record = FilmRecord(film.movie_id, film, False, digest_of(poster) if poster else "")
 
         def check() -> FilmRecord:
@@ -132,6 +132,7 @@ class LiveCatalogue:
                 raise UnknownMovie(movie_id)
             return msgspec.structs.replace(record or FilmRecord(movie_id), hidden=hidden)
 
+        await self._stored(self.catch_up())  # somebody may have brought it back, or removed it, a moment ago
         record = self._rows.record_of(movie_id)
         if check() == record or (record is None and not hidden):
             return check()
@@ -195,6 +196,13 @@ class LiveCatalogue:
         if record is None or record.hidden:
             raise UnknownMovie(movie_id)
         return record
+
+    async def _free_number(self) -> int:
+        """A number that no film has: one that is given next may have been chosen by somebody."""
+        while True:
+            movie_id = await self._stored(self._store.new_movie_id())
+            if self._rows.record_of(movie_id) is None and not self._rows.is_released(movie_id):
+                return movie_id
 
     def _refuse_taken_number(self, film: Film) -> None:
         """One that was removed may be used again. Raises: DuplicateFilm."""

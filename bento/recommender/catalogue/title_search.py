@@ -40,7 +40,7 @@ class TitleSearch:
             for run in _runs(title):
                 rows_of[run].append(row)
         self._rows_of = {run: np.array(rows, dtype=np.int64) for run, rows in rows_of.items()}
-        self._n_runs = np.array([len(_runs(title)) for title in self._titles], dtype=np.float32)
+        self._n_runs = np.array([len(_runs(title)) for title in self._titles], dtype=np.int64)
 
     def find(self, query: str, limit: int) -> list[tuple[int, float]]:
         """Rows with scores, best first: 3..4 the title begins so, 2..3 a word does, 1..2 it contains it, below 1 it
@@ -48,13 +48,16 @@ class TitleSearch:
         wanted = normalised(query)
         if not wanted:
             return []
-        scores: dict[int, float] = {}
         shared = self._shared_runs(wanted)
-        for row in np.flatnonzero(shared > 0).tolist():
-            score = self._score(row, wanted, float(shared[row]))
-            if score > 0:
-                scores[row] = score
-        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
+        scores = self._closeness(shared, len(_runs(wanted)))
+        within = {wanted[at : at + 3] for at in range(len(wanted) - 2)}  # runs of every title that holds all of it
+        for row in np.flatnonzero(shared >= max(len(within), 1)).tolist():
+            literal = self._literal(row, wanted)
+            if literal:
+                scores[row] = literal
+        found = np.flatnonzero(scores)
+        best = found[np.lexsort((found, -scores[found]))[:limit]]
+        return list(zip(best.tolist(), scores[best].tolist(), strict=True))
 
     def _shared_runs(self, wanted: str) -> npt.NDArray[np.int64]:
         """(N,) runs of letters that each title shares with the query; a query of one or two letters counts words."""
@@ -63,7 +66,15 @@ class TitleSearch:
             return np.zeros(len(self._titles), dtype=np.int64)
         return np.bincount(np.concatenate(rows), minlength=len(self._titles))
 
-    def _score(self, row: int, wanted: str, shared: float) -> float:
+    def _closeness(self, shared: npt.NDArray[np.int64], n_wanted: int) -> npt.NDArray[np.float64]:
+        """(N,) how nearly each title is meant, below 1; 0 where it is another title."""
+        alike = shared / (n_wanted + self._n_runs - shared)
+        covered = shared / n_wanted  # "godfahter" against the longer "the godfather part ii"
+        closeness = np.maximum(alike, np.where(shared >= 3, 0.8 * covered, 0))
+        return np.where(closeness >= FUZZY_LIMIT, closeness, 0)
+
+    def _literal(self, row: int, wanted: str) -> float:
+        """Score of a title that holds the query letter by letter, else 0."""
         title = self._titles[row]
         popular = 0.5 * float(self._popularity[row])
         if title == wanted:
@@ -72,13 +83,7 @@ class TitleSearch:
             return 3 + popular
         if f" {wanted}" in title:
             return 2 + popular
-        if wanted in title:
-            return 1 + popular
-        n_wanted = len(_runs(wanted))
-        alike = shared / (n_wanted + float(self._n_runs[row]) - shared)
-        covered = shared / n_wanted  # "godfahter" against the longer "the godfather part ii"
-        closeness = max(alike, 0.8 * covered if shared >= 3 else 0)
-        return closeness if closeness >= FUZZY_LIMIT else 0.0
+        return 1 + popular if wanted in title else 0.0
 
 
 class LiveTitles:
