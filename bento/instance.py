@@ -112,10 +112,11 @@ class Instance:
         """
         started_s = time.perf_counter()
         async with AsyncExitStack() as stack:
-            release, link = await asyncio.gather(
-                asyncio.to_thread(load_release, settings.model_repository, settings.release),
-                _start_redis(settings, metrics, stack),
-            )
+            redis = asyncio.create_task(_start_redis(settings, metrics, stack))
+            try:
+                release = await asyncio.to_thread(load_release, settings.model_repository, settings.release)
+            finally:
+                link = await redis  # also when there is no release: what is being started must be stopped with the rest
             server = await InferenceServer.start(_server_options(settings, release))
             stack.push_async_callback(server.close)
             prefix = f"marquee:{release.entry.data.name}"  # people of another data set are other people

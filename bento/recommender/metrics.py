@@ -25,7 +25,8 @@ def use_own_folder(home: Path, environment: MutableMapping[str, str]) -> None:
     """Give this instance a metrics folder of its own, common to its workers and to nobody else.
 
     BentoML's folder is one per user: a second instance would empty it under the first. Does nothing outside of
-    BentoML's workers. Folders whose server is gone are removed.
+    BentoML's workers. Folders whose server is gone are removed, and files of workers that are: a gauge of one that died
+    while Redis was away would say so for ever, and in a container the next server has the pid of the last.
     """
     if FOLDER_VARIABLE not in environment:
         return
@@ -34,8 +35,12 @@ def use_own_folder(home: Path, environment: MutableMapping[str, str]) -> None:
     own.mkdir(parents=True, exist_ok=True)
     environment[FOLDER_VARIABLE] = str(own)
     for folder in folders.iterdir():
-        if not _is_running(int(folder.name)):
+        if folder.name.isdecimal() and not _is_running(int(folder.name)):
             shutil.rmtree(folder, ignore_errors=True)  # another worker may be removing it as well
+    for file in own.glob("*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if pid.isdecimal() and (int(pid) == os.getpid() or not _is_running(int(pid))):
+            file.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:

@@ -8,6 +8,7 @@ with nobody writing, so that the spool is empty then however many keep coming.
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
@@ -163,10 +164,12 @@ class Spool:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             written = os.write(descriptor, lines)
-            if written != len(lines):  # the disk is full: take back the part
-                os.ftruncate(descriptor, self._size_bytes)
-                raise OSError(f"{self._path}: {written} of {len(lines)} bytes written")
+            if written != len(lines):
+                raise OSError(errno.ENOSPC, f"{written} of {len(lines)} bytes written", str(self._path))
             os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, self._size_bytes)  # nothing of it is acknowledged, so nothing of it may come back
+            raise
         finally:
             os.close(descriptor)
         self._size_bytes += len(lines)
@@ -175,9 +178,8 @@ class Spool:
         return self._path.read_bytes() if self._path.exists() else b""
 
     def _lines_from(self, offset: int) -> list[bytes]:
-        """The lines behind an offset, without one that is just being written."""
-        content = self._read()[offset:]
-        return content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+        """The lines behind an offset, without what is just being written: that may still be taken back."""
+        return self._read()[offset : self._size_bytes].splitlines(keepends=True)
 
     def _forget_first(self, n_bytes: int) -> None:
         if n_bytes:

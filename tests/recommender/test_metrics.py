@@ -31,3 +31,16 @@ def test_folders_of_servers_that_ended_are_removed(tmp_path: Path) -> None:
     (tmp_path / "metrics" / str(os.getpid())).mkdir()
     use_own_folder(tmp_path, {FOLDER_VARIABLE: "x"})
     assert {folder.name for folder in (tmp_path / "metrics").iterdir()} == {str(os.getpid()), str(os.getppid())}
+
+
+def test_files_of_workers_that_ended_are_removed_and_what_is_not_ours_is_let_be(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    own = tmp_path / "metrics" / str(os.getppid())
+    (tmp_path / "metrics" / "lost+found").mkdir(parents=True)
+    own.mkdir()
+    for pid in (ended.pid, os.getpid(), os.getppid()):
+        (own / f"gauge_min_{pid}.db").touch()
+    use_own_folder(tmp_path, {FOLDER_VARIABLE: "x"})
+    assert [file.name for file in own.iterdir()] == [f"gauge_min_{os.getppid()}.db"]
+    assert (tmp_path / "metrics" / "lost+found").is_dir()

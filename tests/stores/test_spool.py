@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -160,6 +161,32 @@ async def test_a_disk_that_refuses_is_an_error_not_an_acknowledgement(path: Path
     path.mkdir()
     with pytest.raises(OSError, match="Is a directory"):
         await spool.add(b"one")
+
+
+async def test_what_a_disk_did_not_take_whole_is_taken_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, fsync, taker = Spool(path), os.fsync, Taker()
+    await spool.add(b"one")
+
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="input/output error"):
+        await spool.add(b"two")
+    monkeypatch.setattr(os, "fsync", fsync)
+    await spool.add(b"three")
+    assert path.read_bytes() == b"one\nthree\n"
+    await spool.replay(taker)
+    assert taker.taken == [b"one", b"three"]
+
+
+async def test_what_is_not_synced_yet_is_not_replayed(path: Path) -> None:
+    spool, taker = Spool(path), Taker()
+    await spool.add(b"one")
+    with path.open("ab") as file:  # as another thread's write leaves it before its sync
+        file.write(b"two\n")
+    await spool.replay(taker)
+    assert taker.taken == [b"one"]
 
 
 async def test_two_processes_of_one_home_write_different_files(tmp_path: Path) -> None:

@@ -265,6 +265,6 @@ async def start_grpc(
     grpc_server.add_generic_rpc_handlers((_InferHandler(servicer), _handlers(servicer)))
     health_pb2_grpc.add_HealthServicer_to_server(ReadinessServicer(server), grpc_server)
     reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), grpc_server)
-    bound_port = grpc_server.add_insecure_port(f"{host}:{port}")
+    bound_port = grpc_server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     await grpc_server.start()
     return grpc_server, bound_port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 import uuid
 from multiprocessing import shared_memory
@@ -15,6 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from bento.inference.over_grpc.service import start_grpc
 from tests.inference.protocol.conftest import MAX_BODY_BYTES
 
 SIXTEEN = list(range(16))
@@ -416,6 +418,14 @@ def test_the_standard_health_service_follows_readiness(channel, numpy_models):
     finally:
         numpy_models.server.ready = True
         watch.cancel()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+def test_it_listens_on_an_ipv6_address(numpy_models):
+    server, port = numpy_models.run(start_grpc(numpy_models.server, "::1", 0))
+    with grpc.insecure_channel(f"[::1]:{port}") as channel:
+        assert service_pb2_grpc.GRPCInferenceServiceStub(channel).ServerLive(pb.ServerLiveRequest()).live
+    numpy_models.run(server.stop(0))
 
 
 def test_reflection_lists_the_services(channel):
