@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from bento.inference.long_lived import loading_while_serving, spare_what_is_loaded
+from bento.inference.long_lived import (
+    SWITCH_INTERVAL_S,
+    USUAL_SWITCH_INTERVAL_S,
+    loading_while_serving,
+    spare_what_is_loaded,
+)
 
 
 class Film:
@@ -37,6 +43,14 @@ def test_nothing_is_collected_while_something_is_loaded() -> None:
         kept = Film()
     assert gc.isenabled()
     assert not any(seen is kept for seen in gc.get_objects())
+
+
+def test_threads_that_wait_for_the_interpreter_get_it_sooner_while_something_is_loaded() -> None:
+    with loading_while_serving():
+        assert sys.getswitchinterval() == SWITCH_INTERVAL_S
+        with loading_while_serving():
+            pass
+    assert sys.getswitchinterval() == USUAL_SWITCH_INTERVAL_S
 
 
 def test_what_comes_later_is_collected_as_ever() -> None:
