@@ -20,6 +20,8 @@ _GRAPH_LEVELS = {
 _DEVICE_ALLOCATOR = "session.use_device_allocator_for_initializers"
 _CUDA_PARAMETERS = ("cudnn_conv_algo_search", "gpu_mem_limit", "arena_extend_strategy", "do_copy_in_default_stream")
 _CONV_SEARCH = {"0": "EXHAUSTIVE", "1": "HEURISTIC", "2": "DEFAULT"}
+_DEFAULT_CONV_SEARCH = "HEURISTIC"
+"""onnxruntime's own, EXHAUSTIVE, times every algorithm anew for each new batch size, and batches come in all sizes."""
 _EXTEND_STRATEGY = {"0": "kNextPowerOfTwo", "1": "kSameAsRequested"}
 _TENSORRT_PRECISION = {"FP16": "trt_fp16_enable", "BF16": "trt_bf16_enable", "INT8": "trt_int8_enable"}
 _TENSORRT_RENAMED = {
@@ -96,12 +98,11 @@ def providers(config: ModelConfig, gpu: int | None) -> list[tuple[str, dict[str,
 
 
 def _cuda(parameters: dict[str, str], gpu: int) -> dict[str, str]:
-    options = {"device_id": str(gpu), **parameters}
+    options = {"device_id": str(gpu), "cudnn_conv_algo_search": _DEFAULT_CONV_SEARCH, **parameters}
     _refuse_graphs(options, "enable_cuda_graph")
-    if "cudnn_conv_algo_search" in options:
-        options["cudnn_conv_algo_search"] = _CONV_SEARCH.get(
-            options["cudnn_conv_algo_search"], options["cudnn_conv_algo_search"]
-        )
+    options["cudnn_conv_algo_search"] = _CONV_SEARCH.get(
+        options["cudnn_conv_algo_search"], options["cudnn_conv_algo_search"]
+    )
     if "arena_extend_strategy" in options:
         options["arena_extend_strategy"] = _EXTEND_STRATEGY.get(
             options["arena_extend_strategy"], options["arena_extend_strategy"]

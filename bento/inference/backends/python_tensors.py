@@ -57,7 +57,7 @@ class Tensor:
         if isinstance(tensor, Tensor):
             return Tensor(name, tensor._array)
         if type(tensor).__name__ == "PyCapsule":
-            return Tensor(name, np.from_dlpack(_Capsule(tensor)))  # type: ignore[arg-type]
+            return Tensor(name, _from_dlpack(_Capsule(tensor), tensor))
         if not hasattr(tensor, "__dlpack__") or not hasattr(tensor, "__dlpack_device__"):
             raise TritonModelException(
                 "Provided tensor is not supported. Tensor must be a DLPack capsule or have `__dlpack__` and "
@@ -65,7 +65,7 @@ class Tensor:
             )
         if type(tensor).__module__.split(".")[0] == "torch":
             return Tensor(name, _from_torch(tensor))
-        return Tensor(name, np.from_dlpack(tensor))
+        return Tensor(name, _from_dlpack(tensor, tensor))
 
     def __dlpack__(self, **how: Any) -> object:
         """See the array API standard."""
@@ -124,6 +124,19 @@ def deserialize_bytes_tensor(encoded_tensor: bytes) -> Array:
     array = np.empty(len(elements), dtype=np.object_)
     array[:] = elements
     return array
+
+
+def _from_dlpack(clothed: Any, tensor: Any) -> Array:
+    """Values of anything that speaks DLPack; NumPy takes nothing that lies on a GPU, torch does."""
+    try:
+        values: Array = np.from_dlpack(clothed)
+    except (BufferError, RuntimeError) as error:
+        try:
+            import torch
+        except ImportError:
+            raise TritonModelException(f"a tensor that NumPy cannot take ({error}) needs torch") from error
+        return _from_torch(torch.from_dlpack(tensor))
+    return values
 
 
 def _from_torch(tensor: Any) -> Array:

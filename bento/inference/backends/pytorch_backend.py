@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import ml_dtypes
@@ -67,6 +68,10 @@ class _TorchFunction:
 
     def __init__(self, module: Any, device: str, config: ModelConfig) -> None:
         self.device = device
+        # What TorchScript compiles as it runs goes to the current device, not to that of its inputs.
+        self._current_device: AbstractContextManager[Any] = nullcontext()
+        if device != "cpu":
+            self._current_device = torch.cuda.device(device)
         self._module = module
         self._outputs = _output_order([output.name for output in config.output])
         names = [argument.name for argument in module.forward.schema.arguments[1:]]
@@ -78,7 +83,8 @@ class _TorchFunction:
         """Compute all outputs. Raises: BackendFailed."""
         try:
             arguments = [self._to_torch(inputs[name]) for name in self._inputs if name in inputs]
-            with torch.inference_mode(), torch.jit.optimized_execution(self._inference_mode):
+            optimized = torch.jit.optimized_execution(self._inference_mode)
+            with torch.inference_mode(), self._current_device, optimized:
                 results = self._module(*arguments)
             if isinstance(results, dict):
                 return {name: _to_numpy(results[name]) for name in self._outputs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -596,6 +597,19 @@ class TritonPythonModel:
 
 
 class TestTensors:
+    def test_what_numpy_cannot_take_for_lying_on_a_gpu_goes_by_torch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch = pytest.importorskip("torch")
+
+        def refuse(given: object) -> None:
+            raise BufferError("Unsupported device in DLTensor.")
+
+        capsule = torch.tensor([1.5, 2.0]).__dlpack__()
+        monkeypatch.setattr(np, "from_dlpack", refuse)
+        assert Tensor.from_dlpack("T", capsule).as_numpy().tolist() == [1.5, 2.0]
+        monkeypatch.setitem(sys.modules, "torch", None)
+        with pytest.raises(TritonModelException, match=r"cannot take \(Unsupported device in DLTensor.\) needs"):
+            Tensor.from_dlpack("T", np.ones(1).__dlpack__())
+
     def test_dlpack_goes_both_ways_without_changing_values(self) -> None:
         given = np.arange(6, dtype=np.float32).reshape(2, 3)
         tensor = Tensor("T", given)
