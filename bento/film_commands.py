@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bento.release import ReleaseError, read_manifest
+from bento.release import MANIFEST, NoRelease, ReleaseError, read_manifest
 from bento.settings import Settings, WrongSetting
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
@@ -71,7 +71,10 @@ async def added_films(settings: Settings) -> list[AddedFilm]:
     """
     manifest = read_manifest(settings.model_repository)
     number = settings.release or manifest.current
-    name = manifest.releases[str(number)].data.name
+    release = manifest.releases.get(str(number))
+    if release is None:
+        raise NoRelease(settings.model_repository, f"release {number} is not in {MANIFEST}")
+    name = release.data.name
     embedded = EmbeddedRedis(settings.home) if settings.redis_url is None else None
     if embedded is not None:
         await embedded.open()

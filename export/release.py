@@ -67,7 +67,11 @@ def open_draft(repository: Path) -> Draft:
 
 
 def publish(draft: Draft, release: Release, keep: int) -> None:
-    """Make a draft the current release; of the older ones, the newest `keep` - 1 stay. Call with the lock held."""
+    """Make a draft the current release; of the older ones, the newest `keep` - 1 stay, and the one that was current.
+
+    That one is served at the moment, and when somebody went back to it there is no better one to go back to again.
+    Call with the lock held.
+    """
     for model in release.models:
         sync_tree(draft.folder(model))
     for model in release.models:
@@ -75,6 +79,8 @@ def publish(draft: Draft, release: Release, keep: int) -> None:
         sync_folder(draft.repository / model)
     manifest = read_manifest(draft.repository)
     kept = dict(sorted(manifest.releases.items())[-(keep - 1) :] if keep > 1 else ())
+    if manifest.current in manifest.releases:
+        kept[manifest.current] = manifest.releases[manifest.current]
     kept[draft.number] = release
     write_manifest(draft.repository, manifest.with_current(draft.number, kept))
     remove_leftovers(draft.repository, read_manifest(draft.repository))

@@ -76,10 +76,13 @@ class Batch:
         reasons = {user_id: films.reason for user_id, films in made.items() if films.reason is not None}
         return BatchAnswer(results, failures, reasons, list(degraded))
 
-    async def precompute(self, histories: Mapping[str, msgspec.Raw], top_k: int, ttl_s: float) -> dict[str, str]:
+    async def precompute(
+        self, histories: Mapping[str, msgspec.Raw], top_k: int, ttl_s: float, asked_at_s: float = 0.0
+    ) -> dict[str, str]:
         """Keep an answer for everybody; returns person -> why it could not be kept.
 
-        It is the answer to the plain question of that person for top_k films, until they do something new.
+        It is the answer to the plain question of that person for top_k films, until they do something new. Who was
+        forgotten after `asked_at_s`, Unix seconds, gets none.
         Raises: StoreUnavailable.
         """
 
@@ -87,7 +90,7 @@ class Batch:
             question = self._question(user_id, history, top_k)
             plain = self._asked(RecommendRequest(user_id, top_k=top_k))
             for _ in range(TRIES):
-                missing = await self._pipeline.precompute(question, plain, ttl_s)
+                missing = await self._pipeline.precompute(question, plain, ttl_s, asked_at_s)
                 if not missing:
                     return
             raise Incomplete(missing)

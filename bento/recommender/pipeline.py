@@ -154,16 +154,20 @@ class Pipeline:
             self._metrics.degraded.labels(part).inc()
         return answer
 
-    async def precompute(self, question: Question, plain: Question, ttl_s: float) -> list[str]:
+    async def precompute(self, question: Question, plain: Question, ttl_s: float, asked_at_s: float = 0.0) -> list[str]:
         """Keep the answer to `question` as the answer to `plain`, which the same person will ask.
 
-        Returns the parts that it would have to do without; then nothing is kept. Raises: StoreUnavailable.
+        Returns the parts that it would have to do without; then nothing is kept. Nor is it, in silence, for somebody
+        who was forgotten after `asked_at_s`: the history that was given is what they wanted forgotten.
+        Raises: StoreUnavailable.
         """
         try:
             state = await self._stores.features.read(question.user_id or "")
         except DamagedState as error:
             log.debug("going on without the person's state: %s", error)
             return ["feature_store"]
+        if state.forgotten and state.version > asked_at_s * 1e6:  # versions are microseconds
+            return []
         computed = await self._compute(question, state, self._models.request_end_ns(), remember=False)
         if not computed.degraded:
             await self._cache.keep(plain, state, computed.body, ttl_s)

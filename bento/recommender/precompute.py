@@ -100,7 +100,7 @@ class Precompute:
                 if chunk is None:
                     break
                 people = msgspec.json.decode(chunk, type=dict[str, msgspec.Raw])
-                failed = await self._batch.precompute(people, about.top_k, ANSWER_TTL_S)
+                failed = await self._batch.precompute(people, about.top_k, ANSWER_TTL_S, job.created_at_s)
                 failures = [msgspec.json.encode(Failure(*pair)) for pair in failed.items()]
                 if not await self._jobs.advance(job.job_id, self._worker, LEASE_MS, len(people), failures):
                     log.warning("%s is in other hands by now", job.job_id)

@@ -50,6 +50,15 @@ def test_old_releases_are_removed_beyond_the_number_kept(repository: Path) -> No
     assert versions(repository, "ease") == ["3", "4"]
 
 
+def test_the_release_that_somebody_went_back_to_is_kept(repository: Path) -> None:
+    for _ in range(2):
+        publish_copy(repository)
+    make_current(repository, 1)
+    assert publish_copy(repository, keep=2) == 4
+    assert set(read_manifest(repository).releases) == {1, 3, 4}
+    assert validate(repository, 1) == []
+
+
 @pytest.mark.parametrize("crash_after", [0, 1, 7, 14, 15])
 def test_a_crash_while_publishing_leaves_the_former_release(
     repository: Path, crash_after: int, monkeypatch: pytest.MonkeyPatch

@@ -155,6 +155,19 @@ async def test_a_prepared_answer_is_what_a_person_is_served(client: httpx.AsyncC
         assert (answer["cached"], movie_ids(answer["recommendations"])) == (True, WAR[1:4])
 
 
+async def test_nothing_is_prepared_for_who_was_forgotten_meanwhile(
+    client: httpx.AsyncClient, world: World, precompute: Precompute
+) -> None:
+    people = {"gone": [WAR[0]], "here": [WAR[0]]}
+    put = (await client.post("/batch/recommend/cache", json={"user_histories": people, "top_k": 3})).json()
+    await world.features.forget("gone")
+    precompute.start()
+    await finished(client, put["progress_url"])
+    await precompute.close()
+    asked = [(await client.post("/recommend", json={"user_id": user_id, "top_k": 3})).json() for user_id in people]
+    assert [(answer["cached"], answer["strategy"]) for answer in asked] == [(False, "cold_start"), (True, "hybrid")]
+
+
 async def test_a_prepared_answer_lasts_a_day_or_until_something_new(make_world: Callable[..., World]) -> None:
     now_s = [1_000.0]
     world = make_world(now_s=lambda: now_s[0])

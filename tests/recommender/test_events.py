@@ -280,6 +280,21 @@ async def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(
     assert len((await world.features.read("new")).events) == 1
 
 
+async def test_that_events_wait_in_the_spool_is_said_once_for_each_reason(
+    redis: Switch, feedback: Feedback, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    await spool.add(RECORD)
+    redis.away = True
+    for _ in range(3):
+        await feedback._replay()
+    assert [record.getMessage() for record in caplog.records] == [
+        "events wait in the spool: Redis is not available: gone"
+    ]
+    redis.away = False
+    await feedback._replay()
+    assert spool.is_empty
+
+
 async def test_the_spool_is_replayed_after_a_disk_that_was_full(
     client: httpx.AsyncClient, redis: Switch, feedback: Feedback, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

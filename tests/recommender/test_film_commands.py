@@ -91,3 +91,14 @@ def test_a_folder_without_films_is_refused_in_one_line(
     result = CliRunner().invoke(app, ["films", "export", str(tmp_path)])
     assert result.exit_code == 1
     assert "no release.json" in result.output
+
+
+def test_a_release_that_is_not_there_is_told_in_one_line(
+    repository: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MODEL_REPOSITORY", str(repository))
+    monkeypatch.setenv("MARQUEE_RELEASE", "99")
+    result = CliRunner().invoke(app, ["films", "export", str(data)])
+    assert result.exit_code == 1
+    assert "release 99 is not in release.json" in result.output

@@ -89,6 +89,8 @@ class Feedback:
         self._now_s = now_s
         self._followers = followers
         self._replayer: Repeated | None = None
+        self._refused_for = ""
+        """Why the last replay ended early."""
         self._spooled: dict[tuple[str, str], asyncio.Task[bool]] = {}
         """Person and event_id of what waits in the spool, so that a repetition is known for one before the replay."""
 
@@ -162,8 +164,11 @@ class Feedback:
         try:
             taken = await self._spool.replay(self._apply)
         except StoreUnavailable as error:
-            log.debug("the spool waits on: %s", error)
+            if error.reason != self._refused_for:  # said once: Redis may be there and refuse, for want of memory
+                log.warning("events wait in the spool: %s", error)
+            self._refused_for = error.reason
             return
+        self._refused_for = ""
         log.info("%d events went from the spool to redis", taken)
         if self._spool.is_empty:
             self._spooled.clear()  # from here on the feature store knows them
