@@ -28,6 +28,9 @@ Float32 = npt.NDArray[np.float32]
 
 IndexKind = Literal["flat", "ivf", "hnsw", "ivfpq"]
 
+ON_GPU: tuple[IndexKind, ...] = ("flat", "ivf")
+"""What faiss-gpu 1.15 takes. Its ivfpq must have residuals and parts times 256 floats in a block's 48 KB."""
+
 CENTRED = 1e-3
 """Largest mean of a centred column, as a share of the source's largest value: room for float32 rounding."""
 
@@ -35,7 +38,7 @@ FILMS_PER_LIST = 39
 """At least this many films a list: what faiss' k-means asks for."""
 
 PQ_WIDTH, PQ_PARTS = 384, 96
-"""faiss' GPU index takes 96 parts of 8 bits; 385 does not divide, so a random rotation first takes one column away."""
+"""385 does not divide, so a random rotation first takes one column away."""
 
 MOST_CANDIDATES = 1_024
 """Of hnsw: beyond it, looking at all films is as fast."""
@@ -82,7 +85,7 @@ class BuiltIndex:
 
     def settings(self) -> dict[str, Any]:
         """What `index.json` says."""
-        return {"kind": self.kind, "oversampling": self.oversampling, "gpu": self.kind != "hnsw"}
+        return {"kind": self.kind, "oversampling": self.oversampling, "gpu": self.kind in ON_GPU}
 
 
 def build_index(kind: IndexKind, vectors: Float32, seed: int = 0) -> BuiltIndex:
@@ -112,7 +115,7 @@ def _prepare(kind: IndexKind, index: Any, seed: int) -> None:
     lists = _ivf(index)
     lists.cp.seed, lists.cp.min_points_per_centroid = seed + 1, 1
     if kind == "ivfpq":
-        lists.by_residual = False  # an inner product needs no residual, and the GPU's tables stay small
+        lists.by_residual = False  # an inner product needs no residual
         lists.pq.cp.min_points_per_centroid = 1
 
 

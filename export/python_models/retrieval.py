@@ -42,11 +42,19 @@ class TritonPythonModel:
         settings = json.loads((folder / "index.json").read_text())
         gpu_index = None
         if args["model_instance_kind"] == "GPU" and settings["gpu"] and hasattr(faiss, "StandardGpuResources"):
-            self.gpu_resources = faiss.StandardGpuResources()  # must outlive the index
-            gpu_index = faiss.index_cpu_to_gpu(self.gpu_resources, int(args["model_instance_device_id"]), index)
+            gpu_index = self._copy_on_gpu(index, int(args["model_instance_device_id"]))
         vectors = None if settings["kind"] == "flat" else np.load(folder / "item_vectors.npy", mmap_mode="r")
         films = film_index.FilmIndex(index, vectors, settings["oversampling"], gpu_index)
         self.search = fused_search.FusedSearch(films, tuple(sources.SOURCE_WIDTHS.values()))
+
+    def _copy_on_gpu(self, index: Any, gpu: int) -> Any:
+        """The index on that GPU; None, and a line in the log, where faiss cannot put it there."""
+        self.gpu_resources = faiss.StandardGpuResources()  # must outlive the copy
+        try:
+            return faiss.index_cpu_to_gpu(self.gpu_resources, gpu, index)
+        except RuntimeError as error:
+            pb_utils.Logger.log_warn(f"the index stays on the CPU, faiss cannot copy it to GPU {gpu}: {error}")
+            return None
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One response per request. A request that cannot be answered gets an error; the others their films."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 
 import faiss
@@ -14,7 +15,7 @@ import pytest
 
 from export.build import PublishOptions, export_release
 from export.errors import RecallTooLow
-from export.index import BuiltIndex, IndexKind, build_index, write_index
+from export.index import ON_GPU, BuiltIndex, IndexKind, build_index, write_index
 from export.layout import version_folder
 from export.manifest import read_manifest
 from export.python_models.film_index import NO_ROW, FilmIndex
@@ -22,6 +23,7 @@ from export.recall import recall, release_queries, tuned
 from export.validate import validate
 from features.sources import FUSED_WIDTH
 from tests.export.tiny_world import TinyWorld
+from tests.export.triton_stand_in import LoadedModel, Logger
 
 N_FILMS = 1_500
 KINDS = get_args(IndexKind)
@@ -167,7 +169,7 @@ def test_a_release_says_what_its_index_finds(world: TinyWorld, tmp_path: Path, k
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("kind", ["flat", "ivf", "ivfpq"])
+@pytest.mark.parametrize("kind", ON_GPU)
 def test_the_gpu_finds_what_the_cpu_finds(
     vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32], kind: IndexKind
 ) -> None:
@@ -183,3 +185,17 @@ def test_the_gpu_finds_what_the_cpu_finds(
         cpu_scores, cpu_rows = on_cpu.nearest(queries, depth)
         np.testing.assert_allclose(gpu_scores, cpu_scores, rtol=1e-3)
         assert (gpu_rows == cpu_rows).mean() > 0.99  # films of nearly equal score may change places
+
+
+def test_an_index_that_faiss_cannot_copy_to_the_gpu_serves_from_the_cpu(
+    exported: Path, pb_utils: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(resources: object, gpu: int, index: Any) -> Any:
+        raise RuntimeError("Invalid GPU device 0")
+
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", refuse, raising=False)
+    monkeypatch.setattr(Logger, "warnings", [])
+    retrieval = LoadedModel(exported / "retrieval" / "1", "retrieval", kind="GPU").model
+    assert retrieval.search.index.gpu_index is None
+    assert Logger.warnings == ["the index stays on the CPU, faiss cannot copy it to GPU 0: Invalid GPU device 0"]

@@ -6,7 +6,7 @@ import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -72,10 +72,19 @@ def get_input_tensor_by_name(request: InferenceRequest, name: str) -> Tensor | N
     return next((tensor for tensor in request.inputs() if tensor.name() == name), None)
 
 
+class Logger:
+    warnings: ClassVar[list[str]] = []
+    """What models have warned of."""
+
+    @classmethod
+    def log_warn(cls, message: str) -> None:
+        cls.warnings.append(message)
+
+
 def pb_utils_module() -> ModuleType:
     """A module to stand in for `triton_python_backend_utils`."""
     module = ModuleType("triton_python_backend_utils")
-    for item in (TritonError, Tensor, InferenceRequest, InferenceResponse, get_input_tensor_by_name):
+    for item in (TritonError, Tensor, InferenceRequest, InferenceResponse, Logger, get_input_tensor_by_name):
         setattr(module, item.__name__, item)
     return module
 
@@ -83,7 +92,7 @@ def pb_utils_module() -> ModuleType:
 class LoadedModel:
     """A version folder with a `model.py`, initialized with the arguments that Triton passes."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, kind: str = "CPU") -> None:
         spec = importlib.util.spec_from_file_location(f"model_{name}_{id(self)}", folder / "model.py")
         assert spec is not None
         assert spec.loader is not None
@@ -94,7 +103,7 @@ class LoadedModel:
         self.model.initialize(
             {
                 "model_config": json.dumps(config),
-                "model_instance_kind": "CPU",
+                "model_instance_kind": kind,
                 "model_instance_name": f"{name}_0",
                 "model_instance_device_id": "0",
                 "model_repository": str(folder.parent),
