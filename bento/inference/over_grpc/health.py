@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 from grpc.aio import ServicerContext
@@ -18,6 +19,11 @@ class ReadinessServicer(health_pb2_grpc.HealthServicer):
 
     def __init__(self, server: InferenceServer) -> None:
         self._server = server
+        self._ends = asyncio.Event()
+
+    def end(self) -> None:
+        """Say NOT_SERVING from now on, to watchers for the last time."""
+        self._ends.set()
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: ServicerContext
@@ -28,15 +34,19 @@ class ReadinessServicer(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: ServicerContext
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """The state now, and again whenever it has changed (looked at twice a second)."""
+        """The state now, and again whenever it has changed (looked at twice a second), until the server ends."""
         last = None
         while True:
-            status = self._status()
+            status, is_last = self._status(), self._ends.is_set()
             if status != last:
                 last = status
                 yield health_pb2.HealthCheckResponse(status=status)
-            await asyncio.sleep(_WATCH_INTERVAL_S)
+            if is_last:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ends.wait(), _WATCH_INTERVAL_S)
 
     def _status(self) -> int:
         states = health_pb2.HealthCheckResponse
-        return int(states.SERVING if self._server.is_ready() else states.NOT_SERVING)
+        is_serving = self._server.is_ready() and not self._ends.is_set()
+        return int(states.SERVING if is_serving else states.NOT_SERVING)

@@ -46,6 +46,7 @@ class V2Servicer(SettingsServicer):
         super().__init__(server, state)
         self._known_messages = KnownMessages()
         self._known_answers = KnownAnswers()
+        self._streams: set[InferStream] = set()
 
     @reported
     async def ModelInfer(self, data: bytes, context: ServicerContext) -> bytes:
@@ -108,7 +109,17 @@ class V2Servicer(SettingsServicer):
         self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: ServicerContext
     ) -> None:
         """Any number of requests and answers; errors travel inside the stream, which lives on."""
-        await InferStream(self.server, self.state.regions, context.write, deadline_ns(context)).run(request_iterator)
+        stream = InferStream(self.server, self.state.regions, context.write, deadline_ns(context))
+        self._streams.add(stream)
+        try:
+            await stream.run(request_iterator)
+        finally:
+            self._streams.discard(stream)
+
+    def end_streams(self) -> None:
+        """Take no more requests from open streams: their clients may keep them open for ever."""
+        for stream in self._streams:
+            stream.end()
 
     @reported
     async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
@@ -240,6 +251,21 @@ def _handlers(servicer: V2Servicer) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(_SERVICE.full_name, handlers)
 
 
+class GrpcFrontEnd:
+    """A gRPC server that listens."""
+
+    def __init__(self, grpc_server: grpc.aio.Server, servicer: V2Servicer, health: ReadinessServicer) -> None:
+        self._grpc_server = grpc_server
+        self._servicer = servicer
+        self._health = health
+
+    async def stop(self, grace: float | None) -> None:
+        """Take nothing more, and give what is under way so many seconds. Nobody who only listens is waited for."""
+        self._health.end()
+        self._servicer.end_streams()
+        await self._grpc_server.stop(grace)
+
+
 async def start_grpc(
     server: InferenceServer,
     host: str,
@@ -248,8 +274,8 @@ async def start_grpc(
     max_message_bytes: int = DEFAULT_MAX_BODY_BYTES,
     state: FrontEndState | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
-) -> tuple[grpc.aio.Server, int]:
-    """Serve on that address; port 0 takes a free one. Returns the running server and its port.
+) -> tuple[GrpcFrontEnd, int]:
+    """Serve on that address; port 0 takes a free one. Returns the running front end and its port.
 
     `state` is given where an HTTP front end of the same server shares registered memory and settings.
     `interceptors` see every RPC first. Raises: RuntimeError when the port is taken.
@@ -263,8 +289,9 @@ async def start_grpc(
     grpc_server = grpc.aio.server(options=options, interceptors=list(interceptors))
     servicer = V2Servicer(server, state or FrontEndState())
     grpc_server.add_generic_rpc_handlers((_InferHandler(servicer), _handlers(servicer)))
-    health_pb2_grpc.add_HealthServicer_to_server(ReadinessServicer(server), grpc_server)
+    readiness = ReadinessServicer(server)
+    health_pb2_grpc.add_HealthServicer_to_server(readiness, grpc_server)
     reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), grpc_server)
     bound_port = grpc_server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     await grpc_server.start()
-    return grpc_server, bound_port
+    return GrpcFrontEnd(grpc_server, servicer, readiness), bound_port

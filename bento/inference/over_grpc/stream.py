@@ -50,24 +50,35 @@ class InferStream:
         self._deadline_ns = deadline_ns
         self._writing = asyncio.Lock()
         self._free = asyncio.Semaphore(_MAX_IN_FLIGHT)
+        self._reading: asyncio.Task[None] | None = None
 
     async def run(self, requests: AsyncIterator[pb.ModelInferRequest | UndecodableMessage]) -> None:
         """Answer until the client has no more requests and all are answered."""
+        async with asyncio.TaskGroup() as tasks:
+            self._reading = tasks.create_task(self._read(requests, tasks))
+
+    def end(self) -> None:
+        """Take no more requests; those that came are answered, then the stream ends."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read(
+        self, requests: AsyncIterator[pb.ModelInferRequest | UndecodableMessage], tasks: asyncio.TaskGroup
+    ) -> None:
         previous = asyncio.Event()
         previous.set()
-        async with asyncio.TaskGroup() as tasks:
-            async for message in requests:
-                if isinstance(message, UndecodableMessage):
-                    await previous.wait()
-                    await self._send(_error(message, pb.ModelInferRequest(), final=True))
-                    continue
-                await self._free.acquire()
-                if self._is_decoupled(message):
-                    tasks.create_task(self._respond_decoupled(message))
-                else:
-                    done = asyncio.Event()
-                    tasks.create_task(self._respond_in_turn(message, previous, done))
-                    previous = done
+        async for message in requests:
+            if isinstance(message, UndecodableMessage):
+                await previous.wait()
+                await self._send(_error(message, pb.ModelInferRequest(), final=True))
+                continue
+            await self._free.acquire()
+            if self._is_decoupled(message):
+                tasks.create_task(self._respond_decoupled(message))
+            else:
+                done = asyncio.Event()
+                tasks.create_task(self._respond_in_turn(message, previous, done))
+                previous = done
 
     async def _respond_in_turn(
         self, message: pb.ModelInferRequest, previous: asyncio.Event, done: asyncio.Event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
 import struct
 import uuid
@@ -418,6 +419,24 @@ def test_the_standard_health_service_follows_readiness(channel, numpy_models):
     finally:
         numpy_models.server.ready = True
         watch.cancel()
+
+
+def test_who_only_keeps_a_stream_open_does_not_keep_the_server_from_ending(numpy_models):
+    """A load balancer watches the health for ever, a client keeps its stream for its next request."""
+    server, port = numpy_models.run(start_grpc(numpy_models.server, "127.0.0.1", 0))
+    more, nothing_more = queue.SimpleQueue(), object()
+    more.put(simple(id="1"))
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+        answers = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(
+            iter(more.get, nothing_more), timeout=60
+        )
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        assert next(answers).infer_response.id == "1"
+        numpy_models.run(asyncio.wait_for(server.stop(60), 20))
+        assert [answer.status for answer in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]
+        assert list(answers) == []
+        more.put(nothing_more)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
