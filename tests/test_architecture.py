@@ -54,6 +54,19 @@ def test_serving_imports_no_training_library() -> None:
     assert offences == []
 
 
+def test_the_v2_codec_knows_no_framework() -> None:
+    """Bytes in, bytes out: any front end can carry it."""
+    inference = ROOT / "bento" / "inference"
+    frameworks = {"bentoml", "fastapi", "grpc", "httptools", "starlette", "uvicorn"}
+    offences = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in (*sorted((inference / "protocol").rglob("*.py")), inference / "over_grpc" / "codec.py")
+        for line, name in imported_packages(path)
+        if name in frameworks
+    ]
+    assert offences == []
+
+
 def test_every_module_says_what_it_is_for() -> None:
     silent = [
         str(path.relative_to(ROOT))

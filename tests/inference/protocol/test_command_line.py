@@ -12,11 +12,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+import typer
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 from typer.testing import CliRunner
 
 from bento.inference.__main__ import app
+from bento.inference.standalone import ListenOptions
 from tests.inference.protocol.onnx_models import write_repository
 from tests.inference.protocol.server_process import failed, started
 
@@ -156,3 +158,10 @@ def test_a_wrong_flag_is_named(models, flags, text):
     result = CliRunner().invoke(app, [f"--model-repository={models}", *flags], env={"COLUMNS": "200"})
     assert result.exit_code == 2
     assert text in re.sub(r"[\s│]+", " ", result.output)
+
+
+def test_bodies_and_messages_may_have_64_megabytes_unless_told_otherwise():
+    listen = ListenOptions()
+    assert listen.http_max_input_bytes == listen.grpc_max_message_bytes == 64 * 1024 * 1024
+    options = {option.name: option.default for option in typer.main.get_command(app).params}
+    assert options["http_max_input_size"] == options["grpc_max_message_size"] == 64 * 1024 * 1024
