@@ -11,6 +11,7 @@ import { Feedback } from "./feedback.js";
 import { FilmDialog } from "./film_dialog.js";
 import { Filmstrip } from "./filmstrip.js";
 import { Filters } from "./filters.js";
+import { offerForgetting } from "./forget.js";
 import { Mixer } from "./mixer.js";
 import { Programme } from "./programme.js";
 import { Search } from "./search.js";
@@ -46,6 +47,7 @@ async function start() {
   const compare = new Compare(session, blends, open);
   const mixer = new Mixer(session, config.fusion_weights);
   new Filters(session, config);
+  offerForgetting(session, () => location.reload());
   describe(config, booth);
   chooseBlends(session, blends, mixer);
   byId("sort").addEventListener("change", (event) => session.order(event.target.value));
@@ -55,7 +57,7 @@ async function start() {
     showOnSign(session, person?.genres ?? []);
     picker.tellHint(person?.history.length ?? 0);
   };
-  session.addEventListener("person", () => seat(session, { programme, compare, filmstrip, picker }).catch(showError));
+  session.addEventListener("person", () => seat(session, { programme, compare, filmstrip, picker, feedback }).catch(showError));
   session.addEventListener("programme", () => refresh(programme, compare).catch(showError));
   session.addEventListener("taste", () => compare.refresh().catch(showError));
 
@@ -67,10 +69,11 @@ async function start() {
 }
 
 /** Somebody sits down: their programme, their films, their name on the sign. */
-async function seat(session, { programme, compare, filmstrip, picker }) {
+async function seat(session, { programme, compare, filmstrip, picker, feedback }) {
   showOnSign(session, []);
   const [person] = await Promise.all([filmstrip.refresh(), refresh(programme, compare)]);
   if (session.isOwn) await picker.open(person?.history ?? []);
+  await feedback.resume();
 }
 
 async function refresh(programme, compare) {

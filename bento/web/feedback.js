@@ -3,7 +3,9 @@
 import { postOnce } from "./api.js";
 import { notice, showError } from "./announce.js";
 import { byId } from "./element.js";
+import { keepPending, takePending } from "./pending.js";
 import { changeInWords } from "./programme.js";
+import { signedIn } from "./signed_in.js";
 import { count, titled } from "./words.js";
 
 export class Feedback {
@@ -51,6 +53,12 @@ export class Feedback {
     this.#session.dispatchEvent(new Event("taste"));
   }
 
+  /** Sends what could not be sent before somebody signed in. */
+  async resume() {
+    if (!signedIn()) return;
+    for (const { film, event, words } of takePending(this.#session.userId)) await this.#send(film, event, words);
+  }
+
   /** An event as the service reads it; films of the list quote the answer that showed them. */
   #about(film, event) {
     const shownBy = this.#programme.recommendationOf(film);
@@ -66,6 +74,7 @@ export class Feedback {
     try {
       await postOnce("/events", body);
     } catch (error) {
+      if (error.status === 401) this.#keep(film, body, words);
       showError(error);
       return false;
     }
@@ -77,6 +86,14 @@ export class Feedback {
     this.#session.dispatchEvent(new Event("taste"));
     await this.#filmstrip.refresh();
     return true;
+  }
+
+  /** The server asks who this is: what was done counts as soon as it knows. */
+  #keep(film, { user_id: userId, item_id: _, ...event }, words) {
+    const timestamp = Date.now() / 1_000;
+    const { movie_id, title, year } = film;
+    const kept = keepPending({ userId, film: { movie_id, title, year }, event: { timestamp, ...event }, words });
+    if (kept) notice(`${words} That counts as soon as you have signed in.`);
   }
 
   /** Liked and rated films fly to the film strip; dismissed ones just go. */

@@ -1,7 +1,7 @@
 // The cold-start picker: click the films you love, and the programme follows every click.
 
-import { post, remove } from "./api.js";
-import { notice, showError } from "./announce.js";
+import { post } from "./api.js";
+import { showError } from "./announce.js";
 import { byId, fill, h } from "./element.js";
 import { poster } from "./poster.js";
 import { count, titled } from "./words.js";
@@ -21,7 +21,6 @@ export class TastePicker {
     this.#session = session;
     this.#feedback = feedback;
     byId("taste-more").addEventListener("click", () => this.#turn());
-    byId("taste-restart").addEventListener("click", () => this.#restart());
   }
 
   /** Shows films to choose from; `seen` are the person's own so far. */
@@ -72,15 +71,5 @@ export class TastePicker {
     button.setAttribute("aria-pressed", "true");
     const taken = await this.#feedback.like(film);
     if (!taken) button.setAttribute("aria-pressed", "false");
-  }
-
-  async #restart() {
-    try {
-      await remove(`/users/${encodeURIComponent(this.#session.userId)}`);
-    } catch (error) {
-      return showError(error);
-    }
-    notice("Everything about this taste is forgotten.");
-    return this.#session.restartOwn();
   }
 }

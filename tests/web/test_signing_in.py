@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -19,12 +20,20 @@ pytestmark = [pytest.mark.integration, pytest.mark.browser, pytest.mark.timeout(
 PASSWORD = "correct horse"
 DIALOG = "#sign-in-dialog"
 
+REFUSED_ONCE = """async (ask) => {
+  if (sessionStorage.getItem("refused")) return ask();
+  sessionStorage.setItem("refused", "yes");
+  return new Response("{}", {status: 401});
+}"""
+"""What a token that ends between two clicks is answered."""
+
 
 @pytest.fixture
-def page(chromium: WebDriver, asking_service: Service) -> Page:
+def page(chromium: WebDriver, asking_service: Service) -> Iterator[Page]:
     page = Page(chromium, asking_service.url)
     page.open(until=f"{DIALOG}[open] form")
-    return page
+    yield page
+    page.forget_rewrites()
 
 
 def fill_in(page: Page, username: str, password: str) -> None:
@@ -96,6 +105,38 @@ def test_an_expired_token_leads_to_the_form_and_back_to_the_same_person(page: Pa
     fill_in(page, "skyler", PASSWORD)
     page.wait(lambda: page.all("#wall .card") and page.is_settled)
     assert kept(page)["token"] != expired
+
+
+def test_a_rating_that_met_an_ended_sign_in_counts_after_signing_in_again(page: Page) -> None:
+    page.rewrite("/events", REFUSED_ONCE)
+    page.open(until=f"{DIALOG}[open] form")
+    register(page, "hank")
+    film = page.films[0]
+    page.click("#wall .card .stars label:nth-of-type(5)")
+    page.wait(lambda: page.all(f"{DIALOG}[open] form"))
+    assert "counts as soon as you have signed in" in page.wait(lambda: page.text("#notices"))
+    fill_in(page, "hank", PASSWORD)
+    page.wait(lambda: "films moved" in page.text("#notices") or "new, " in page.text("#notices"))
+    assert film not in page.films
+    assert page.text(".frame-stars") == "5"
+    page.driver.refresh()
+    page.wait(lambda: page.all("#wall .card") and page.is_settled)
+    assert page.text("#notices") == ""  # it was sent once
+
+
+def test_an_account_is_forgotten_with_its_person(page: Page, asking_service: Service) -> None:
+    register(page, "saul")
+    page.click("#wall .card .stars label:nth-of-type(5)")
+    page.wait(lambda: page.is_shown("#filmstrip"))
+    page.click("#forget-me")
+    assert "Your account “saul” goes with it" in page.text("#forget-dialog")
+    page.click("#forget-dialog .primary")
+    page.wait(lambda: page.text("#forget-heading") == "You are forgotten")
+    assert page.text("#forget-dialog p") == "Your account is gone, with 1 thing that you did."
+    page.click("#forget-dialog .primary")
+    page.wait(lambda: page.all(f"{DIALOG}[open] form"))
+    fill_in(page, "saul", PASSWORD)
+    assert page.wait(lambda: page.text(f"{DIALOG} [role=alert]")) == "Name or password is wrong."
 
 
 @pytest.mark.slow

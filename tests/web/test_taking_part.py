@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from .page import Page
 
@@ -71,7 +72,7 @@ def test_a_taste_built_by_clicks_moves_the_programme(page: Page) -> None:
     assert page.text("#board-name") == "You"
 
 
-def test_starting_over_forgets_the_taste(page: Page) -> None:
+def test_who_asks_for_it_and_means_it_is_forgotten(page: Page) -> None:
     def nothing_is_known() -> bool:  # which films are popular then, others change meanwhile
         return "nothing is known yet" in page.text(".booth-facts")
 
@@ -81,9 +82,30 @@ def test_starting_over_forgets_the_taste(page: Page) -> None:
     page.click(".taste-film")
     page.wait(lambda: not nothing_is_known())
     assert page.is_shown("#filmstrip")
-    page.click("#taste-restart")
+    mine = page.run("return localStorage.getItem('marquee.own-id')")
+    page.click("#forget-me")
+    assert page.focused == "Keep everything"
+    page.press(Keys.ENTER)
+    assert not page.is_shown("#forget-dialog")
+    assert not nothing_is_known()
+    page.click("#forget-me")
+    page.click("#forget-dialog .primary")
     page.wait(nothing_is_known)
     assert not page.is_shown("#filmstrip")
+    assert page.wait(lambda: page.text("#notices")).startswith("You are forgotten, with 1 thing that you did")
+    assert httpx.get(f"{page.url}/people/{mine}", timeout=30).json()["total_ratings"] == 0
+    assert page.run("return localStorage.getItem('marquee.own-id')") != mine
+
+
+def test_a_person_of_the_data_can_be_forgotten(page: Page) -> None:
+    page.open("?person=414")
+    before = page.films
+    page.click("#forget-person")
+    assert page.text("#forget-heading") == "Forget person 414?"
+    page.click("#forget-dialog .primary")
+    assert page.changed_films(before)
+    assert "nothing is known yet" in page.text(".booth-facts")
+    assert page.text("#board-name") == "Person 414"
 
 
 def test_a_taste_survives_reloading(page: Page) -> None:
