@@ -145,7 +145,7 @@ class InvalidRequest(RecommenderError):
     def __init__(self, field: str, why: str, value: Any = None) -> None:
         shown = _shorten(value)
         super().__init__(
-            f"{field}: {why}, got {shown}" if value is not None else f"{field}: {why}", field=field, value=shown
+            f"{field}: {why}" if value is None else f"{field}: {why}, got {_quoted(shown)}", field=field, value=shown
         )
 
 
@@ -319,3 +319,8 @@ def _shorten(value: Any) -> Any:
     if isinstance(value, int) and text != "a huge number":
         return value
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+
+
+def _quoted(shown: Any) -> str:
+    """A value in a message: text in quotes, so that "5" is told from 5 and nothing from something."""
+    return f'"{shown}"' if isinstance(shown, str) and not shown.startswith("{") else str(shown)

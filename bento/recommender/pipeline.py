@@ -306,13 +306,16 @@ class Pipeline:
         At least as many candidates as the order needs are not excluded, where the catalogue has as many.
         """
         films = self._release.films
+        if not question.weights.any():  # no source is wanted
+            return _Ranking("genre_popularity", self._by_genre(history))
         released = films.as_released(history)
         encoded = await self.embeddings.encode(released, end_ns)
         watch.lap("encode")
         count = self._ordering.candidates(question)
         deep = count if question.scorer == DOT else max(count, CANDIDATES)
         wanted = Wanted(question.weights, deep, excluded_rows, question.allowed_rows, question.filters, films.added)
-        ranked = await self._models.retrieve(encoded, wanted, end_ns)
+        has_sources = bool(encoded.weights(question.weights).any())  # else every film would score 0
+        ranked = await self._models.retrieve(encoded, wanted, end_ns) if has_sources else None
         watch.lap("retrieve")
         if ranked is not None:
             ranking = _Ranking("hybrid", ranked, DOT, list(encoded.missing))
@@ -320,11 +323,16 @@ class Pipeline:
                 await self._rescore(ranking, released, encoded.weights(question.weights), end_ns)
                 watch.lap("rescore")
             return ranking
-        by_genre = fallbacks.genre_popularity(history, films.popularity, films.catalog.genre_matrix)
         k = count + len(self._with_disallowed(excluded_rows, question))
+        by_genre = self._by_genre(history)
         strategy, ranked = fallbacks.best_without_retrieval(encoded, films.text_vectors, by_genre, k)
         watch.lap("fallback")
-        return _Ranking(strategy, ranked, degraded=[*encoded.missing, "retrieval"])
+        return _Ranking(strategy, ranked, degraded=[*encoded.missing, *(["retrieval"] if has_sources else [])])
+
+    def _by_genre(self, history: WatchHistory) -> Ranked:
+        """All films by popularity among the genres of a history."""
+        films = self._release.films
+        return fallbacks.genre_popularity(history, films.popularity, films.catalog.genre_matrix)
 
     async def _rescore(
         self, ranking: _Ranking, history: WatchHistory, weights: npt.NDArray[np.float32], end_ns: int

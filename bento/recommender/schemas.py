@@ -6,14 +6,14 @@ field, the value and the limit. A field that no route knows is refused: a misspe
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bento.recommender.catalogue.filters import GenreFilter, Name, Names, Year
-from bento.recommender.errors import InvalidRequest, MalformedRequest
+from bento.recommender.errors import MalformedRequest
+from bento.recommender.refusals import refusal
 
 TOP_K_LIMIT = 1_000
 HISTORY_LIMIT = 5_000
@@ -237,7 +237,6 @@ class RecommendAnswer(Struct, frozen=True):
 
 
 T = TypeVar("T")
-_PLACE = re.compile(r" - at `(?P<place>[^`]*)`$")
 
 
 def decode(body: bytes, kind: type[T]) -> T:
@@ -248,9 +247,9 @@ def decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _invalid(error, _loosely(body)) from None
+        raise refusal(error, _loosely(body), kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedRequest(str(error)) from None
+        raise MalformedRequest(str(error) if body.strip() else "it is empty, send {} at least") from None
 
 
 def convert(values: dict[str, str], kind: type[T]) -> T:
@@ -261,7 +260,7 @@ def convert(values: dict[str, str], kind: type[T]) -> T:
     try:
         return msgspec.convert(values, type=kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid(error, values) from None
+        raise refusal(error, values, kind) from None
 
 
 class _PersonPath(Struct, frozen=True):
@@ -283,22 +282,3 @@ def _loosely(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # broken beyond the wrong value
         return None
-
-
-def _invalid(error: msgspec.ValidationError, values: Any) -> InvalidRequest:
-    """msgspec's "Expected `int` <= 1000 - at `$.top_k`" with the value that stands there."""
-    message = str(error)
-    match = _PLACE.search(message)
-    place = match["place"].removeprefix("$").removeprefix(".") if match else ""
-    why = (message[: match.start()] if match else message).replace("`", "")
-    return InvalidRequest(place or "request", why[0].lower() + why[1:], _value_at(values, place) if place else None)
-
-
-def _value_at(values: Any, place: str) -> Any:
-    """The value at msgspec's notation of a place, `history[3].rating`; None where it cannot be told."""
-    for name, index in re.findall(r"([^.\[\]]+)|\[(\d*|\.\.\.)\]", place):
-        try:
-            values = values[int(index)] if index.isdigit() else values[name]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return values if isinstance(values, str | int | float) else None

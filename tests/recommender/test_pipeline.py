@@ -112,6 +112,22 @@ async def test_who_has_seen_everything_is_offered_it_again(world: World) -> None
     assert len(answered.movie_ids) == 3
 
 
+async def test_without_any_source_films_are_popular_among_the_genres_of_the_history(world: World) -> None:
+    for weights in ("{}", '{"sequence": 0, "ease": 0}'):
+        answered = await world.ask(f'{{"history": [402], "weights": {weights}, "top_k": 2}}')
+        assert (answered.strategy, answered.degraded) == ("genre_popularity", [])
+        assert answered.movie_ids == [400, 401]
+    assert not world.models.calls
+
+
+async def test_when_the_only_wanted_source_fails_the_ladder_answers_instead_of_zeros(world: World) -> None:
+    world.models.failing.add("sequence_encoder")
+    answered = await world.ask('{"history": [402], "weights": {"sequence": 1}, "top_k": 3}')
+    assert (answered.strategy, answered.degraded) == ("item_to_item", ["sequence"])
+    best, *_ = answered.recommendations
+    assert (best["genres"], best["score"] != 0) == (["War"], True)
+
+
 async def test_presets_and_weights_change_what_counts(world: World) -> None:
     popular = await world.ask('{"history": [402], "preset": "popular", "top_k": 3}')
     assert popular.movie_ids == [100, 200, 300]

@@ -96,15 +96,19 @@ async def test_a_callers_request_id_comes_back(client: httpx.AsyncClient) -> Non
 
 
 WRONG = [
-    (b"", 400, "malformed_request", "the body is not valid JSON"),
+    (b"", 400, "malformed_request", "the body is not valid JSON: it is empty"),
     (b"{", 400, "malformed_request", "the body is not valid JSON"),
     (b"\xff\xfe", 400, "malformed_request", "the body is not valid JSON"),
     (b"[]", 422, "invalid_request", "request: expected object, got array"),
     (b'{"top_k": 0}', 422, "invalid_request", "top_k: expected int >= 1, got 0"),
     (b'{"top_k": 1000000000}', 422, "invalid_request", "top_k: expected int <= 1000, got 1000000000"),
-    (b'{"top_k": "ten"}', 422, "invalid_request", "top_k: expected int, got str, got ten"),
+    (b'{"top_k": "ten"}', 422, "invalid_request", 'top_k: expected int, got "ten"'),
     (b'{"top_k": 1' + b"0" * 100 + b"}", 422, "invalid_request", "top_k: "),
-    (b'{"topk": 5}', 422, "invalid_request", "unknown field topk"),
+    (b'{"topk": 5}', 422, "invalid_request", "unknown field topk, did you mean top_k?"),
+    (b'{"zzz": 5}', 422, "invalid_request", "unknown field zzz, expected fields among user_id, history, top_k, "),
+    (b'{"scorer": "best"}', 422, "invalid_request", 'scorer: expected one of dot, mlp, got "best"'),
+    (b'{"top_k": "5"}', 422, "invalid_request", 'top_k: expected int, got "5"'),
+    (b'{"weights": {"ease": 1, "text": 1000}}', 422, "invalid_request", 'float <= 100.0, got {"ease":1,"text":1000}'),
     (b'{"user_id": [1]}', 422, "invalid_request", "user_id: expected int | str"),
     (b'{"user_id": "' + b"x" * 129 + b'"}', 422, "invalid_request", "user_id: expected str of length <= 128"),
     (b'{"user_id": ""}', 422, "invalid_request", "user_id: expected str of length >= 1"),
@@ -118,7 +122,7 @@ WRONG = [
     (b'{"history": [{"rating": 5}]}', 422, "invalid_request", "missing required field movie_id"),
     (b'{"history": [1.5]}', 422, "invalid_request", "history[0]: expected int | str | object"),
     (b'{"weights": {"tarot": 1}}', 422, "invalid_request", "weights: expected sources among sequence"),
-    (b'{"preset": "loud"}', 422, "unknown_preset", "preset: expected one of popular, got loud"),
+    (b'{"preset": "loud"}', 422, "unknown_preset", 'preset: expected one of popular, got "loud"'),
     (b'{"preset": "popular", "weights": {}}', 422, "invalid_request", "either weights or a preset"),
 ]
 
@@ -150,9 +154,9 @@ async def test_a_history_beyond_the_limit_is_refused_with_the_limit(app: HotRout
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("limit=0", "limit: expected int >= 1, got 0"),
-        ("limit=1001", "limit: expected int <= 1000, got 1001"),
-        ("limit=ten", "limit: expected int, got str, got ten"),
+        ("limit=0", 'limit: expected int >= 1, got "0"'),
+        ("limit=1001", 'limit: expected int <= 1000, got "1001"'),
+        ("limit=ten", 'limit: expected int, got "ten"'),
         ("top_k=5", "unknown field top_k"),
         ("user_id=", "user_id: expected"),
     ],

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest
-from bento.recommender.catalogue.title_search import LiveTitles
+from bento.recommender.catalogue.title_search import CERTAIN, LiveTitles
 from bento.recommender.ranking.candidates import Inference
 from bento.recommender.repeated_warnings import RepeatedWarnings
 from bento.release import Release
@@ -21,9 +21,6 @@ log = logging.getLogger("marquee.recommender")
 
 TEXT_MODEL = "text_embedding"
 MEANING_TIMEOUT_S = 0.5
-
-CERTAIN = 1.0
-"""Title scores from here on mean that the title holds the query; below, that it nearly does."""
 
 
 @dataclass(frozen=True, slots=True)

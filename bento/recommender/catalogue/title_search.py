@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.film_table import FilmTable, HoldsFilms, Live
+from bento.recommender.catalogue.title_spelling import Spelling
 from features.catalog import Film
 
 _ARTICLE_BEHIND = re.compile(r"^(?P<title>.+), (?P<article>the|a|an|la|le|les|il|el|der|die|das)$")
@@ -26,6 +27,12 @@ FUZZY_LIMIT = 0.35
 
 EXACT = 4.0
 """Score of a film with exactly this title."""
+
+CERTAIN = 1.0
+"""Score from which a title holds the query as it is written."""
+
+CORRECTED = 0.24
+"""What the score of a title counts that holds the query but for a slip in a word: below 1, as it nearly does."""
 
 
 class TitleSearch:
@@ -40,6 +47,7 @@ class TitleSearch:
             for run in _runs(title):
                 rows_of[run].append(row)
         self._rows_of = {run: np.array(rows, dtype=np.int64) for run, rows in rows_of.items()}
+        self._spelling = Spelling(self._titles, popularity)
         self._n_runs = np.array([len(_runs(title)) for title in self._titles], dtype=np.int64)
 
     def find(self, query: str, limit: int) -> list[tuple[int, float]]:
@@ -48,6 +56,16 @@ class TitleSearch:
         wanted = normalised(query)
         if not wanted:
             return []
+        scores = self._scores(wanted)
+        if scores.max(initial=0) < CERTAIN and (corrected := self._spelling.corrected(wanted)):
+            meant = self._scores(corrected)
+            scores = np.maximum(scores, np.where(meant >= CERTAIN, CORRECTED * meant, 0))
+        found = np.flatnonzero(scores)
+        best = found[np.lexsort((found, -scores[found]))[:limit]]
+        return list(zip(best.tolist(), scores[best].tolist(), strict=True))
+
+    def _scores(self, wanted: str) -> npt.NDArray[np.float64]:
+        """(N,) as `find` tells them; 0 for other titles."""
         shared = self._shared_runs(wanted)
         scores = self._closeness(shared, len(_runs(wanted)))
         within = {wanted[at : at + 3] for at in range(len(wanted) - 2)}  # runs of every title that holds all of it
@@ -55,9 +73,7 @@ class TitleSearch:
             literal = self._literal(row, wanted)
             if literal:
                 scores[row] = literal
-        found = np.flatnonzero(scores)
-        best = found[np.lexsort((found, -scores[found]))[:limit]]
-        return list(zip(best.tolist(), scores[best].tolist(), strict=True))
+        return scores
 
     def _shared_runs(self, wanted: str) -> npt.NDArray[np.int64]:
         """(N,) runs of letters that each title shares with the query; a query of one or two letters counts words."""
