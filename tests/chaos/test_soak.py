@@ -23,11 +23,12 @@ KINDS = {
     "film",
 }  # fmt: skip
 
-BYTES_PER_REQUEST = {"worker": 50, "supervisor": 50, "redis": 150}
-"""What may stay of each request after the warm-up. Any Python object that leaks is larger than 50 bytes. Redis keeps
-every seventh request for good, as an event: some 300 bytes of the stream and the list of that person's events."""
+BYTES_PER_REQUEST = {"worker": 50, "supervisor": 50, "redis": 600}
+"""What may stay of each request after the warm-up. Any Python object that leaks is larger than 50 bytes. Redis is meant
+to keep events for good and the newest hundred lists that each person was served, 400 bytes a request until everybody
+has a hundred; answers that did not go when their time was up would be 1,200."""
 
-WOBBLE_RATIO = 0.03
+WOBBLE_RATIO = 0.02
 """Of a process's memory: what comes and goes with garbage and fragments, and would be much per request in a minute."""
 
 
