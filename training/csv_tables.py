@@ -33,7 +33,8 @@ def read_numbers(
     """Columns of a table of numbers, rows that are not numbers left out and counted.
 
     columns: wanted name → type; without a header they are the file's columns in order. The last of them may
-    be empty (callers judge it), the others may not. Rows in file order, blank lines skipped.
+    be empty (callers judge it), the others may not. Rows in file order, blank lines skipped. separator: of several
+    characters, it is read as if it were a tab.
     Raises MissingColumns, UnreadableTable.
     """
     start = _first_bytes(files, file)
@@ -41,7 +42,10 @@ def read_numbers(
     schema = {name: columns.get(name, pl.String()) for name in names}
     # Where the first lines have no quotes none are honoured: a stray one then breaks its own line only.
     quote_char = '"' if b'"' in b"".join(start.splitlines()[:2]) else None
-    frame = _polars_read(file, files.table(file), schema, separator, quote_char, skip_lines=int(has_header))
+    source = files.table(file)
+    if len(separator) > 1:
+        source, separator = _with_tabs(files, file, separator), "\t"
+    frame = _polars_read(file, source, schema, separator, quote_char, skip_lines=int(has_header))
     report = TableReport(file, rows=frame.height)
     required = list(columns)[:-1]
     broken = pl.any_horizontal(pl.col(required).is_null()) | pl.col(_SURPLUS).is_not_null()
@@ -79,6 +83,11 @@ def drop_rows(frame: pl.DataFrame, unusable: pl.Expr, reason: str, report: Table
     lines = frame[LINE].filter(flags).to_numpy()
     report.drop(reason, len(lines), first_line=int(lines.min()))
     return frame.filter(~flags)
+
+
+def _with_tabs(files: DataFiles, file: str, separator: str) -> bytes:
+    with files.open(file) as stream:
+        return stream.read().replace(separator.encode(), b"\t")
 
 
 def _is_complete(line: bytes) -> bool:

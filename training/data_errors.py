@@ -34,9 +34,12 @@ class DataNotFound(DataError):
         else:
             names = sorted(found)
             shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-            what = f"it holds neither movies.csv with ratings.csv nor u.item with u.data; found: {shown or 'nothing'}"
+            what = (
+                "it holds neither movies.csv with ratings.csv, nor movies.dat with ratings.dat, nor u.item with "
+                f"u.data; found: {shown or 'nothing'}"
+            )
         super().__init__(
-            f"no data at {path}: {what}. Give a folder or zip of ml-latest-small, ml-25m, ml-32m or ml-100k, "
+            f"no data at {path}: {what}. Give a folder or zip in MovieLens' format, "
             "fetch one with `python -m training download`, or write the sample with `python -m training sample`"
         )
 

@@ -21,7 +21,7 @@ from typing import Protocol, cast
 from training.data_errors import DataNotFound, UnreadableTable
 
 _POSTER = re.compile(r"posters/(\d{1,9})\.jpe?g")
-_MARKERS = (("movies.csv", "ratings.csv"), ("u.item", "u.data"))
+_MARKERS = (("movies.csv", "ratings.csv"), ("movies.dat", "ratings.dat"), ("u.item", "u.data"))
 """Files that together say: here is a data set."""
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError)
 """What reading a zip raises when its bytes are not what they were."""

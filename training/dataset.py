@@ -89,7 +89,7 @@ class Dataset:
 
 
 def read_dataset(path: Path, limits: ReadLimits | None = None) -> Dataset:
-    """Read MovieLens (ml-latest-small, ml-25m, ml-32m, ml-100k) or the sample, from a folder or a zip.
+    """Read MovieLens in the layout of any of its data sets, or the sample, from a folder or a zip.
 
     Beside movies.csv, `tags.csv`, `metadata.csv` (movieId, overview, cast, director, country) and
     `posters/<movieId>.jpg` are read where they exist. The same content gives the same rows in the same order,

@@ -23,6 +23,8 @@ DATASETS = {
     "ml-latest-small": "100 thousand ratings of 9,700 films (1 MB); for trying things out, changes over time",
     "ml-25m": "25 million ratings of 62,000 films (250 MB)",
     "ml-32m": "32 million ratings of 88,000 films (239 MB)",
+    "ml-10m": "10 million ratings of 10,700 films, until 2009 (63 MB)",
+    "ml-1m": "1 million ratings of 3,900 films, until 2003 (6 MB)",
     "ml-100k": "100 thousand ratings of 1,700 films from 1998 (5 MB)",
 }
 """Names that can be fetched, and what they hold."""

@@ -60,7 +60,7 @@ class ReadReport:
     """What reading one data set found."""
 
     layout: str
-    """`movielens` (csv files with headers) or `ml-100k`."""
+    """`movielens` (csv files with headers), `ml-1m` (`.dat` files, ml-10m's too) or `ml-100k`."""
     tables: tuple[TableReport, ...]
     posters_without_film: int = 0
     """Files in posters/ whose name is no film of the catalogue."""

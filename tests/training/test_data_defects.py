@@ -186,3 +186,13 @@ def test_bad_lines_of_ml_100k_are_counted(tmp_path: Path) -> None:
     assert report.table("u.item").first_lines == {BROKEN: 2, DUPLICATE: 4}
     assert report.table("u.data").dropped == {BROKEN: 1, RATING_OUT_OF_RANGE: 1}
     assert report.table("u.data").first_lines == {BROKEN: 3, RATING_OUT_OF_RANGE: 2}
+
+
+def test_bad_lines_of_dat_files_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "movies.dat").write_text("1::A (1990)::Drama\n2::B\nx::C (1992)::Drama\n1::D (1993)::Drama\n3::::\n")
+    (tmp_path / "ratings.dat").write_text("1::1::3::100\n1::1::0::100\n1::1::three::100\n1::9::3::100\n")
+    (tmp_path / "tags.dat").write_text("1::1::fun::1\n1::9::fun::1\n1::1::::1\n1::1::fun\n")
+    report = read_dataset(tmp_path, ANYTHING_GOES).report
+    assert report.table("movies.dat").dropped == {BROKEN: 2, DUPLICATE: 1, EMPTY_TEXT: 1}
+    assert report.table("ratings.dat").dropped == {BROKEN: 1, RATING_OUT_OF_RANGE: 1, UNKNOWN_FILM: 1}
+    assert report.table("tags.dat").dropped == {UNKNOWN_FILM: 1, EMPTY_TEXT: 1, BROKEN: 1}

@@ -200,6 +200,6 @@ def test_nobody_listening_is_said(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UnknownDownload, match="'ml-1m'; known are ml-latest-small, ml-25m, ml-32m, ml-100k"):
-        download("ml-1m", tmp_path)
-    assert list(DATASETS) == ["ml-latest-small", "ml-25m", "ml-32m", "ml-100k"]
+    with pytest.raises(UnknownDownload, match="'ml-2m'; known are ml-latest-small, ml-25m, ml-32m, ml-10m"):
+        download("ml-2m", tmp_path)
+    assert list(DATASETS) == ["ml-latest-small", "ml-25m", "ml-32m", "ml-10m", "ml-1m", "ml-100k"]

@@ -248,6 +248,35 @@ def test_ml_100k_reads_from_its_zip(tmp_path: Path) -> None:
     assert zipped.events.ratings.tolist() == [1.0, 3.0]
 
 
+ML_1M_MOVIES = "1::Toy Story (1995)::Animation|Children's\n2::Misérables, Les (1995)::Drama|Musical\n"
+ML_1M_RATINGS = "7::2::3::978300760\n5::1::5::978302109\n"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])  # ml-1m's, and ml-10m's
+def test_dat_files_are_read_as_csv_files_are(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "movies.dat").write_bytes(ML_1M_MOVIES.encode(encoding))
+    (tmp_path / "ratings.dat").write_text(ML_1M_RATINGS)
+    dataset = read_dataset(tmp_path)
+    assert [(film.movie_id, film.title, film.year, film.genres) for film in dataset.catalog.films] == [
+        (1, "Toy Story", 1995, ("Animation", "Children")),
+        (2, "Les Misérables", 1995, ("Drama", "Musical")),
+    ]
+    assert dataset.user_ids == ("5", "7")
+    assert dataset.events.item_rows.tolist() == [0, 1]
+    assert dataset.events.ratings.tolist() == [5.0, 3.0]
+    assert dataset.events.timestamps_s.tolist() == [978302109, 978300760]
+    assert (dataset.report.layout, dataset.report.dropped_rows) == ("ml-1m", 0)
+
+
+def test_half_stars_and_tags_of_dat_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "movies.dat").write_text(ML_1M_MOVIES)
+    (tmp_path / "ratings.dat").write_text("7::2::3.5::978300760\r\n")
+    (tmp_path / "tags.dat").write_text("7::2::Sad::1\n8::2::french::1\n9::2::sad::1\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.events.ratings.tolist() == [3.5]
+    assert dataset.catalog.films[1].tags == ("sad", "french")
+
+
 @pytest.mark.skipif("MOVIELENS_DIR" not in os.environ, reason="needs MOVIELENS_DIR, a folder of ml-latest-small")
 def test_the_real_movielens_is_read_whole() -> None:
     dataset = read_dataset(Path(os.environ["MOVIELENS_DIR"]))
