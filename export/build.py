@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ import orjson
 
 import features
 from export import networks
+from export.graphs import GraphOrder, GraphWriter, Here
 from export.histories import visible_events, write_histories
 from export.index import BuiltIndex, IndexKind, build_index, fused_vectors, write_index
 from export.layout import (
@@ -40,6 +41,7 @@ from export.manifest import (
     Release,
     read_manifest,
 )
+from export.networks import Network
 from export.onnx_graphs import onnx_run
 from export.posters_archive import write_posters
 from export.precision import REDUCIBLE_MODELS, Precision
@@ -79,10 +81,15 @@ class PublishOptions:
     """Of retrieval, see `export.index`."""
 
 
-def export_release(trained: Trained, dataset: Dataset, repository: Path, options: PublishOptions) -> int:
+HERE = Here()
+
+
+def export_release(
+    trained: Trained, dataset: Dataset, repository: Path, options: PublishOptions, graphs: GraphWriter = HERE
+) -> int:
     """Write, prove and publish a release; its number. Nothing is published when a proof fails.
 
-    Raises: ExportError and its kinds.
+    graphs: who writes the networks' graphs. Raises: ExportError and its kinds.
     """
     events = visible_events(trained, dataset, options.seed)
     copy_missing_configs(repository)
@@ -90,12 +97,13 @@ def export_release(trained: Trained, dataset: Dataset, repository: Path, options
     with repository_lock(repository):
         if options.max_loss_ratio is not None:
             check_quality(release, read_manifest(repository), options.max_loss_ratio)
-        build = Build(trained, dataset, events, open_draft(repository), options.precision, options.index)
+        build = Build(trained, dataset, events, open_draft(repository), options.precision, options.index, graphs)
         models = released_models(trained)
-        facts = {}
-        for done, model in enumerate(models):
+        written = {}
+        for done, model in enumerate(build.begin(models)):
             options.on_model(model, done, len(models))
-            facts[model] = build.write(model)
+            written[model] = build.write(model)
+        facts = {model: written[model] for model in models}
         explained = build.new_film_tower.explained
         release = replace(release, models=facts, created_at=_now(), new_films=explained, index=build.index[1])
         publish(build.draft, release, options.keep)
@@ -105,6 +113,15 @@ def export_release(trained: Trained, dataset: Dataset, repository: Path, options
 def released_models(trained: Trained) -> list[str]:
     """The models of a release, in the order in which they are written."""
     return [model for model in MODELS if model not in IMAGE_MODELS or trained.content.image_encoder is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A graph that is being written."""
+
+    network: Network
+    path: Path
+    wait: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -118,36 +135,74 @@ class Build:
     draft: Draft
     precision: Precision = "fp32"
     index_kind: IndexKind = "flat"
+    graphs: GraphWriter = HERE
+    _begun: dict[str, Begun] = field(default_factory=dict)
+
+    def begin(self, models: Sequence[str]) -> list[str]:
+        """Begin the graphs among these models, the largest first; all models in the order in which to write them.
+
+        An index that is not exact is measured with graphs, and so comes after them.
+        """
+        found = {model: network for model in models if (network := self._network(model)) is not None}
+        largest_first = sorted(found, key=lambda model: -found[model].size)
+        for model in largest_first:
+            network, path = found[model], self.draft.folder(model) / "model.onnx"
+            config = read_config(self.draft.repository, model).SerializeToString()
+            order = GraphOrder(network.module, network.trial.batches, config, path, network.precision)
+            self._begun[model] = Begun(network, path, self.graphs.begin(order))
+        return [*largest_first, *(model for model in models if model not in found)]
 
     def write(self, model: str) -> ModelFacts:
         """Write one model's files into the draft."""
         config = read_config(self.draft.repository, model)
-        folder = self.draft.folder(model)
-        parity = self._write_files(model, config, folder)
+        parity = self._write_files(model, config, self.draft.folder(model))
         return ModelFacts(backend_of(config), model in OPTIONAL_MODELS, self.draft.files(model), parity)
 
     def _write_files(self, model: str, config: Any, folder: Path) -> Parity | None:
-        trained, encoders = self.trained, self.trained.encoders
-        if model in USER_ENCODERS:
-            trial = networks.user_encoder_trial(model, trained)
-            return networks.export_network(encoders[model], trial, config, folder, self._precision_of(model))
+        if model in self._begun:
+            return self._finish_graph(model, config)
         if model == TORCHSCRIPT_TOWER:
-            trial = networks.user_encoder_trial("user_tower", trained)
-            return networks.export_traced_network(encoders["user_tower"], trial, config, folder)
-        if model == "fusion":
-            return networks.export_network(encoders[model], networks.fusion_trial(trained, self.fused), config, folder)
-        if model in SCORERS:
-            return networks.export_network(encoders[model], networks.scorer_trial(trained), config, folder)
-        if model == NEW_FILM_TOWER:
-            return self._write_new_film_tower(config, folder)
-        if model == "text_encoder":
-            return self._write_text_encoder(config, folder)
-        if model == "image_encoder":
-            return self._write_image_encoder(config, folder)
+            trial = networks.user_encoder_trial("user_tower", self.trained)
+            return networks.export_traced_network(self.trained.encoders["user_tower"], trial, config, folder)
         writers = {"retrieval": self._write_retrieval, "tokenizer": self._write_tokenizer}
         writers |= {"image_decoder": self._write_image_decoder}
         writers.get(model, _write_ensemble)(folder)
         return None
+
+    def _network(self, model: str) -> Network | None:
+        """What is exported as a graph; None for other models."""
+        trained, encoders = self.trained, self.trained.encoders
+        if model in USER_ENCODERS:
+            return Network(encoders[model], networks.user_encoder_trial(model, trained), self._precision_of(model))
+        if model == "fusion":
+            return Network(encoders[model], networks.fusion_trial(trained, self.fused))
+        if model in SCORERS:
+            return Network(encoders[model], networks.scorer_trial(trained))
+        if model == NEW_FILM_TOWER:
+            return Network(self.new_film_tower.module, networks.new_film_trial(trained, self.fused))
+        if model == "text_encoder":
+            return Network(trained.content.text_encoder, networks.text_trial(trained), self.precision)
+        if model == "image_encoder":
+            assert trained.content.image_encoder is not None
+            trial = networks.poster_trial(trained, self.dataset, self._most(model))
+            return Network(trained.content.image_encoder, trial, self.precision)
+        return None
+
+    def _finish_graph(self, model: str, config: Any) -> Parity:
+        begun = self._begun[model]
+        begun.wait()
+        parity = networks.prove_graph(begun.network, model, begun.path)
+        run = onnx_run(begun.path)
+        if model == NEW_FILM_TOWER:
+            networks.check_new_film_slices(self.trained, self.fused, run, parity.tolerance)
+        if model == "text_encoder":
+            networks.check_stored_texts(self.trained, run, parity.tolerance)
+        if model == "image_encoder":
+            networks.check_stored_posters(self.trained, self.dataset, config.max_batch_size, run, parity.tolerance)
+        return parity
+
+    def _most(self, model: str) -> int:
+        return int(read_config(self.draft.repository, model).max_batch_size)
 
     def _precision_of(self, model: str) -> Precision:
         return self.precision if model in REDUCIBLE_MODELS else "fp32"
@@ -162,12 +217,6 @@ class Build:
         """What places films of which nobody has seen anything yet."""
         return fit_new_film_tower(self.trained)
 
-    def _write_new_film_tower(self, config: Any, folder: Path) -> Parity:
-        trial = networks.new_film_trial(self.trained, self.fused)
-        parity = networks.export_network(self.new_film_tower.module, trial, config, folder)
-        networks.check_new_film_slices(self.trained, self.fused, onnx_run(folder / "model.onnx"), parity.tolerance)
-        return parity
-
     @cached_property
     def index(self) -> tuple[BuiltIndex, IndexFacts]:
         """The index of retrieval, looking as widely as it must, and what it finds.
@@ -179,21 +228,6 @@ class Build:
             return built, IndexFacts()
         queries = release_queries(self.draft.folder, self.trained.fusion_weights)
         return tuned(built, self.fused, queries, DEMANDED_RECALL)
-
-    def _write_text_encoder(self, config: Any, folder: Path) -> Parity:
-        trial = networks.text_trial(self.trained)
-        parity = networks.export_network(self.trained.content.text_encoder, trial, config, folder, self.precision)
-        networks.check_stored_texts(self.trained, onnx_run(folder / "model.onnx"), parity.tolerance)
-        return parity
-
-    def _write_image_encoder(self, config: Any, folder: Path) -> Parity:
-        encoder, most = self.trained.content.image_encoder, config.max_batch_size
-        assert encoder is not None
-        trial = networks.poster_trial(self.trained, self.dataset, most)
-        parity = networks.export_network(encoder, trial, config, folder, self.precision)
-        run = onnx_run(folder / "model.onnx")
-        networks.check_stored_posters(self.trained, self.dataset, most, run, parity.tolerance)
-        return parity
 
     def _write_retrieval(self, folder: Path) -> None:
         beside = PYTHON_MODELS / "fused_search.py", PYTHON_MODELS / "film_index.py", FEATURES / "sources.py"

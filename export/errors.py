@@ -28,6 +28,16 @@ from pathlib import Path
 class ExportError(Exception):
     """A release could not be made or found."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """From the process that raised it to the one that asked, whatever its kind was made from."""
+        return _from_message, (type(self), str(self))
+
+
+def _from_message(kind: type[ExportError], message: str) -> ExportError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error
+
 
 class GraphRejected(ExportError):
     def __init__(self, model: str, reason: object) -> None:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from export.choice import Choice
 from export.errors import TrainingUnusable
 from export.tracking import NOT_TRACKED, Tracking, registered_line
+
+if TYPE_CHECKING:
+    from export.graphs import GraphWorkers
+    from training.dataset import Dataset
+    from training.fitting import Curve
+    from training.trained import Trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +42,8 @@ def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | Non
     console = workshop.console
     console.print(f"Making a release for [bold]{choice.data}[/]; the first time takes some minutes")
     import structlog
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from export.build import PublishOptions, export_release
+    from export.graphs import GraphWorkers
     from training.data_location import locate_data
     from training.dataset import read_dataset
     from training.registry import register_release
@@ -48,12 +54,34 @@ def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | Non
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     store, train_options = workshop.tracking.store(workshop.home), choice.train_options()
     dataset = read_dataset(locate_data(choice.data, workshop.home))
-    try:
-        trained = train_tracked(dataset, workshop.home, train_options, store if workshop.tracking.wanted else None)
-    except CheckpointFormatError as error:
-        raise TrainingUnusable(error) from error
+    with GraphWorkers() as graphs:
+
+        def on_epoch(fit: str, network: str, curve: Curve) -> None:
+            if fit == "release":  # by now a core has time for what the export will import
+                graphs.warm_up()
+
+        written_down = store if workshop.tracking.wanted else None
+        try:
+            trained = train_tracked(dataset, workshop.home, train_options, written_down, on_epoch=on_epoch)
+        except CheckpointFormatError as error:
+            raise TrainingUnusable(error) from error
+        number = _export(trained, dataset, choice, workshop, max_loss_ratio, graphs)
+    checkpoint = checkpoint_folder(dataset, workshop.home, train_options)
+    if store and (version := register_release(store, checkpoint, dataset.name, workshop.repository, number)):
+        console.print(registered_line(dataset.name, version))
+    return number
+
+
+def _export(
+    trained: Trained, dataset: Dataset, choice: Choice, workshop: Workshop, max_loss_ratio: float | None,
+    graphs: GraphWorkers,
+) -> int:  # fmt: skip
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from export.build import PublishOptions, export_release
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=workshop.console) as progress:
         task = progress.add_task("Exporting")
 
         def on_model(model: str, done: int, total: int) -> None:
@@ -62,9 +90,6 @@ def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | Non
         options = PublishOptions(
             workshop.keep, choice.seed, choice.precision, max_loss_ratio, on_model, choice.released_index
         )
-        number = export_release(trained, dataset, workshop.repository, options)
+        number = export_release(trained, dataset, workshop.repository, options, graphs)
         progress.update(task, description=f"Exported release {number}", completed=progress.tasks[task].total)
-    checkpoint = checkpoint_folder(dataset, workshop.home, train_options)
-    if store and (version := register_release(store, checkpoint, dataset.name, workshop.repository, number)):
-        console.print(registered_line(dataset.name, version))
     return number

@@ -50,7 +50,7 @@ def export_onnx(module: nn.Module, example: Tensors, config: ModelConfig, path: 
     arguments = tuple(torch.from_numpy(np.ascontiguousarray(example[name])) for name in names)
     axes = _dynamic_axes(names)
     try:
-        with _quiet_exporter():
+        with quiet_exporter():
             program = torch.onnx.export(
                 module.eval(),
                 arguments,
@@ -168,7 +168,7 @@ def _onnx_type(triton_type: int) -> str:
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Keep torch's notes about its own insides from whoever exports; what matters is raised."""
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level

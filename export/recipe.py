@@ -13,6 +13,7 @@ RELEASE_SOURCES = (
     "training/models/*.py",
     "export/python_models/*.py",
     "export/build.py",
+    "export/graphs.py",
     "export/histories.py",
     "export/index.py",
     "export/layout.py",

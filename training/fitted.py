@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,17 @@ from torch import nn
 from features.catalog import Catalog
 from training.content_vectors import ContentVectors
 from training.dataset import Events
-from training.fit_encoders import Fit, Score, sequence_fit, two_tower_fit
+from training.fit_encoders import sequence_fit, two_tower_fit
 from training.fitting import Curve
 from training.item_features import item_features
-from training.models.content_profile import content_profile
-from training.models.ease import fit_ease
+from training.models.content_profile import ContentProfile, content_profile
+from training.models.ease import EaseModel, fit_ease
 from training.models.fused_query import centre, fused_query
-from training.models.ials import fit_ials
+from training.models.ials import IalsUser, fit_ials
 from training.models.popularity import fit_popularity
 from training.options import TrainOptions, pick_device
 from training.running import IN_MEMORY, Running
+from training.side_by_side import UNWATCHED, Lanes, Networks, Watch, results
 
 Float32 = npt.NDArray[np.float32]
 
@@ -48,97 +48,123 @@ class FittedModels:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """What a fit reports to while it runs."""
+class ClosedForms:
+    """The models without epochs."""
 
-    score: Score | None = None
-    """Quality of (user encoder, item vectors) on held-out people; None trains without early stopping."""
-    on_stage: Callable[[str, int, int, str], None] = lambda stage, done, total, note: None
-    """Called with (stage, steps done, steps in all, a few words)."""
-    on_epoch: Callable[[str, Curve], None] = lambda network, curve: None
-    """Called with (network, its curve so far) after each epoch, from the thread that trains it."""
+    popularity: Float32
+    ease: EaseModel
+    ials: IalsUser
+    factors: Float32
+    """(N, D) iALS' side of the films."""
+    profile: ContentProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """One fit of all models: on which events, how, and who watches."""
+
+    catalog: Catalog
+    events: Events
+    """In time order."""
+    content: ContentVectors
+    options: TrainOptions
+    watch: Watch = UNWATCHED
+    """Without a score the networks train all their epochs."""
+    running: Running = IN_MEMORY
+
+    @contextmanager
+    def networks(self) -> Iterator[Networks]:
+        """The networks, made but not trained; what they learn from is there inside the `with`."""
+        options, device = self.options, pick_device(self.options.device)
+        columns = content_columns(self.content.projected_text(), self.content.projected_poster())
+        features = item_features(self.catalog, self.events, columns)
+        with self.running.source(self.events) as source:
+            mixed = self.running.mixed(device)
+            fits = {
+                "sequence_encoder": sequence_fit(source, features, options.sequence, options.seed, device, mixed),
+                "user_tower": two_tower_fit(source, features, options.two_tower, options.seed, device, mixed),
+            }
+            yield Networks(fits, self.watch, device, self.running)
+
+    def closed_forms(self) -> ClosedForms:
+        """Fit everything else."""
+        n_items, options, content = len(self.catalog), self.options, self.content
+        user_rows, item_rows = self.events.user_rows, self.events.item_rows
+        text, poster = content.projected_text(), content.projected_poster()
+        with self._stage("popularity"):
+            popularity = fit_popularity(item_rows, self.events.timestamps_s, n_items, options.popularity)
+        with self._stage("ease"):
+            ease = fit_ease(user_rows, item_rows, n_items, options.ease)
+        with self._stage("ials"):
+            ials, factors = fit_ials(user_rows, item_rows, n_items, options.ials, options.seed)
+        with self._stage("content_profile"):
+            profile = content_profile(
+                text, content.text_present, poster, content.poster_present, options.content_profile
+            )
+        return ClosedForms(popularity, ease, ials, factors, profile)
+
+    def models(self, closed: ClosedForms, networks: Networks, curves: dict[str, Curve]) -> FittedModels:
+        """All models, once the networks are trained."""
+        content, n_items = self.content, len(self.catalog)
+        everything = np.ones(n_items, dtype=np.bool_)
+        watched = np.bincount(self.events.item_rows, minlength=n_items) > 0
+        sequence, towers = networks.fits["sequence_encoder"].net, networks.fits["user_tower"].net
+        item_vectors = {
+            "sequence": centre(sequence.item_vectors().cpu().numpy(), everything),
+            "two_tower": centre(towers.item_vectors().cpu().numpy(), everything),
+            "ials": centre(closed.factors, watched),
+            "text": centre(content.projected_text(), content.text_present),
+            "poster": centre(content.projected_poster(), content.poster_present),
+            "popularity": centre(np.log1p(closed.popularity)[:, None], everything),
+        }
+        encoders: dict[str, nn.Module] = {
+            "sequence_encoder": sequence.serving().cpu(), "user_tower": towers.serving().cpu(),
+            "ials_user": closed.ials, "content_profile": closed.profile, "ease": closed.ease,
+            "fusion": fused_query(item_vectors),
+        }  # fmt: skip
+        ready = {name: module.eval() for name, module in encoders.items()}
+        return FittedModels(ready, item_vectors, closed.popularity, curves)
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        self.watch.on_stage(name, 0, 1, "")
+        yield
+        self.watch.on_stage(name, 1, 1, "")
 
 
 def fit_models(
-    catalog: Catalog, events: Events, content: ContentVectors, options: TrainOptions, watch: Watch = Watch(),
+    catalog: Catalog, events: Events, content: ContentVectors, options: TrainOptions, watch: Watch = UNWATCHED,
     running: Running = IN_MEMORY,
 ) -> FittedModels:  # fmt: skip
-    """Fit everything on events in time order; without `watch.score` the encoders train all their epochs."""
-    n_items, device = len(catalog), pick_device(options.device)
-    text, poster = content.projected_text(), content.projected_poster()
-    watched = np.bincount(events.item_rows, minlength=n_items) > 0
-    everything = np.ones(n_items, dtype=np.bool_)
-
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        watch.on_stage(name, 0, 1, "")
-        yield
-        watch.on_stage(name, 1, 1, "")
-
-    with stage("popularity"):
-        popularity = fit_popularity(events.item_rows, events.timestamps_s, n_items, options.popularity)
-    with stage("ease"):
-        ease = fit_ease(events.user_rows, events.item_rows, n_items, options.ease)
-    with stage("ials"):
-        ials, factors = fit_ials(events.user_rows, events.item_rows, n_items, options.ials, options.seed)
-    with stage("content_profile"):
-        profile = content_profile(text, content.text_present, poster, content.poster_present, options.content_profile)
-    features = item_features(catalog, events, content_columns(text, poster))
-    with running.source(events) as source:
-        mixed = running.mixed(device)
-        fits = {
-            "sequence_encoder": sequence_fit(source, features, options.sequence, options.seed, device, mixed),
-            "user_tower": two_tower_fit(source, features, options.two_tower, options.seed, device, mixed),
-        }
-        curves = run_side_by_side(fits, watch, device, running)
-    sequence, towers = fits["sequence_encoder"].net, fits["user_tower"].net
-    item_vectors = {
-        "sequence": centre(sequence.item_vectors().cpu().numpy(), everything),
-        "two_tower": centre(towers.item_vectors().cpu().numpy(), everything),
-        "ials": centre(factors, watched),
-        "text": centre(text, content.text_present),
-        "poster": centre(poster, content.poster_present),
-        "popularity": centre(np.log1p(popularity)[:, None], everything),
-    }
-    encoders: dict[str, nn.Module] = {
-        "sequence_encoder": sequence.serving().cpu(), "user_tower": towers.serving().cpu(), "ials_user": ials,
-        "content_profile": profile, "ease": ease, "fusion": fused_query(item_vectors),
-    }  # fmt: skip
-    return FittedModels({name: module.eval() for name, module in encoders.items()}, item_vectors, popularity, curves)
+    """Fit everything on events in time order."""
+    fitting = Fitting(catalog, events, content, options, watch, running)
+    closed = fitting.closed_forms()
+    with fitting.networks() as networks, Lanes(networks) as lanes:
+        curves = results(lanes.train(networks))
+    return fitting.models(closed, networks, curves)
 
 
-def run_side_by_side(
-    fits: Mapping[str, Fit], watch: Watch, device: torch.device, running: Running = IN_MEMORY
-) -> dict[str, Curve]:
-    """Run several trainings; on the CPU at the same time, each on one thread.
+@contextmanager
+def fit_twice(trial: Fitting, release: Fitting) -> Iterator[tuple[FittedModels, Callable[[], FittedModels]]]:
+    """The trial's models, and a call that gives the release's, for use inside the `with`.
 
-    Their matrices are small: split over two cores, each product waits for the slower one. One thread each also makes
-    the result the same on every machine. On a GPU they run one after another.
+    A refit takes as many epochs as the network's trial found best, and begins as soon as that trial is over: while
+    other networks are still being tried, and while the caller judges the trial's models. Only on a GPU, and with
+    events that are streamed, it begins when the release's models are asked for: memory would not do for both.
     """
+    with trial.networks() as tried, release.networks() as refitted, Lanes(tried) as lanes:
+        at_once = lanes.parallel and not release.running.streams(release.events)
+        closed = None if at_once else trial.closed_forms()
+        trials = lanes.train(tried)
+        refits = lanes.train(refitted, trials) if at_once else None
+        closed = closed or trial.closed_forms()
+        models = trial.models(closed, tried, results(trials))
 
-    def run(name: str) -> Curve:
-        fit, epochs = fits[name], fits[name].loop.stop_after or fits[name].loop.epochs
-        watch.on_stage(name, 0, epochs, "")
+        def refit() -> FittedModels:
+            closed = release.closed_forms()
+            return release.models(closed, refitted, results(refits or lanes.train(refitted, trials)))
 
-        def on_epoch(curve: Curve) -> None:
-            watch.on_stage(name, len(curve.losses), epochs, describe(curve))
-            watch.on_epoch(name, curve)
-
-        return fit.run(watch.score, on_epoch, running.state_of(name))
-
-    if device.type != "cpu":
-        return {name: run(name) for name in fits}
-    with ThreadPoolExecutor(len(fits), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return dict(zip(fits, pool.map(run, fits), strict=True))
-
-
-def for_refit(options: TrainOptions, curves: Mapping[str, Curve]) -> TrainOptions:
-    """The same options with the epochs that were best, for a refit on more events."""
-    return replace(
-        options,
-        sequence=replace(options.sequence, stop_after=curves["sequence_encoder"].best_epochs),
-        two_tower=replace(options.two_tower, stop_after=curves["user_tower"].best_epochs),
-    )
+        yield models, refit
 
 
 def content_columns(text: Float32, poster: Float32) -> Float32:
@@ -148,12 +174,6 @@ def content_columns(text: Float32, poster: Float32) -> Float32:
         return np.zeros((len(text), 0), dtype=np.float32)
     scaled = [vectors / np.sqrt((vectors**2).sum(axis=1).mean()) for vectors in kinds]
     return np.concatenate(scaled, axis=1).astype(np.float32)
-
-
-def describe(curve: Curve) -> str:
-    """The last epoch in a few words."""
-    loss = f"loss {curve.losses[-1]:.3f}"
-    return f"{loss}, NDCG@10 {curve.scores[-1]:.4f}" if curve.scores else loss
 
 
 def encode(encoders: Mapping[str, nn.Module], name: str, tensors: Mapping[str, npt.NDArray[np.generic]],

@@ -53,10 +53,14 @@ class Running:
         """Whether networks compute in bf16."""
         return self.precision == Precision.BF16 or (self.precision == Precision.AUTO and device.type == "cuda")
 
+    def streams(self, events: Events) -> bool:
+        """Whether networks learn from these events a piece at a time."""
+        return self.scratch is not None and len(events) > self.stream_above
+
     @contextmanager
     def source(self, events: Events) -> Iterator[Events | Path]:
         """What the networks learn from: the events, or an event table of them that is removed at the end."""
-        if self.scratch is None or len(events) <= self.stream_above:
+        if self.scratch is None or not self.streams(events):
             yield events
             return
         self.scratch.mkdir(parents=True, exist_ok=True)

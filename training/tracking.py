@@ -25,7 +25,7 @@ from training.dataset import Dataset
 from training.fitting import Curve
 from training.options import TrainOptions
 from training.running import Running
-from training.train import FACTS_FILE, checkpoint_folder, train
+from training.train import FACTS_FILE, OnEpoch, checkpoint_folder, train
 from training.trained import Trained
 
 log = structlog.get_logger()
@@ -147,14 +147,20 @@ class Run:
 
 
 def train_tracked(
-    dataset: Dataset, home: Path, options: TrainOptions, store: Store | None, running: Running | None = None
-) -> Trained:
+    dataset: Dataset, home: Path, options: TrainOptions, store: Store | None, running: Running | None = None,
+    on_epoch: OnEpoch = lambda fit, network, curve: None,
+) -> Trained:  # fmt: skip
     """`train`, written down in the store when there is one. What was written down before is not written twice."""
     folder = checkpoint_folder(dataset, home, options)
     if store is None or run_of(folder, store) is not None:
-        return train(dataset, home, options, running=running)
+        return train(dataset, home, options, on_epoch, running)
     with _run(store, dataset, options) as run:
-        trained = train(dataset, home, options, run.epoch, running)
+
+        def also_written(fit: str, network: str, curve: Curve) -> None:
+            run.epoch(fit, network, curve)
+            on_epoch(fit, network, curve)
+
+        trained = train(dataset, home, options, also_written, running)
         for network, curve in trained.models.curves.items():
             run.numbers({f"{network}/best_epochs": curve.best_epochs})
         run.parameters({"data": asdict(trained.facts), "fusion": trained.fusion_weights})

@@ -29,7 +29,7 @@ from training.content import ContentVectors, encode_content
 from training.dataset import Dataset
 from training.evaluate import chunks, evaluate
 from training.fit_mlp_scorer import fit_mlp_scorer
-from training.fitted import STAGES, FittedModels, Watch, encode, fit_models, for_refit
+from training.fitted import STAGES, FittedModels, Fitting, encode, fit_twice
 from training.fitting import Curve
 from training.fusion import PRESETS, Pool, find_weights, join, pool
 from training.metrics import measure, rank
@@ -38,6 +38,7 @@ from training.options import TrainOptions, pick_device
 from training.running import IN_MEMORY, Precision, Running
 from training.scoring import source_scores
 from training.segments import segments
+from training.side_by_side import Watch
 from training.splits import Protocol, Split, histories_of, hold_out, in_time_order, of_people
 from training.text_encoder_facts import check_encoder
 from training.trained import FACTS_FILE, DataFacts, NotTrained, Trained
@@ -108,30 +109,31 @@ def fit_release(
 ) -> Trained:  # fmt: skip
     """Both fits and the search for weights; nothing is read or written but what `running` keeps.
 
-    Raises nothing that `fit_models` does not.
+    Raises nothing that `fit_twice` does not.
     """
     test = hold_out(dataset.events, options.hold_out, options.seed) if options.hold_out else None
     visible = test.train if test else in_time_order(dataset.events)
     validation = sample_people(hold_out(visible, Protocol.MIXED), options.evaluated_people, options.seed)
-    trial = fit_models(
+    trial_fit = Fitting(
         dataset.catalog, validation.train, content, options,
         Watch(ValidationScore(validation), Stages(progress, "trial"), partial(on_epoch, "trial")),
         running.part("trial"),
     )  # fmt: skip
-    task = progress.add_task("Finding fusion weights", total=1, note="")
-    weights = find_weights(validation_pool(trial, validation))
-    metrics = {"validation": evaluate(trial, validation, weights).report()}
-    metrics["validation"]["segments"] = segments(trial, validation, weights)
-    progress.update(task, completed=1)
-    task = progress.add_task("Training the re-ranker", total=1, note="")
-    scorer = fit_mlp_scorer(trial, validation, weights, dataset.catalog, options.mlp_scorer, options.seed)
-    metrics["validation"]["reranking"] = scorer.report
-    progress.update(task, completed=1)
-    release = fit_models(
-        dataset.catalog, visible, content, for_refit(options, trial.curves),
-        Watch(None, Stages(progress, "release"), partial(on_epoch, "release")),
-        running.part("release"),
+    release_fit = Fitting(
+        dataset.catalog, visible, content, options,
+        Watch(None, Stages(progress, "release"), partial(on_epoch, "release")), running.part("release"),
     )  # fmt: skip
+    with fit_twice(trial_fit, release_fit) as (trial, refit):
+        task = progress.add_task("Finding fusion weights", total=1, note="")
+        weights = find_weights(validation_pool(trial, validation))
+        metrics = {"validation": evaluate(trial, validation, weights).report()}
+        metrics["validation"]["segments"] = segments(trial, validation, weights)
+        progress.update(task, completed=1)
+        task = progress.add_task("Training the re-ranker", total=1, note="")
+        scorer = fit_mlp_scorer(trial, validation, weights, dataset.catalog, options.mlp_scorer, options.seed)
+        metrics["validation"]["reranking"] = scorer.report
+        progress.update(task, completed=1)
+        release = refit()
     scorer.net.know_films(dataset.catalog, visible)
     scorers: dict[str, nn.Module] = {SCORER_MODELS[DOT]: DotScorer(), SCORER_MODELS[MLP]: scorer.net}
     release = replace(release, encoders=release.encoders | scorers)

