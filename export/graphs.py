@@ -24,6 +24,7 @@ from torch import nn
 from export.example_inputs import Tensors
 from export.onnx_graphs import export_onnx, quiet_exporter
 from export.precision import Precision, reduce_precision
+from training.torchvision_guard import guard_torchvision
 
 WORKERS = min(2, len(os.sched_getaffinity(0)))
 """Processes that write graphs. A release has ten; more processes would wait for the slowest graph."""
@@ -111,6 +112,7 @@ def _begin_work() -> None:
     """Import what graphs are written with; end with the parent, and leave Ctrl-C to it."""
     import torch
 
+    guard_torchvision()  # a poster network that arrives imports it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)

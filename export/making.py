@@ -54,6 +54,9 @@ def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | Non
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     store, train_options = workshop.tracking.store(workshop.home), choice.train_options()
     dataset = read_dataset(locate_data(choice.data, workshop.home))
+    for table in dataset.report.tables:
+        if table.dropped:
+            console.print(str(table), markup=False)
     with GraphWorkers() as graphs:
 
         def on_epoch(fit: str, network: str, curve: Curve) -> None:

@@ -83,7 +83,7 @@ def download(
 def check(
     path: Annotated[Path, typer.Argument(help="Folder or zip of MovieLens, ml-100k, or data in that format.")],
     max_dropped_ratio: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of a file's rows that may be left out before it is refused.")
+        float, typer.Option(min=0, max=1, help="Share of a file's rows that may be damaged before it is refused.")
     ] = ReadLimits().max_dropped_ratio,
 ) -> None:
     """Read a data set as training would, and say what is in it and what had to be left out.

@@ -6,6 +6,7 @@
     ├── UnreadableTable       a table is not text, not a table, or empty
     ├── TooManyDroppedRows    more broken rows than the limit allows
     ├── NothingLeft           no film or no rating survived
+    ├── TooLittleToLearn      nobody has watched enough to learn from and to choose by
     ├── FolderInUse           the sample would overwrite something else
     └── DownloadError
         ├── UnknownDownload   a name that we have no address for
@@ -71,7 +72,7 @@ class TooManyDroppedRows(DataError):
         reasons = "; ".join(f"{count} {reason} (first at line {lines[reason]})" for reason, count in dropped.items())
         super().__init__(
             f"{file}: {total} of {rows} rows cannot be used ({total / rows:.2%}), the limit is {limit:.2%}: {reasons}. "
-            "Mend the file, or allow more with max_dropped_ratio (--max-dropped-ratio on the command line)"
+            "Mend the file, or take these rows out of it; `python -m training check` tells what is in it"
         )
 
 
@@ -80,6 +81,17 @@ class NothingLeft(DataError):
 
     def __init__(self, file: str) -> None:
         super().__init__(f"{file} holds no usable row; at least one film and one rating are needed")
+
+
+class TooLittleToLearn(DataError):
+    """Nobody has watched enough to learn from and to choose by."""
+
+    def __init__(self, people: int, busiest: int) -> None:
+        super().__init__(
+            f"of {people} people nobody who can be learnt from has rated more than {busiest} films, and 7 are needed: "
+            "each person's newest 5, and the last fifth of people to arrive, are kept back to choose epochs and "
+            "weights by. Bring people with longer histories"
+        )
 
 
 class FolderInUse(DataError):

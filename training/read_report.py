@@ -20,7 +20,10 @@ class ReadLimits:
     """How much may be wrong before data is refused."""
 
     max_dropped_ratio: float = 0.01
-    """Share of a file's rows, 0 to 1, that may be left out; more than this refuses the data."""
+    """Share of a file's rows, 0 to 1, that may be damaged; more than this refuses the data."""
+    max_unknown_ratio: float = 0.5
+    """Share of a file's rows, 0 to 1, that may be about films that are not in the catalogue: a folder may well hold
+    some of the films, but with most of them missing the tables are of two data sets."""
 
 
 @dataclass(slots=True)
@@ -50,9 +53,16 @@ class TableReport:
             self.first_lines.setdefault(reason, first_line)
 
     def check(self, limits: ReadLimits) -> None:
-        """Raises TooManyDroppedRows when more was left out than `limits` allow."""
-        if self.rows and self.dropped_rows / self.rows > limits.max_dropped_ratio:
-            raise TooManyDroppedRows(self.file, self.rows, self.dropped, self.first_lines, limits.max_dropped_ratio)
+        """Raises TooManyDroppedRows when more was left out than `limits` allow; what is repeated does no harm."""
+        unknown = {reason: count for reason, count in self.dropped.items() if reason == UNKNOWN_FILM}
+        damaged = {reason: count for reason, count in self.dropped.items() if reason not in (UNKNOWN_FILM, DUPLICATE)}
+        for dropped, limit in ((damaged, limits.max_dropped_ratio), (unknown, limits.max_unknown_ratio)):
+            if self.rows and sum(dropped.values()) / self.rows > limit:
+                raise TooManyDroppedRows(self.file, self.rows, dropped, self.first_lines, limit)
+
+    def __str__(self) -> str:
+        reasons = "; ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
+        return f"{self.file}: {self.dropped_rows:,} of {self.rows:,} rows are left out: {reasons}"
 
 
 @dataclass(frozen=True, slots=True)

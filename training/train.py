@@ -26,7 +26,8 @@ from features.history import history_tensors
 from features.scorers import DOT, MLP, SCORER_MODELS
 from training.comparison import compare
 from training.content import ContentVectors, encode_content
-from training.dataset import Dataset
+from training.data_errors import TooLittleToLearn
+from training.dataset import Dataset, Events
 from training.evaluate import chunks, evaluate
 from training.fit_mlp_scorer import fit_mlp_scorer
 from training.fitted import STAGES, FittedModels, Fitting, encode, fit_twice
@@ -62,7 +63,7 @@ def train(
     interrupted goes on after the last epoch that each network finished.
     running: as `running_below(home, …)` gives it unless said otherwise.
 
-    Raises: EncoderKnowsTheTest.
+    Raises: EncoderKnowsTheTest, TooLittleToLearn.
     """
     options = options or TrainOptions()
     check_encoder(dataset, options)
@@ -109,11 +110,12 @@ def fit_release(
 ) -> Trained:  # fmt: skip
     """Both fits and the search for weights; nothing is read or written but what `running` keeps.
 
-    Raises nothing that `fit_twice` does not.
+    Raises: TooLittleToLearn.
     """
     test = hold_out(dataset.events, options.hold_out, options.seed) if options.hold_out else None
     visible = test.train if test else in_time_order(dataset.events)
     validation = sample_people(hold_out(visible, Protocol.MIXED), options.evaluated_people, options.seed)
+    check_enough(visible, validation)
     trial_fit = Fitting(
         dataset.catalog, validation.train, content, options,
         Watch(ValidationScore(validation), Stages(progress, "trial"), partial(on_epoch, "trial")),
@@ -149,6 +151,15 @@ def fit_release(
     )  # fmt: skip
     release = replace(release, curves=trial.curves)
     return Trained(facts, options.hash, dataset.catalog, release, content, weights, dict(PRESETS), metrics)
+
+
+def check_enough(events: Events, validation: Split) -> None:
+    """Refuse events from which no example can be cut once the validation's are kept back. Raises: TooLittleToLearn."""
+    learnt_from = np.bincount(validation.train.user_rows)
+    if learnt_from.max(initial=0) < 2 or not len(validation.people):
+        counts = np.bincount(events.user_rows)
+        known = counts[np.unique(validation.train.user_rows)]
+        raise TooLittleToLearn(int((counts > 0).sum()), int(known.max(initial=0)))
 
 
 def sample_people(split: Split, most: int, seed: int) -> Split:

@@ -16,6 +16,7 @@ from export.graphs import GraphOrder, GraphWorkers, Here
 from export.layout import COMMITTED_REPOSITORY, read_config
 from features.sources import SOURCES
 from training.models.mlp_scorer import DotScorer
+from training.models.poster import PosterEncoder
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,13 @@ def test_errors_outlive_the_way_between_processes() -> None:
 
     assert isinstance(error, ExportError)
     assert str(error) == "fusion: output 'query' differs by 0.5 from the network, more than 0.0001"
+
+
+def test_a_worker_writes_poster_networks(workers: GraphWorkers, order: GraphOrder) -> None:
+    """They are torchvision's, which a CPU build of torch cannot import unguarded."""
+    config = read_config(COMMITTED_REPOSITORY, "image_encoder").SerializeToString()
+    pixels = {"pixels": np.zeros((2, 3, 32, 32), dtype=np.float32)}
+
+    workers.begin(replace(order, module=PosterEncoder(), batches=[pixels, pixels], config=config))()
+
+    assert order.path.stat().st_size > 90_000_000

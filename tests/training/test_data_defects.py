@@ -80,14 +80,30 @@ def test_one_percent_of_bad_rows_is_accepted_and_more_is_refused(tmp_path: Path)
     rows = [f"{user},10,4.0,100" for user in range(100)]
     at_limit = "\n".join(["7,10,9.0,100", *rows[1:]])
     assert len(read(tmp_path, limits=None, ratings=HEADER + at_limit).events) == 99
-    past_limit = "\n".join(["7,10,9.0,100", "7,66,4.0,100", *rows[2:]])
+    past_limit = "\n".join(["7,10,9.0,100", "7,10,4.0,-1", *rows[2:]])
     with pytest.raises(TooManyDroppedRows) as refused:
         read(tmp_path, limits=None, ratings=HEADER + past_limit)
     assert str(refused.value) == (
         "ratings.csv: 2 of 100 rows cannot be used (2.00%), the limit is 1.00%: "
         "1 with a rating outside 0.5 to 5 (first at line 2); "
-        "1 about a film that is not in the catalogue (first at line 3). "
-        "Mend the file, or allow more with max_dropped_ratio (--max-dropped-ratio on the command line)"
+        "1 with an impossible timestamp (first at line 3). "
+        "Mend the file, or take these rows out of it; `python -m training check` tells what is in it"
+    )
+
+
+def test_ratings_of_films_that_are_not_there_are_left_out_unless_most_are(tmp_path: Path) -> None:
+    known = [f"{user},10,4.0,100" for user in range(10)]
+    unknown = [f"{user},66,4.0,100" for user in range(11)]
+    assert len(read(tmp_path, limits=None, ratings=HEADER + "\n".join(known + unknown[:10])).events) == 10
+    with pytest.raises(TooManyDroppedRows, match=r"11 of 21 rows .* the limit is 50\.00%: 11 about a film"):
+        read(tmp_path, limits=None, ratings=HEADER + "\n".join(known + unknown))
+
+
+def test_repeated_ratings_are_never_too_many(tmp_path: Path) -> None:
+    dataset = read(tmp_path, limits=None, ratings=HEADER + "1,10,1.0,100\n1,10,2.0,200\n1,10,3.0,300\n")
+    assert dataset.events.ratings.tolist() == [3.0]
+    assert str(dataset.report.table("ratings.csv")) == (
+        "ratings.csv: 2 of 3 rows are left out: 2 repeated (the newest is kept)"
     )
 
 

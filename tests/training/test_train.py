@@ -15,6 +15,7 @@ from rich.progress import Progress
 from features.history import history_tensors
 from features.sources import SOURCES
 from training.content import ContentOptions
+from training.data_errors import TooLittleToLearn
 from training.dataset import Dataset
 from training.evaluate import BY_MLP, HYBRID, evaluate
 from training.fitted import FittedModels, fit_models
@@ -274,3 +275,19 @@ def test_training_stops_early_and_keeps_the_best_epoch() -> None:
 
     assert models.curves["sequence_encoder"].scores == [0.1, 0.3, 0.2, 0.2]
     assert models.curves["sequence_encoder"].best_epochs == 2
+
+
+@pytest.mark.parametrize("length", [1, 5, 6])
+def test_histories_too_short_to_learn_from_are_refused(length: int) -> None:
+    rows = [(person, film, 4.0, 1_600_000_000 + film) for person in range(3) for film in range(length)]
+
+    with pytest.raises(TooLittleToLearn, match=rf"of 3 people nobody .* more than {length} films, and 7 are needed"):
+        released(world(events_of(rows), 12))
+
+
+def test_three_people_with_seven_films_are_enough() -> None:
+    rows = [(person, film, 4.0, 1_600_000_000 + film) for person in range(3) for film in range(7)]
+
+    trained = released(world(events_of(rows), 9), for_epochs(1))
+
+    assert np.isfinite(list(trained.fusion_weights.values())).all()
