@@ -1,7 +1,7 @@
 """Sealing of cached answers: a value that was cut, altered or written for another question never opens.
 
 Layout, little-endian: magic, expiry (Unix seconds, float64), version of the person's state (uint64),
-keyed BLAKE2b digest (16 bytes) over all the rest and the question, then the answer.
+BLAKE2b digest (16 bytes) over all the rest and the question, then the answer. Whoever may write to Redis can seal, too.
 """
 
 from __future__ import annotations

@@ -206,8 +206,10 @@ class RedisEventLog:
     async def forget(self, user_id: str) -> int:
         key = self._entries(user_id)
         entries = await self._link.run("LRANGE", key, 0, -1)
-        deleted = await self._link.run("XDEL", self._stream, *entries) if entries else 0
-        await self._link.run("DEL", key)
+        if not entries:
+            return 0
+        deleted = await self._link.run("XDEL", self._stream, *entries)
+        await self._link.run("LTRIM", key, len(entries), -1)  # what came meanwhile stays to be found
         return int(deleted)
 
     def _entries(self, user_id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ import pytest
 from bento.stores import memory_stores, redis_stores
 from bento.stores.person import CLICKED, Appended, DamagedState, PersonState, WatchEvent
 from bento.stores.redis_link import RedisLink
-from bento.stores.redis_stores import RedisFeatureStore
+from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore
 
-from .conftest import Stores
+from .conftest import REAL, Stores
 
 
 def events_of(state: PersonState) -> list[tuple[int, float, int]]:
@@ -120,6 +121,33 @@ async def test_a_persons_records_can_be_deleted_from_the_log(stores: Stores) -> 
     assert await stores.log.forget("ann") == 3
     assert await stores.log.read(10) == [b"bob 0", b"bob 1", b"bob 2"]
     assert await stores.log.forget("ann") == 0
+
+
+@pytest.fixture(params=REAL)
+def any_link(request: pytest.FixtureRequest) -> RedisLink:
+    link: RedisLink = request.getfixturevalue(request.param)
+    return link
+
+
+async def test_a_record_that_comes_while_its_person_is_forgotten_can_be_deleted_later(
+    any_link: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = any_link
+    log, run = RedisEventLog(link, "test"), link.run
+    await log.append("ann", b"old")
+
+    async def interrupted(*command: Any) -> Any:
+        if command[0] == "XDEL":
+            monkeypatch.undo()
+            await log.append("ann", b"new")
+        return await run(*command)
+
+    monkeypatch.setattr(link, "run", interrupted)
+    assert await log.forget("ann") == 1
+    assert await log.read(10) == [b"new"]
+    assert await log.forget("ann") == 1
+    assert await log.read(10) == []
+    assert await link.run("EXISTS", "test:{ann}:entries") == 0
 
 
 async def test_an_empty_event_log_is_empty(stores: Stores) -> None:
