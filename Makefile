@@ -50,7 +50,8 @@ release: setup ## Train and export a release for DATA, unless one is there
 
 serve: setup ## Train if needed, then serve recommendations on PORT and GRPC_PORT
 	@set -e; export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \
-	release=$$(python -m export ensure --data "$(DATA)" --repository "$(MODEL_REPOSITORY)" --home "$(MARQUEE_HOME)" --index "$(INDEX)" --print-release | tail -n 1); \
+	told=$$(python -m export ensure --data "$(DATA)" --repository "$(MODEL_REPOSITORY)" --home "$(MARQUEE_HOME)" --index "$(INDEX)" --print-release); \
+	release=$$(printf '%s\n' "$$told" | tail -n 1); \
 	MARQUEE_RELEASE="$$release" GRPC_PORT="$(GRPC_PORT)" MODEL_REPOSITORY="$(MODEL_REPOSITORY)" MARQUEE_HOME="$(MARQUEE_HOME)" \
 	  exec bentoml serve bento.service:Recommender --port "$(PORT)"
 
