@@ -12,6 +12,9 @@ from bento.inference.options import ServerOptions
 
 log = structlog.get_logger()
 
+# Errors alone: the GPU build warns at every load that its CUDA provider is no plugin, which it is not meant to be.
+onnxruntime.set_default_logger_severity(3)
+
 _GRAPH_LEVELS = {
     -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,

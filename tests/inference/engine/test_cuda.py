@@ -40,7 +40,7 @@ async def test_an_auto_instance_group_runs_on_the_gpu(repository: Path, start_se
 
 
 @needs_onnxruntime
-@pytest.mark.parametrize("datatype", ["FP32", "FP16", "INT64", "BYTES"])
+@pytest.mark.parametrize("datatype", ["FP32", "FP16", "BF16", "BOOL", "INT64", "BYTES"])
 async def test_values_pass_unchanged_over_the_gpu(datatype: str, repository: Path, start_server: StartServer) -> None:
     from bento.inference.datatypes import NUMPY_TYPES
 
