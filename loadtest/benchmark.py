@@ -153,10 +153,17 @@ class Scenario:
     target: Target
     new_bodies: Callable[[], tuple[bytes, ...]] | None = None
     """What one round sends; without it, all rounds send the target's own."""
+    only_at: int = 0
+    """The one number of clients that it is measured with; 0 = with each."""
 
     def next_round(self) -> Target:
         """The target of one round."""
         return self.target if self.new_bodies is None else replace(self.target, bodies=self.new_bodies())
+
+
+def counts_of(scenario: Scenario, counts: list[int]) -> list[int]:
+    """Numbers of clients that a scenario is measured with."""
+    return [count for count in counts if scenario.only_at in (0, count)]
 
 
 def recommend_scenarios(port: int) -> list[Scenario]:
@@ -168,12 +175,17 @@ def recommend_scenarios(port: int) -> list[Scenario]:
     json_type = {"Content-Type": "application/json"}
     cached = (orjson.dumps(workload.uncached_body(chance)),)
 
-    def unseen() -> tuple[bytes, ...]:
-        return tuple(orjson.dumps(workload.uncached_body(chance)) for _ in range(UNCACHED_BODIES))
+    def unseen(scorer: str) -> tuple[bytes, ...]:
+        return tuple(orjson.dumps(workload.uncached_body(chance) | {"scorer": scorer}) for _ in range(UNCACHED_BODIES))
+
+    def anew(name: str, scorer: str, only_at: int = 0) -> Scenario:
+        target = Target(f"POST /recommend, {name}", "http", port, "/recommend", (), json_type)
+        return Scenario(target, lambda: unseen(scorer), only_at)
 
     return [
         Scenario(Target("POST /recommend, cached", "http", port, "/recommend", cached, json_type)),
-        Scenario(Target("POST /recommend, uncached", "http", port, "/recommend", (), json_type), unseen),
+        anew("uncached", "dot"),
+        anew("uncached, re-ranked", "mlp", only_at=16),
     ]
 
 
@@ -238,9 +250,15 @@ def main(
             scenarios += [*map(Scenario, in_service), *recommend_scenarios(http_service)]
         counts = [int(count) for count in clients.split(",")]
         results: dict[tuple[str, int], list[Round]] = {
-            (scenario.target.name, count): [] for scenario in scenarios for count in counts
+            (scenario.target.name, count): [] for scenario in scenarios for count in counts_of(scenario, counts)
         }
-        plan = [(scenario, count) for _ in range(rounds) for count in counts for scenario in scenarios]
+        plan = [
+            (scenario, count)
+            for _ in range(rounds)
+            for count in counts
+            for scenario in scenarios
+            if count in counts_of(scenario, counts)
+        ]
         for scenario, count in track(plan, "measuring", console=Console(stderr=True)):
             results[scenario.target.name, count].append(measure(scenario.next_round(), count, seconds))
         if recommend:

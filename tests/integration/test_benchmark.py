@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from loadtest.benchmark import UNCACHED_BODIES, print_results, recommend_scenarios
+from loadtest.benchmark import UNCACHED_BODIES, counts_of, print_results, recommend_scenarios
 from loadtest.closed_loop import Round
 
 
@@ -38,3 +38,10 @@ def test_each_inference_is_told_apart_from_the_echo_of_its_wire(capsys):
     printed = capsys.readouterr().out
     assert "\nv2 infer over HTTP at 1 client: +30 µs against bare uvicorn echo" in printed
     assert "\nthe service's v2 infer over HTTP at 1 client: +45 µs against bare uvicorn echo" in printed
+
+
+def test_the_re_ranker_is_measured_beside_the_blend_with_one_number_of_clients(scenarios):
+    blended, re_ranked = scenarios["POST /recommend, uncached"], scenarios["POST /recommend, uncached, re-ranked"]
+    assert (counts_of(blended, [1, 16, 64]), counts_of(re_ranked, [1, 16, 64])) == ([1, 16, 64], [16])
+    assert all(b'"scorer":"mlp"' in body for body in re_ranked.next_round().bodies)
+    assert all(b'"scorer":"dot"' in body for body in blended.next_round().bodies)
