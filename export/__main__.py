@@ -71,7 +71,7 @@ def run(
         typer.Option(
             min=0,
             max=1,
-            help="Share of the validation NDCG@10 that may be lost against the newest release of the same data.",
+            help="Share of the validation NDCG@10 that may be lost against the current release, if of the same data.",
         ),
     ] = 0.05,
     accept_worse: Annotated[bool, typer.Option(help="Publish even when more is lost.")] = False,

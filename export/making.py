@@ -36,7 +36,7 @@ class Workshop:
 def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | None) -> int:
     """Train, or find the training, and export; the number of the release.
 
-    max_loss_ratio: share of the newest comparable release's quality that may be lost; None = any.
+    max_loss_ratio: share of the current comparable release's quality that may be lost; None = any.
     Raises: ExportError and its kinds, DataError.
     """
     console = workshop.console

@@ -12,7 +12,8 @@ METRIC = "ndcg@10"
 
 
 def check_quality(new: Release, manifest: Manifest, max_loss_ratio: float) -> None:
-    """Compare with the newest release of the same data; the first one of its data always passes.
+    """Compare with the current release, or where that is of other data with the newest of the same; the first one of
+    its data always passes. Who went back from a bad release compares with the good one.
 
     max_loss_ratio: share of the metric that may be lost, 0 to 1.
     Raises: ReleaseRefused.
@@ -20,7 +21,8 @@ def check_quality(new: Release, manifest: Manifest, max_loss_ratio: float) -> No
     rivals = [number for number, release in manifest.releases.items() if _comparable(new, release)]
     if not rivals:
         return
-    current, fresh = quality(manifest.releases[max(rivals)].metrics), quality(new.metrics)
+    rival = manifest.current if manifest.current in rivals else max(rivals)
+    current, fresh = quality(manifest.releases[rival].metrics), quality(new.metrics)
     if fresh < current * (1 - max_loss_ratio):
         raise ReleaseRefused(METRIC, fresh, current, max_loss_ratio)
 

@@ -78,5 +78,8 @@ def test_a_worse_release_is_refused_beyond_the_margin(exported: Path) -> None:
     check_quality(worse, manifest, max_loss_ratio=0.2)
     with pytest.raises(ReleaseRefused, match=r"ndcg@10 would fall from 0\.2000 to 0\.1700, .* margin of 10%"):
         check_quality(worse, manifest, max_loss_ratio=0.1)
+    gone_back = replace(manifest, releases=manifest.releases | {2: worse}, current=1)
+    with pytest.raises(ReleaseRefused, match=r"would fall from 0\.2000 to 0\.1700"):  # nearly as bad as what was left
+        check_quality(worse, gone_back, max_loss_ratio=0.1)
     other_data = replace(worse, data=replace(worse.data, fingerprint="0" * 64))
     check_quality(other_data, manifest, max_loss_ratio=0.1)
