@@ -54,8 +54,8 @@ class FilmFilter:
         self._genres = catalog.genre_matrix > 0
         self._years = np.array([film.year or 0 for film in catalog.films])
         self._ratings = mean_ratings[: len(catalog)]
-        self._rows_of_person = _rows_by_name(catalog.films, lambda film: (film.director, *film.cast))
-        self._rows_of_country = _rows_by_name(catalog.films, lambda film: film.country.split(","))
+        self._people = _Names(catalog.films, lambda film: (film.director, *film.cast))
+        self._countries = _Names(catalog.films, lambda film: film.country.split(","))
 
     def mask(self, filters: Filters) -> npt.NDArray[np.bool_]:
         """(N,) films that pass everything but `text`, which needs a model. Films whose year is not known pass no
@@ -76,22 +76,41 @@ class FilmFilter:
         if filters.max_year is not None:
             passing &= (self._years <= filters.max_year) & (self._years > 0)
         if filters.people:
-            passing &= self._with_any(self._rows_of_person, filters.people)
+            passing &= self._with_any(self._people, filters.people)
         if filters.country is not None:
-            passing &= self._with_any(self._rows_of_country, [filters.country])
+            passing &= self._with_any(self._countries, [filters.country])
         if filters.min_rating is not None:
             passing &= (self._ratings >= filters.min_rating) & (self._ratings > 0)
         return passing
 
-    def _with_any(self, rows_of: dict[str, list[int]], names: Iterable[str]) -> npt.NDArray[np.bool_]:
+    def _with_any(self, known: _Names, names: Iterable[str]) -> npt.NDArray[np.bool_]:
         """(N,) films with a name that holds one of these as whole words."""
         found = np.zeros(len(self._years), dtype=bool)
         for name in names:
-            wanted = f" {plain(name)} "
-            for known, rows in rows_of.items():
-                if wanted in f" {known} ":
-                    found[rows] = True
+            found[known.rows_with(name)] = True
         return found
+
+
+class _Names:
+    """In which films a name occurs. Looked up by its rarest word: a large catalogue knows a hundred thousand names."""
+
+    def __init__(self, films: Iterable[Film], names_of: Callable[[Film], Iterable[str]]) -> None:
+        self._rows_of: dict[str, list[int]] = defaultdict(list)
+        for row, film in enumerate(films):
+            for name in names_of(film):
+                if known := plain(name):
+                    self._rows_of[known].append(row)
+        self._with_word: dict[str, list[str]] = defaultdict(list)
+        for known in self._rows_of:
+            for word in set(known.split()):
+                self._with_word[word].append(known)
+
+    def rows_with(self, name: str) -> list[int]:
+        """Rows of films with a name that holds this one as whole words."""
+        wanted = plain(name)
+        by_word = [self._with_word.get(word, []) for word in wanted.split()]
+        rarest = min(by_word, key=len, default=[])
+        return [row for known in rarest if f" {wanted} " in f" {known} " for row in self._rows_of[known]]
 
 
 class JoinedFilter:
@@ -126,15 +145,6 @@ def _columns(field: str, genres: Iterable[str]) -> list[int]:
         if genre.casefold() not in column_of:
             raise InvalidRequest(field, f"expected genres among {', '.join(GENRES)}", genre)
     return [column_of[genre.casefold()] for genre in genres]
-
-
-def _rows_by_name(films: Iterable[Film], names_of: Callable[[Film], Iterable[str]]) -> dict[str, list[int]]:
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, film in enumerate(films):
-        for name in names_of(film):
-            if known := plain(name):
-                rows_of[known].append(row)
-    return dict(rows_of)
 
 
 def plain(name: str) -> str:
