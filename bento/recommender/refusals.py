@@ -32,6 +32,8 @@ def refusal(error: msgspec.ValidationError, values: Any, kind: Any) -> InvalidRe
         why = _GOT_TYPE.sub("", why)  # the value says it
     if why.startswith("invalid enum value"):
         why = f"expected one of {', '.join(_choices(kind, place))}"
+    if place.endswith("timestamp"):
+        why += " (Unix seconds)"  # who sends milliseconds is beyond the bound
     return InvalidRequest(place, why, value)
 
 

@@ -189,7 +189,7 @@ async def test_a_clock_a_little_ahead_is_let_pass(client: httpx.AsyncClient, wor
         ({"event_type": "rate"}, 422, "value: event_type rate needs the stars"),
         ({"event_type": "rate", "value": 11}, 422, "value: expected float <= 5.0, got 11"),
         ({"timestamp": -1}, 422, "timestamp: expected float >= 0.0"),
-        ({"timestamp": 1e12}, 422, "timestamp: expected float <= 4102444800.0"),
+        ({"timestamp": 1e12}, 422, "timestamp: expected float <= 4102444800.0 (Unix seconds), got "),
         ({"user_id": None}, 422, "user_id: expected int | str, got null"),
     ],
 )
