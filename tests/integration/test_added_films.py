@@ -77,6 +77,17 @@ def test_filters_reach_an_added_film(client: httpx.Client, film: dict[str, Any])
         assert film["movie_id"] in [one["movie_id"] for one in answer["recommendations"]]
 
 
+def test_health_counts_the_films_that_are_shown(client: httpx.Client) -> None:
+    def loaded() -> int:
+        return int(client.get("/health").json()["movies_loaded"])
+
+    before = loaded()
+    added = client.post("/admin/movies", json={"title": "The Tide Clerk", "year": 2025}).json()["movie"]
+    assert loaded() == before + 1
+    client.delete(f"/admin/movies/{added['movie_id']}")
+    assert loaded() == before
+
+
 def test_a_film_of_the_release_added_again_gets_its_own_place(client: httpx.Client) -> None:
     """Told with the words and the poster of a film that is there, a new one is that film's nearest neighbour."""
     known = client.get("/movie/1").json()

@@ -76,7 +76,7 @@ class HealthRoutes:
         body = Health(
             "ok" if ready else "not_ready",
             self._release.number,
-            len(self._release.catalog),
+            len(self._release.films.visible_rows),
             len(self._release.people),
             "ok" if self._redis_available() else "not_available",
         )
