@@ -20,6 +20,10 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" MARQUEE_HOME="$(MARQUEE_HOME)" MODEL_REPOSITORY="$(MODEL_REPOSITORY)" INDEX="$(INDEX)"
 
+# Packages are installed uncompiled, which saves half a minute; what Python then compiles must be kept, or every start
+# does it anew. Empty is as good as unset.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup lab release serve test test-all chaos lint format load bench evaluate bento image clean
 
