@@ -29,6 +29,9 @@ from training.side_by_side import UNWATCHED, Lanes, Networks, Watch, results
 
 Float32 = npt.NDArray[np.float32]
 
+ROUNDING = 1e-5
+"""Centred vectors are of length 1 or about .1; what is all smaller is left over from taking the mean off."""
+
 STAGES = ("popularity", "ease", "ials", "content_profile", "sequence_encoder", "user_tower")
 """What `fit_models` fits, in this order."""
 
@@ -117,6 +120,7 @@ class Fitting:
             "poster": centre(content.projected_poster(), content.poster_present),
             "popularity": centre(np.log1p(closed.popularity)[:, None], everything),
         }
+        item_vectors = {source: without_rounding(vectors) for source, vectors in item_vectors.items()}
         encoders: dict[str, nn.Module] = {
             "sequence_encoder": sequence.serving().cpu(), "user_tower": towers.serving().cpu(),
             "ials_user": closed.ials, "content_profile": closed.profile, "ease": closed.ease,
@@ -165,6 +169,11 @@ def fit_twice(trial: Fitting, release: Fitting) -> Iterator[tuple[FittedModels, 
             return release.models(closed, refitted, results(refits or lanes.train(refitted, trials)))
 
         yield models, refit
+
+
+def without_rounding(vectors: Float32) -> Float32:
+    """The vectors, or zeros where rounding is all that tells the films apart: everybody has watched the same ones."""
+    return vectors if np.abs(vectors).max(initial=0) > ROUNDING else np.zeros_like(vectors)
 
 
 def content_columns(text: Float32, poster: Float32) -> Float32:
