@@ -10,7 +10,6 @@ import logging
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -165,7 +164,9 @@ class Instance:
             ahead = AheadOfTime(release, features, pipeline.embeddings)
             stack.push_async_callback(ahead.close)
             followers = [follower for follower in (impressions, trending, ahead) if follower is not None]
-            feedback = Feedback(features, event_log, spool, followers=followers)
+            feedback = Feedback(
+                features, event_log, spool, followers=followers, tell_spool_bytes=metrics.spool_bytes.set
+            )
             feedback.start()
             stack.push_async_callback(feedback.close)
             state, auth = FrontEndState(), make_auth(settings, link, prefix)
@@ -311,9 +312,7 @@ async def _qdrant(
 def _config(settings: Settings, release: Release, server: InferenceServer, grpc_port: int) -> Config:
     """What `/config` shows: nothing secret."""
     shown = shown_settings(settings)
-    shown["llm_api_key"] = "***" if settings.llm_api_key else ""
-    shown["redis_url"] = "embedded" if settings.redis_url is None else without_password(settings.redis_url)
-    shown["qdrant_url"] = None if settings.qdrant_url is None else without_password(settings.qdrant_url)
+    shown["redis_url"] = shown["redis_url"] or "embedded"
     entry = release.entry
     years = [film.year for film in release.catalog.films if film.year is not None]
     return Config(
@@ -338,15 +337,6 @@ def _config(settings: Settings, release: Release, server: InferenceServer, grpc_
 def _genres_by_frequency(release: Release) -> list[str]:
     counts = release.catalog.genre_matrix.sum(axis=0)
     return [GENRES[column] for column in np.argsort(-counts, kind="stable") if counts[column]]
-
-
-def without_password(url: str) -> str:
-    """An address as it may be shown."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, _, place = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}").geturl()
 
 
 def _log_start(settings: Settings, config: Config, elapsed_s: float) -> None:

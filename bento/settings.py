@@ -6,6 +6,7 @@ No other module of `bento` reads environment variables. `settings_table` renders
 # ruff: noqa: RUF009 - setting() returns dataclasses.field(), which the rule cannot see
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -33,8 +34,8 @@ class Kind:
 
     read: Callable[[str], Any]
     expected: str
-    is_secret: bool = False
-    """Its value is not repeated anywhere."""
+    shown: Callable[[str], str] = str
+    """The text as it may be repeated in errors, logs and `/config`."""
 
 
 def whole(low: int, high: int) -> Kind:
@@ -80,7 +81,12 @@ def url(*schemes: str) -> Kind:
             raise ValueError(text)
         return text
 
-    return Kind(read, " or ".join(f"{scheme}://..." for scheme in schemes))
+    return Kind(read, " or ".join(f"{scheme}://..." for scheme in schemes), without_password)
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown, whether it is well-formed or not."""
+    return re.sub(r"^([a-z+]*(?:://)?[^/@:]*):.*@", r"\1:***@", address)
 
 
 def secret(low: int) -> Kind:
@@ -91,7 +97,7 @@ def secret(low: int) -> Kind:
             raise ValueError(text)
         return text
 
-    return Kind(read, f"at least {low} characters", is_secret=True)
+    return Kind(read, f"at least {low} characters", lambda text: text and "***")
 
 
 def milliseconds_of(*names: str) -> Kind:
@@ -243,7 +249,7 @@ class Settings:
         "none: plain explanations",
     )
     llm_model: str = setting("LLM_MODEL", TEXT, "default", "Model that it is asked for.")
-    llm_api_key: str = setting("LLM_API_KEY", TEXT, "", "Key for it, where it wants one; shown nowhere.", "none")
+    llm_api_key: str = setting("LLM_API_KEY", secret(1), "", "Key for it, where it wants one; shown nowhere.", "none")
     llm_timeout_ms: int = setting(
         "LLM_TIMEOUT_MS", whole(1, 60_000), 1_500, "Milliseconds it may take before the plain explanation is given."
     )
@@ -272,18 +278,18 @@ class Settings:
             try:
                 values[item.name] = kind.read(text)
             except ValueError:
-                raise WrongSetting(variable, "***" if kind.is_secret else text, kind.expected) from None
+                raise WrongSetting(variable, kind.shown(text), kind.expected) from None
         return cls(**values)
 
 
 def shown_settings(settings: Settings) -> dict[str, Any]:
-    """Settings by field name as they may be shown: paths as text, secrets as stars."""
+    """Settings by field name as they may be shown: paths as text, secrets as stars, addresses without passwords."""
     shown: dict[str, Any] = {}
     for item in fields(Settings):
         value = getattr(settings, item.name)
         if isinstance(value, Path):
             value = str(value)
-        shown[item.name] = "***" if item.metadata["kind"].is_secret and value is not None else value
+        shown[item.name] = item.metadata["kind"].shown(value) if isinstance(value, str) else value
     return shown
 
 

@@ -97,6 +97,12 @@ class Metrics:
         self.redis_available = Gauge(
             "recsys_redis_available", "1 while Redis answers.", registry=registry, multiprocess_mode="min"
         )
+        self.spool_bytes = Gauge(
+            "recsys_spool_bytes",
+            "Events that wait on disk for Redis, in bytes.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.registry = registry
         self.observations = Observations()
         self._stages: dict[str, Histogram] = {}

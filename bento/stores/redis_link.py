@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import ReadOnlyError, RedisClusterException, RedisError
 
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.errors import StoreUnavailable
@@ -126,6 +126,8 @@ class RedisLink:
         if self._breaker.succeed():
             log.info("redis is back")
             self._on_change(True)
+        if any(isinstance(answer, ReadOnlyError) for answer in answers):
+            await self._leave_replica()
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():  # whoever asked has left
                 continue
@@ -133,6 +135,12 @@ class RedisLink:
                 future.set_exception(StoreUnavailable(str(answer)))
             else:
                 future.set_result(answer)
+
+    async def _leave_replica(self) -> None:
+        """Connect anew: after a failover the address leads to the new primary, but connections stay."""
+        if isinstance(self._client, Redis):  # a cluster's client asks the cluster who is who
+            log.warning("redis has become a replica; connecting anew")
+            await self._client.connection_pool.disconnect()
 
     def _lose(self, reason: str, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
         """Fail the batch and everybody who queued behind it: they have waited long enough."""

@@ -78,6 +78,11 @@ class Spool:
         """Nothing waits to be replayed."""
         return self._size_bytes == 0 and not self._waiting
 
+    @property
+    def size_bytes(self) -> int:
+        """What waits on disk."""
+        return self._size_bytes
+
     async def add(self, record: bytes) -> bool:
         """Keep a record; it is on disk when this returns True. False: a replay has just ended, nothing waits any more,
         and whoever holds the record may give it to where the others went.

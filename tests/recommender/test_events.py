@@ -295,6 +295,17 @@ async def test_that_events_wait_in_the_spool_is_said_once_for_each_reason(
     assert spool.is_empty
 
 
+async def test_how_much_waits_in_the_spool_is_told(redis: Switch, event_log: MemoryEventLog, spool: Spool) -> None:
+    sizes: list[int] = []
+    feedback = Feedback(redis, event_log, spool, tell_spool_bytes=sizes.append)  # type: ignore[arg-type]
+    await spool.add(RECORD)
+    redis.away = True
+    await feedback._look_after_spool()
+    redis.away = False
+    await feedback._look_after_spool()
+    assert sizes == [len(RECORD) + 1, 0]
+
+
 async def test_the_spool_is_replayed_after_a_disk_that_was_full(
     client: httpx.AsyncClient, redis: Switch, feedback: Feedback, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

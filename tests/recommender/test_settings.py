@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bento.settings import CLONE, Settings, WrongSetting, settings_table
+from bento.settings import CLONE, Settings, WrongSetting, shown_settings, settings_table
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -52,6 +52,25 @@ def test_an_empty_variable_counts_as_unset() -> None:
 def test_a_wrong_value_names_the_variable_and_what_was_expected(variable: str, value: str, expected: str) -> None:
     with pytest.raises(WrongSetting, match=f"^{variable}={value!r}: expected.*{expected}"):
         Settings.from_env({variable: value})
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("redis://:secret@db:6379/0", "redis://:***@db:6379/0"),
+        ("redis+cluster://me:se/c:r@et@db:6379", "redis+cluster://me:***@db:6379"),
+        ("redis://db:6379", "redis://db:6379"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
+    assert shown_settings(Settings.from_env({"REDIS_URL": address}))["redis_url"] == shown
+
+
+@pytest.mark.parametrize("value", ["rediss+clustre://me:secret@db", "me:secret@db:6379", "http://me:secret@[db"])
+def test_an_error_repeats_no_password(value: str) -> None:
+    with pytest.raises(WrongSetting, match=r"me:\*\*\*@") as error:
+        Settings.from_env({"REDIS_URL": value})
+    assert "secret" not in str(error.value)
 
 
 def test_the_table_lists_every_setting_with_its_meaning() -> None:

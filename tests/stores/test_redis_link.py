@@ -178,3 +178,15 @@ async def test_an_address_where_nobody_listens_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable, match=r"Redis is not available: ConnectionError"):
         await link.run("PING")
     await link.close()
+
+
+async def test_a_primary_that_became_a_replica_is_left(redis: EmbeddedRedis, impatient: RedisLink) -> None:
+    connection = await impatient.run("CLIENT", "ID")
+    await impatient.run("REPLICAOF", "127.0.0.1", "1")
+    try:
+        with pytest.raises(StoreUnavailable, match="read only replica"):
+            await impatient.run("SET", "key", "value")
+        assert await impatient.run("CLIENT", "ID") > connection  # whoever has the address now is asked
+    finally:
+        await impatient.run("REPLICAOF", "NO", "ONE")
+    assert await impatient.run("SET", "key", "value")

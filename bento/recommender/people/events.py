@@ -82,12 +82,15 @@ class Feedback:
         spool: Spool,
         now_s: Callable[[], float] = time.time,
         followers: Sequence[Follower] = (),
+        tell_spool_bytes: Callable[[int], None] = lambda size: None,
     ) -> None:
+        """`tell_spool_bytes` hears once a round how much waits in the spool."""
         self._features = features
         self._log = event_log
         self._spool = spool
         self._now_s = now_s
         self._followers = followers
+        self._tell_spool_bytes = tell_spool_bytes
         self._replayer: Repeated | None = None
         self._refused_for = ""
         """Why the last replay ended early."""
@@ -96,7 +99,7 @@ class Feedback:
 
     def start(self) -> None:
         """Begin to look after the spool."""
-        self._replayer = Repeated("spool-replay", self._replay, REPLAY_INTERVAL_S)
+        self._replayer = Repeated("spool-replay", self._look_after_spool, REPLAY_INTERVAL_S)
 
     async def close(self) -> None:
         """Stop looking after the spool; what waits there is replayed by the next start."""
@@ -157,6 +160,12 @@ class Feedback:
     async def _append(self, event: Event) -> Appended:
         watched = WatchEvent(event.movie_id, event.rating, event.timestamp_s)
         return await self._features.append(event.user_id, [watched], idempotency_key=event.event_id)
+
+    async def _look_after_spool(self) -> None:
+        try:
+            await self._replay()
+        finally:
+            self._tell_spool_bytes(self._spool.size_bytes)
 
     async def _replay(self) -> None:
         if self._spool.is_empty:
