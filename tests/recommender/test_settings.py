@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bento.settings import CLONE, Settings, WrongSetting, shown_settings, settings_table
+from bento.settings import CLONE, Settings, WrongSetting, settings_table, shown_settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
