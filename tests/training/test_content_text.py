@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from features.text import MAX_TOKENS, open_tokenizer, tokenize
 from training.models.text import (
     TEXT_WIDTH,
+    EncoderRefused,
     TextEncoder,
     encode_texts,
     load_text_encoder,
@@ -157,3 +158,9 @@ def test_traced_encoder_gives_the_same_vectors_for_any_batch_and_length(
     for rows in ([0], [1], [0, 1, 2, 3, 4]):
         (vectors,) = traced(*tensors(tokenizer, [TEXTS[row] for row in rows]))
         assert_same_directions(vectors.detach().numpy(), reference[rows])
+
+
+def test_an_encoder_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "mpnet"}')
+    with pytest.raises(EncoderRefused, match="is of the kind 'mpnet', not 'bert': fine-tune all-MiniLM-L6-v2"):
+        load_text_encoder(tmp_path)

