@@ -23,12 +23,14 @@ KINDS = {
     "film",
 }  # fmt: skip
 
-BYTES_PER_REQUEST = {"worker": 50, "supervisor": 50, "redis": 600}
-"""What may stay of each request after the warm-up. Any Python object that leaks is larger than 50 bytes. Redis is meant
-to keep events for good and the newest hundred lists that each person was served, 400 bytes a request until everybody
-has a hundred; answers that did not go when their time was up would be 1,200."""
+LONG = SECONDS >= 600
 
-WOBBLE_RATIO = 0.02 if SECONDS >= 600 else 0.05
+BYTES_PER_REQUEST = {"worker": 50, "supervisor": 50, "redis": 600 if LONG else 1_100}
+"""What may stay of each request after the warm-up. Any Python object that leaks is larger than 50 bytes. Redis is meant
+to keep events for good and the newest hundred lists that each person was served: 400 bytes a request until everybody
+has a hundred, 760 in the first minute. Answers that did not go when their time was up would be 1,200 more."""
+
+WOBBLE_RATIO = 0.02 if LONG else 0.05
 """Of a process's memory: what comes and goes with garbage and fragments. In a minute caches still fill: 4,096 encoded
 histories alone take some 20 MiB."""
 
