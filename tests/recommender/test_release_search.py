@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from export.python_models.film_index import FilmIndex
 from export.python_models.fused_search import FusedSearch, Question
 from features.catalog import Catalog, Film
 from features.sources import FUSED_WIDTH, SOURCE_WIDTHS, source_slices
+from tests.recommender.qdrant_stand_in import StandIn, running_stand_in
 
 N_FILMS = 60
 SUMMATION = 1e-3
@@ -75,17 +77,18 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
         yield runner.get_loop()
 
 
-@pytest.fixture(scope="module", params=["index", "qdrant"])
+@pytest.fixture(scope="module", params=["index", "qdrant", "qdrant over HTTP"])
 def search(
     request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ReleaseSearch]:
     if request.param == "index":
         yield by_index()
         return
-    qdrant = QdrantSearch(TABLE, MEANS, "films")
-    loop.run_until_complete(qdrant.open(None, tmp_path_factory.mktemp("qdrant") / "store"))
-    yield qdrant
-    loop.run_until_complete(qdrant.close())
+    qdrant, folder = QdrantSearch(TABLE, MEANS, "films"), tmp_path_factory.mktemp("qdrant") / "store"
+    with running_stand_in(StandIn()) if request.param == "qdrant over HTTP" else nullcontext() as url:
+        loop.run_until_complete(qdrant.open(url, folder))
+        yield qdrant
+        loop.run_until_complete(qdrant.close())
 
 
 names = st.lists(st.sampled_from([*SOME_GENRES, "film-noir", "Horror"]), max_size=2)
@@ -163,13 +166,34 @@ def plain_question(**changes: Any) -> ReleaseQuestion:
 
 
 async def test_qdrant_keeps_the_films_between_starts(tmp_path: Path) -> None:
-    for expected in (N_FILMS, 0):
+    for _ in range(2):
         qdrant = QdrantSearch(TABLE, MEANS, "films")
         await qdrant.open(None, tmp_path / "store")
         assert qdrant._upload() == 0
         assert (await qdrant.search(plain_question())).rows[0] == 7
-        assert expected in (N_FILMS, 0)
         await qdrant.close()
+
+
+async def test_a_server_is_sent_the_films_once_and_told_what_filters_ask_for(tmp_path: Path) -> None:
+    stand_in = StandIn()
+    with running_stand_in(stand_in) as url:
+        for _ in range(2):
+            qdrant = QdrantSearch(TABLE, MEANS, "films")
+            await qdrant.open(url, tmp_path / "unused")
+            await qdrant.close()
+    assert stand_in.asked.count("PUT /collections/films/points") == 1
+    assert set(stand_in.indexed) == {"genres", "people", "countries", "year", "rating"}
+
+
+async def test_a_server_that_goes_away_is_a_failed_search(tmp_path: Path) -> None:
+    qdrant = QdrantSearch(TABLE, MEANS, "films")
+    with running_stand_in(StandIn()) as url:
+        await qdrant.open(url, tmp_path / "unused")
+        found = await asyncio.gather(*(qdrant.search(plain_question(query=VECTORS[row])) for row in range(40)))
+    assert [ranked.rows[0] for ranked in found] == list(range(40))  # side by side, each its own answer
+    with pytest.raises(BackendFailed, match="qdrant: "):
+        await qdrant.search(plain_question())
+    await qdrant.close()
 
 
 async def test_a_film_set_cut_off_half_way_is_made_whole(tmp_path: Path) -> None:
