@@ -126,8 +126,6 @@ class RedisLink:
         if self._breaker.succeed():
             log.info("redis is back")
             self._on_change(True)
-        if any(isinstance(answer, ReadOnlyError) for answer in answers):
-            await self._leave_replica()
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():  # whoever asked has left
                 continue
@@ -135,12 +133,17 @@ class RedisLink:
                 future.set_exception(StoreUnavailable(str(answer)))
             else:
                 future.set_result(answer)
+        if any(isinstance(answer, ReadOnlyError) for answer in answers):
+            await self._leave_replica()
 
     async def _leave_replica(self) -> None:
         """Connect anew: after a failover the address leads to the new primary, but connections stay."""
         if isinstance(self._client, Redis):  # a cluster's client asks the cluster who is who
-            log.warning("redis has become a replica; connecting anew")
-            await self._client.connection_pool.disconnect()
+            log.debug("redis is a replica, connecting anew")  # each refused write comes here; callers say what it means
+            try:
+                await self._client.connection_pool.disconnect()
+            except (RedisError, OSError) as error:  # the connection is given up all the same
+                log.debug("a connection to a replica did not end well: %s", error)
 
     def _lose(self, reason: str, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
         """Fail the batch and everybody who queued behind it: they have waited long enough."""
