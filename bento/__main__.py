@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bento.auth.commands import keys
-from bento.film_commands import app as films
-from bento.monitor_tables import print_report
-from bento.verification import CHECKS, Failed, Visit
+from bento.commands.films import app as films
+from bento.commands.keys import keys
+from bento.commands.monitor_tables import print_report
+from bento.commands.verify import CHECKS, Failed, Visit
 
 DEFAULT_URL = "http://127.0.0.1:3000"
 

@@ -14,15 +14,15 @@ import bentoml
 import click
 from _bentoml_sdk import Service
 
-from bento.front_door import FrontDoor
-from bento.ports import PortTaken, check_port_is_free
 from bento.recommender.experiments import ExperimentsError, read_experiments
-from bento.release import ReleaseError, check_release
+from bento.release.loading import ReleaseError, check_release
+from bento.serving.front_door import FrontDoor
+from bento.serving.ports import PortTaken, check_port_is_free
+from bento.serving.supervisor import end_with_supervisor, stop_supervisor
 from bento.settings import Settings, WrongSetting
-from bento.supervisor import end_with_supervisor, stop_supervisor
 
 if TYPE_CHECKING:
-    from bento.instance import Instance
+    from bento.serving.worker import Worker
 
 
 def _settings() -> Settings:
@@ -58,10 +58,10 @@ class RecommenderService(Service[Any]):
         return self.running
 
     def to_asgi(self, is_main: bool = True) -> Any:
-        from bento.connections import use_own_connections
+        from bento.serving.connections import use_own_connections
 
-        use_own_connections(lambda: self.running.instance)
-        return FrontDoor(super().to_asgi(is_main), lambda: self.running.instance)
+        use_own_connections(lambda: self.running.worker)
+        return FrontDoor(super().to_asgi(is_main), lambda: self.running.worker)
 
 
 @bentoml.service(
@@ -73,7 +73,7 @@ class RecommenderService(Service[Any]):
 class Recommender:
     """Movie recommendations, and the Open Inference Protocol (v2) over HTTP and gRPC."""
 
-    instance: Instance
+    worker: Worker
 
     @bentoml.on_deployment
     @staticmethod
@@ -100,10 +100,10 @@ class Recommender:
         logging.getLogger("marquee").setLevel(logging.INFO)
         use_own_folder(SETTINGS.home, os.environ)
         from bento.inference.long_lived import spare_what_is_loaded
-        from bento.instance import Instance
+        from bento.serving.worker import Worker
 
         try:
-            self.instance = await Instance.start(SETTINGS, Metrics())
+            self.worker = await Worker.start(SETTINGS, Metrics())
         except Exception:
             stop_supervisor()
             raise
@@ -112,12 +112,12 @@ class Recommender:
     @bentoml.on_shutdown
     async def stop(self) -> None:
         """Stop everything."""
-        if hasattr(self, "instance"):
-            await self.instance.close()
+        if hasattr(self, "worker"):
+            await self.worker.close()
 
     async def __is_ready__(self) -> bool:
-        return self.instance.server.is_ready()
+        return self.worker.server.is_ready()
 
     def __metrics__(self, text: str) -> str:
         """BentoML's and the recommender's metrics, which share a registry, then the inference server's."""
-        return text + self.instance.inference_metrics()
+        return text + self.worker.inference_metrics()

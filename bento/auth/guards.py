@@ -10,8 +10,8 @@ import msgspec
 
 from bento.auth.gate import Gate
 from bento.auth.permissions import Access, of_rpc
+from bento.http.asgi import App, Receive, Scope, Send
 from bento.recommender.errors import RecommenderError
-from bento.recommender.over_http.asgi import App, Receive, Scope, Send
 
 GRPC_STATUS = {
     401: grpc.StatusCode.UNAUTHENTICATED,

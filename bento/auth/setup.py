@@ -13,7 +13,7 @@ from bento.auth.guards import GrpcGuard, guarded
 from bento.auth.permissions import Access
 from bento.auth.rate_limits import RedisRateLimits
 from bento.auth.tokens import Tokens, own_secret
-from bento.recommender.over_http.asgi import App
+from bento.http.asgi import App
 from bento.settings import Settings
 from bento.stores.redis_link import RedisLink
 

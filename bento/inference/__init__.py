@@ -9,7 +9,7 @@ A request passes, in this order:
 - `scheduling`: with whom it shares a batch, when and on which instance that runs;
 - `backends`: onnxruntime, TorchScript and Python models.
 
-`python -m bento.inference` (`standalone`) runs it alone; `bento.instance` runs it beside the recommender.
+`python -m bento.inference` (`standalone`) runs it alone; `bento.serving.worker` runs it beside the recommender.
 """
 
 import os

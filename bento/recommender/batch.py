@@ -18,7 +18,7 @@ from bento.recommender.experiments import Experiments
 from bento.recommender.pipeline import Pipeline
 from bento.recommender.questions import Question, question_of
 from bento.recommender.schemas import History, RecommendRequest, UserId, decode
-from bento.release import Release
+from bento.release.loading import Release
 
 AT_A_TIME = 64
 """People of all batches who are under way: the largest batch of the models."""

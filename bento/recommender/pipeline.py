@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import Live
 from bento.recommender.answer_cache import AnswerCache, Kept, Lifetimes, occasion
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.metrics import Metrics
@@ -39,7 +38,8 @@ from bento.recommender.ranking.wording import Wording
 from bento.recommender.schemas import AnswerBody, Reasons, RecommendedFilm
 from bento.recommender.single_flight import SingleFlight
 from bento.recommender.stopwatch import Stopwatch
-from bento.release import Release
+from bento.release.film_table import Live
+from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore, ResponseCache
 from bento.stores.person import STRANGER, DamagedState, PersonState

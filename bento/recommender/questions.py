@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bento.recommender.catalogue.filters import Filters
 from bento.recommender.errors import InvalidRequest, UnknownPreset
 from bento.recommender.schemas import Context, FilteredRequest, HistoryItem, RecommendRequest
-from bento.release import Release, weight_vector
+from bento.release.loading import Release, weight_vector
 from features.catalog import Catalog
 from features.history import WatchHistory
 from features.scorers import DOT

@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bento.http.asgi import Request
+from bento.http.request_ids import RequestIds
 from bento.recommender.experiments import Experiments
-from bento.recommender.over_http.asgi import Request
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.people.impressions import Impressions
 from bento.recommender.pipeline import Answer, Pipeline
 from bento.recommender.questions import Question, question_of
@@ -26,7 +26,7 @@ from bento.recommender.schemas import (
     RecommendRequest,
     join_objects,
 )
-from bento.release import Release
+from bento.release.loading import Release
 
 Headers = tuple[tuple[bytes, bytes], ...]
 

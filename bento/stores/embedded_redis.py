@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from bento.repeated import Repeated
+from bento.background import Repeated
 
 log = logging.getLogger("marquee.redis")
 

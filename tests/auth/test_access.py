@@ -20,11 +20,11 @@ from tritonclient.grpc import service_pb2
 from bento.auth import permissions
 from bento.auth.accounts import Account, new_key
 from bento.auth.callers import ROLE_NAMES, Role, RoleName
-from bento.front_door import FrontDoor
+from bento.http.asgi import Route
 from bento.inference.over_http.application import _ROUTES as V2_ROUTES
-from bento.instance import Instance
 from bento.recommender.metrics import Metrics
-from bento.recommender.over_http.asgi import Route
+from bento.serving.front_door import FrontDoor
+from bento.serving.worker import Worker
 from bento.settings import Settings
 from tests.recommender import live_world
 
@@ -37,16 +37,16 @@ OPEN = {401, 403, 429}
 
 @dataclass
 class World:
-    """A running instance and somebody of each role."""
+    """A running worker and somebody of each role."""
 
-    instance: Instance
+    worker: Worker
     http: httpx.AsyncClient
     v2: httpx.AsyncClient
     keys: dict[str, str]
 
     @property
     def routes(self) -> list[Route]:
-        return self.instance.router.routes
+        return self.worker.router.routes
 
     async def ask(self, route: Route, signed: str | None, **options: Any) -> httpx.Response:
         path = route.path.replace("{user_id}", options.pop("user_id", "me"))
@@ -58,8 +58,8 @@ class World:
         """What a caller of a role sends; the user's account is made anew, as some route may have erased it."""
         if role != "user":
             return self.keys[role]
-        await self.instance.auth.accounts.add(Account("me", "", "user", 0))
-        return self.instance.auth.tokens.issue("me", "user")
+        await self.worker.auth.accounts.add(Account("me", "", "user", 0))
+        return self.worker.auth.tokens.issue("me", "user")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -70,19 +70,19 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         home=home, model_repository=repository, grpc_port=0, device="cpu", auth="on", jwt_secret=SECRET,
         rate_limit_per_minute=0, redis_timeout_ms=5_000, encoder_timeout_ms=5_000,
     )  # fmt: skip
-    instance = await Instance.start(settings, Metrics(CollectorRegistry()))
+    worker = await Worker.start(settings, Metrics(CollectorRegistry()))
     keys = {}
     for role in ("service", "admin"):
         key, keys[role] = new_key(role, role, 0)  # type: ignore[arg-type]
-        await instance.auth.accounts.add_key(key)
+        await worker.auth.accounts.add_key(key)
     clients = [
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://marquee")  # type: ignore[arg-type]
-        for app in (instance.recommender, instance.v2)
+        for app in (worker.recommender, worker.v2)
     ]
-    yield World(instance, *clients, keys)
+    yield World(worker, *clients, keys)
     for client in clients:
         await client.aclose()
-    await instance.close()
+    await worker.close()
 
 
 def named(route: Route) -> str:
@@ -95,7 +95,7 @@ async def test_the_table_of_permissions_holds_every_route_and_no_other(world: Wo
 
 
 async def test_who_is_not_signed_in_gets_public_routes_and_nothing_else(world: World) -> None:
-    for signed in (None, "nonsense", "mq_1_2", world.instance.auth.tokens.issue("nobody", "admin")):
+    for signed in (None, "nonsense", "mq_1_2", world.worker.auth.tokens.issue("nobody", "admin")):
         for route in world.routes:
             answer = await world.ask(route, signed)
             public = permissions.of_route(route.method, route.path) is permissions.PUBLIC
@@ -153,8 +153,8 @@ async def test_a_user_may_ask_for_themselves_and_for_nobody_else(world: World) -
 
 async def test_the_bearer_of_a_token_need_not_say_who_they_are(world: World) -> None:
     route = next(route for route in world.routes if route.path == "/movies/recommendations")
-    await world.instance.auth.accounts.add(Account("7", "", "user", 0))
-    own = await world.ask(route, world.instance.auth.tokens.issue("7", "user"), params={"limit": 3})
+    await world.worker.auth.accounts.add(Account("7", "", "user", 0))
+    own = await world.ask(route, world.worker.auth.tokens.issue("7", "user"), params={"limit": 3})
     named_by_service = await world.ask(route, world.keys["service"], params={"user_id": "7", "limit": 3})
     assert own.json() == named_by_service.json()
     assert [film["movie_id"] for film in own.json()] != [100, 200, 300]
@@ -220,7 +220,7 @@ GRPC_ADMIN = re.compile(r".*(Load|Unload|Register|Unregister|LogSettings|TraceSe
 
 async def grpc_status(world: World, path: str, signed: str | None) -> grpc.StatusCode:
     metadata = (("authorization", f"Bearer {signed}"),) if signed else ()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{world.instance.grpc_port}") as channel:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{world.worker.grpc_port}") as channel:
         if GRPC_METHODS[path]:
             streaming = channel.stream_stream(path)(iter(()), metadata=metadata)
             try:
@@ -251,7 +251,7 @@ async def test_every_rpc_asks_for_the_same_as_its_http_sibling(world: World, pat
 
 
 async def test_tritonclient_signs_in_by_a_header(world: World) -> None:
-    async with tritonclient.grpc.aio.InferenceServerClient(f"127.0.0.1:{world.instance.grpc_port}") as client:
+    async with tritonclient.grpc.aio.InferenceServerClient(f"127.0.0.1:{world.worker.grpc_port}") as client:
         with pytest.raises(tritonclient.grpc.InferenceServerException, match="sign in"):
             await client.get_server_metadata()
         metadata = await client.get_server_metadata(headers={"authorization": f"Bearer {world.keys['service']}"})
@@ -263,7 +263,7 @@ async def test_metrics_are_for_services_and_probes_for_everybody(world: World) -
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"1"})
 
-    door = FrontDoor(framework, lambda: world.instance)
+    door = FrontDoor(framework, lambda: world.worker)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://m") as client:  # type: ignore[arg-type]
         assert (await client.get("/metrics")).status_code == 401
         assert (await client.get("/metrics", headers={"x-api-key": world.keys["service"]})).status_code == 200
@@ -315,12 +315,12 @@ async def test_a_sign_up_with_a_taste_that_is_none_makes_no_account(
 ) -> None:
     account = {"username": "undecided", "password": "correct horse"}
     assert (await post(world, "/auth/register", json=account | taste)).status_code == status
-    assert await world.instance.auth.accounts.account("undecided") is None
+    assert await world.worker.auth.accounts.account("undecided") is None
 
 
 async def test_who_is_forgotten_is_signed_out(world: World) -> None:
-    await world.instance.auth.accounts.add(Account("leaving", "", "user", 0))
-    headers = {"authorization": f"Bearer {world.instance.auth.tokens.issue('leaving', 'user')}"}
+    await world.worker.auth.accounts.add(Account("leaving", "", "user", 0))
+    headers = {"authorization": f"Bearer {world.worker.auth.tokens.issue('leaving', 'user')}"}
     statuses = [(await world.http.delete("/users/leaving", headers=headers)).status_code for _ in range(2)]
     assert statuses == [200, 401]
 

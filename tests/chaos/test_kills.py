@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from bento.ports import check_port_is_free
+from bento.serving.ports import check_port_is_free
 from bento.stores.embedded_redis import EmbeddedRedis, listens
 from tests.conftest import SampleRelease, Service, start_service
 

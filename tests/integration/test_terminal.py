@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bento.verification import CHECKS, alerts
+from bento.commands.verify import CHECKS, alerts
 from tests.conftest import ROOT, Service, free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.redis]

@@ -19,7 +19,7 @@ from bento.recommender.ranking.candidates import Models
 from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.schemas import RecommendRequest, decode
-from bento.release import Release, load_release
+from bento.release.loading import Release, load_release
 from bento.stores.memory_stores import MemoryFeatureStore, MemoryResponseCache
 
 from . import genre_world

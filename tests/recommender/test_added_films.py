@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.film_rows import FilmRows
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.live_catalogue import LiveCatalogue
@@ -21,16 +23,14 @@ from bento.recommender.catalogue.new_film_encoder import NewFilmEncoder
 from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
-from bento.recommender.over_http.asgi import HotRoutes, Router
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.recommendations import Recommendations
-from bento.release import Release, load_release
+from bento.release.loading import Release, load_release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.film_records import FIRST_GIVEN_ID, UNKNOWN
 from bento.stores.memory_stores import MemoryEventLog, MemoryFilmStore

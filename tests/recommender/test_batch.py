@@ -11,12 +11,12 @@ import httpx
 import msgspec
 import pytest
 
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender import batch as batch_module
 from bento.recommender import precompute as precompute_module
 from bento.recommender.batch import Batch
-from bento.recommender.over_http.asgi import HotRoutes, Router
 from bento.recommender.over_http.batch_routes import PEOPLE_LIMIT, BatchRoutes
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.precompute import ANSWER_TTL_S, Precompute
 from bento.recommender.recommendations import Recommendations

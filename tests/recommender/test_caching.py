@@ -18,7 +18,7 @@ from bento.recommender.ranking.candidates import Encoded
 from bento.recommender.ranking.ordering import Ordering, Wishes
 from bento.recommender.ranking.wording import LanguageModel, Wording
 from bento.recommender.schemas import RecommendRequest
-from bento.release import load_release
+from bento.release.loading import load_release
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.person import WatchEvent

@@ -12,6 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.inference.errors import BackendFailed
 from bento.inference.messages import InferRequest, InferResponse
 from bento.recommender.catalogue import title_search
@@ -20,10 +22,8 @@ from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.posters import Posters, placeholder
 from bento.recommender.catalogue.similarity import ItemSimilarity, live_similarity
 from bento.recommender.catalogue.title_search import TitleSearch, normalised
-from bento.recommender.over_http.asgi import HotRoutes, Router
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
-from bento.recommender.over_http.request_ids import RequestIds
-from bento.release import Release
+from bento.release.loading import Release
 from features.catalog import Catalog, Film
 from features.sources import FUSED_WIDTH, source_slices
 

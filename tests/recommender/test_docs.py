@@ -8,11 +8,11 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bento.recommender.over_http.asgi import Request, Response, Route
+from bento.http.asgi import Request, Response, Route
+from bento.http.docs_page import SWAGGER_PAGE, DocsRoutes
+from bento.http.openapi import document
 from bento.recommender.over_http.catalogue_routes import ABOUT as CATALOGUE
-from bento.recommender.over_http.docs_routes import SWAGGER_PAGE, DocsRoutes
 from bento.recommender.over_http.event_routes import ABOUT as EVENTS
-from bento.recommender.over_http.openapi import document
 from bento.recommender.over_http.routes import ABOUT_GET, ABOUT_POST
 from bento.recommender.schemas import RecommendAnswer, RecommendRequest, decode
 
@@ -82,7 +82,7 @@ def test_the_trying_page_loads_only_from_this_server() -> None:
 
 
 async def test_an_answer_is_what_the_document_says(world: World) -> None:
-    from bento.recommender.over_http.request_ids import RequestIds
+    from bento.http.request_ids import RequestIds
     from bento.recommender.over_http.routes import RecommendRoutes
     from bento.recommender.recommendations import Recommendations
 

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender.over_http.event_routes import EventRoutes
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.people import events
 from bento.recommender.people.events import Feedback

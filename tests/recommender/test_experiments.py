@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender.experiments import Arm, Experiment, Experiments, ExperimentsError, read_experiments
-from bento.recommender.over_http.asgi import HotRoutes, Router
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.experiment_routes import ExperimentRoutes
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.people.impressions import Impressions

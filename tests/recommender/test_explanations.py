@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bento.film_table import FilmTable, Live
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.ranking.candidates import Ranked
 from bento.recommender.ranking.explanations import Explainer, in_words
+from bento.release.film_table import FilmTable, Live
 from features.catalog import Catalog, Film
 from features.history import WatchHistory
 from features.sources import FUSED_WIDTH, SOURCES, source_slices

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bento.__main__ import app
-from bento.film_commands import AddedFilm, append_films
+from bento.commands.films import AddedFilm, append_films
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.film_records import FilmRecord, digest_of

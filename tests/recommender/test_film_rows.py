@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bento.film_table import FilmTable
 from bento.recommender.catalogue.film_rows import FilmRows, GrowingRows
+from bento.release.film_table import FilmTable
 from bento.stores.film_records import FilmRecord, FilmVectors
 from features.catalog import Catalog, Film
 from features.history import WatchHistory

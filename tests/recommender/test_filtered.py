@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.inference.errors import BackendFailed
 from bento.inference.messages import InferRequest, InferResponse
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
 from bento.recommender.over_http import filtered_routes
-from bento.recommender.over_http.asgi import HotRoutes, Router
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import FilteredAnswer, decode
 from features.catalog import Catalog, Film

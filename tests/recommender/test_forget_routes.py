@@ -10,11 +10,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender.experiments import Experiments
-from bento.recommender.over_http.asgi import HotRoutes, Router
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.forget_routes import ForgetRoutes
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.people.impressions import Impressions

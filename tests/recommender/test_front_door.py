@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bento.front_door import FrontDoor
+from bento.serving.front_door import FrontDoor
 
 OTHER_SITE = {"sec-fetch-site": "cross-site"}
 

@@ -9,13 +9,13 @@ import httpx
 import numpy as np
 import pytest
 
+from bento.http.asgi import HotRoutes, Router
 from bento.recommender.experiments import Arm, Experiment, Experiments
 from bento.recommender.monitoring import drift
 from bento.recommender.monitoring.drift import drift_of, psi, reference_of
 from bento.recommender.monitoring.embedding_health import embedding_health
 from bento.recommender.monitoring.monitor import Bounds, Monitoring
 from bento.recommender.monitoring.observations import ListFacts, Observations, popularity_ranks
-from bento.recommender.over_http.asgi import HotRoutes, Router
 from bento.recommender.over_http.monitor_routes import MonitorRoutes
 from bento.recommender.people.impressions import Impressions
 from bento.stores.errors import StoreUnavailable

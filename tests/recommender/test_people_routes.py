@@ -8,9 +8,9 @@ import httpx
 import numpy as np
 import pytest
 
-from bento.recommender.over_http.asgi import HotRoutes, Router
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender.over_http.people_routes import PeopleRoutes
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.people.favourites import favourite_genres
 from bento.stores.errors import StoreUnavailable
 from bento.stores.person import CLICKED, PersonState, WatchEvent

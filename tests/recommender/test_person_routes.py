@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.catalogue.title_search import LiveTitles
-from bento.recommender.over_http.asgi import HotRoutes, Router
 from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
 from bento.recommender.over_http.person_routes import PersonRoutes
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.ranking.neural_sources import without_embeddings
 from bento.recommender.recommendations import Recommendations

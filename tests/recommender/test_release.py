@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bento.release import NoRelease, ReleaseDamaged, ReleaseMixed, check_release, load_release
+from bento.release.loading import NoRelease, ReleaseDamaged, ReleaseMixed, check_release, load_release
 from features.catalog import Catalog, Film
 from features.sources import SOURCES
 

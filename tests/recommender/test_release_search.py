@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bento.film_table import FilmTable
 from bento.inference.errors import BackendFailed
 from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
 from bento.recommender.ranking.qdrant_search import QdrantSearch
 from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
+from bento.release.film_table import FilmTable
 from export.index import build_index
 from export.python_models.film_index import FilmIndex
 from export.python_models.fused_search import FusedSearch, Question

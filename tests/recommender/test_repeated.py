@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from bento.repeated import Repeated
+from bento.background import Repeated
 
 
 async def test_a_round_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bento.film_table import FilmTable
 from bento.recommender.ranking.candidates import Ranked
 from bento.recommender.ranking.reranking import pool_size, recency, rerank
+from bento.release.film_table import FilmTable
 from features.catalog import Catalog, Film
 from features.sources import SOURCES
 

@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.errors import InvalidRequest
 from bento.recommender.experiments import Arm, Experiment, ExperimentsError, read_experiments
-from bento.recommender.over_http.asgi import HotRoutes, Router
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.questions import question_of
 from bento.recommender.ranking.blending import followed_by, without
@@ -27,7 +27,7 @@ from bento.recommender.ranking.candidates import Ranked
 from bento.recommender.ranking.rescoring import rescored, scorer_inputs
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import RecommendRequest
-from bento.release import Release, load_release
+from bento.release.loading import Release, load_release
 from features.history import WatchHistory
 from features.sources import SOURCES
 

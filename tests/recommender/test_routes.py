@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from bento.http.asgi import HotRoutes, Message, Request, Response, Route, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender.errors import WrongMethod
 from bento.recommender.metrics import Metrics
-from bento.recommender.over_http.asgi import HotRoutes, Message, Request, Response, Route, Router
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.recommendations import Recommendations
 

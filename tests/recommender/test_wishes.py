@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bento.recommender.over_http.asgi import HotRoutes, Router
-from bento.recommender.over_http.request_ids import RequestIds
+from bento.http.asgi import HotRoutes, Router
+from bento.http.request_ids import RequestIds
 from bento.recommender.over_http.taste_routes import TasteRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.people.tastes import Tastes

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import FilmTable
 from bento.recommender.catalogue.similarity import ItemSimilarity
+from bento.release.film_table import FilmTable
 from bento.stores.film_records import FilmRecord, FilmVectors
 from features.catalog import Film
 

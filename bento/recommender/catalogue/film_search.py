@@ -15,7 +15,7 @@ from bento.inference.messages import InferRequest
 from bento.recommender.catalogue.title_search import CERTAIN, LiveTitles
 from bento.recommender.ranking.candidates import Inference
 from bento.recommender.repeated_warnings import RepeatedWarnings
-from bento.release import Release
+from bento.release.loading import Release
 
 log = logging.getLogger("marquee.recommender")
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
-from bento.film_table import FilmTable, Live
 from bento.recommender.catalogue.posters import Posters
 from bento.recommender.schemas import Reasons, RecommendedFilm
-from bento.release import Release
+from bento.release.film_table import FilmTable, Live
+from bento.release.loading import Release
 from features.catalog import Film
 
 SortKey = Literal["popularity", "title", "year", "rating"]

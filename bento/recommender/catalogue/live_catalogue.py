@@ -14,12 +14,12 @@ from typing import TypeVar
 
 import msgspec
 
+from bento.background import Repeated
 from bento.recommender.catalogue.film_rows import FilmRows
 from bento.recommender.catalogue.new_film_encoder import NewFilmEncoder
 from bento.recommender.catalogue.title_search import EXACT, LiveTitles
 from bento.recommender.errors import DuplicateFilm, NotEncoded, NotStored, ReleasedFilm, TooManyFilms, UnknownMovie
-from bento.release import Release
-from bento.repeated import Repeated
+from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.film_records import FILM_LIMIT, UNKNOWN, FilmChange, FilmRecord, FilmVectors, digest_of
 from bento.stores.interfaces import FilmStore

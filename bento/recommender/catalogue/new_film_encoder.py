@@ -13,7 +13,7 @@ from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest
 from bento.recommender.errors import NotEncoded
 from bento.recommender.ranking.candidates import Inference
-from bento.release import Release
+from bento.release.loading import Release
 from bento.stores.film_records import FilmRecord, FilmVectors
 from features.catalog import Catalog, Film
 from features.text import film_text

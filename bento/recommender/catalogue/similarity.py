@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import HoldsFilms, Live
+from bento.release.film_table import HoldsFilms, Live
 from features.sources import source_slices
 
 By = Literal["blend", "text", "poster", "collaborative"]

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import FilmTable, HoldsFilms, Live
 from bento.recommender.catalogue.title_spelling import Spelling
+from bento.release.film_table import FilmTable, HoldsFilms, Live
 from features.catalog import Film
 
 _ARTICLE_BEHIND = re.compile(r"^(?P<title>.+), (?P<article>the|a|an|la|le|les|il|el|der|die|das)$")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bento.recommender.monitoring.observations import ListFacts, popularity_ranks
 from bento.recommender.ranking.candidates import Models, Wanted
-from bento.release import Release
+from bento.release.loading import Release
 
 REFERENCE_PEOPLE = 400
 SEED = 0

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bento.background import Repeated
 from bento.recommender.experiments import Experiments
 from bento.recommender.metrics import Metrics
 from bento.recommender.monitoring.drift import ALERT_FROM, FEWEST_LISTS, Drift, drift_of, reference_of
@@ -21,8 +22,7 @@ from bento.recommender.monitoring.monitor_report import Alert, CacheReport, Moni
 from bento.recommender.monitoring.observations import ListFacts, Observations
 from bento.recommender.over_http.experiment_routes import result_of
 from bento.recommender.ranking.candidates import Models
-from bento.release import Release
-from bento.repeated import Repeated
+from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression
 from bento.stores.interfaces import ImpressionLog

@@ -11,14 +11,14 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta, Struct
 
+from bento.http.asgi import About, Request, Response, Route
+from bento.http.request_ids import RequestIds
 from bento.recommender.batch import Batch
 from bento.recommender.errors import NotStored, UnknownJob
-from bento.recommender.over_http.asgi import About, Request, Response, Route
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.precompute import ANSWER_TTL_S, Failure, JobAbout, Precompute, chunks_of
 from bento.recommender.recommendations import reason_header, release_headers
 from bento.recommender.schemas import History, RecommendedFilm, decode
-from bento.release import Release
+from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.precompute_jobs import Job, PrecomputeJobs
 

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.errors import NotAvailable, UnknownExperiment
 from bento.recommender.experiments import Experiment, Experiments
 from bento.recommender.monitoring.proportions import holm, two_proportion_z, wilson_interval
-from bento.recommender.over_http.asgi import About, Request, Response, Route
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Counts
 from bento.stores.interfaces import ImpressionLog

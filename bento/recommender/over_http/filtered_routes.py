@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import FilmTable, Live
+from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.catalogue.film_search import TEXT_MODEL, FilmSearch
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.filters import FilmFilter, Filters, JoinedFilter, applied
-from bento.recommender.over_http.asgi import About, Request, Response, Route
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import FilteredAnswer, FilteredRequest, FilteredTail, decode
-from bento.release import Release
+from bento.release.film_table import FilmTable, Live
+from bento.release.loading import Release
 from features.catalog import Catalog
 
 MEANING_POOL = 100

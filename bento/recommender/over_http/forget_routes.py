@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from bento.auth.accounts import Accounts
+from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.errors import NotStored
-from bento.recommender.over_http.asgi import About, Request, Response, Route
 from bento.recommender.schemas import user_id_in_path
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import EventLog, FeatureStore

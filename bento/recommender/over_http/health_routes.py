@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from bento.recommender.over_http.asgi import About, Request, Response, Route
-from bento.release import Release
+from bento.http.asgi import About, Request, Response, Route
+from bento.release.loading import Release
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -7,10 +7,10 @@ from html import escape
 
 import msgspec
 
+from bento.http.asgi import About, Request, Response, Route
+from bento.http.docs_page import HTML
 from bento.recommender.monitoring.monitor import Monitoring
 from bento.recommender.monitoring.monitor_report import Monitor
-from bento.recommender.over_http.asgi import About, Request, Response, Route
-from bento.recommender.over_http.docs_routes import HTML
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }

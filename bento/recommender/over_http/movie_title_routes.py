@@ -9,17 +9,17 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from bento.film_table import Live
+from bento.http.asgi import About, Request, Response, Route
+from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.films import FilmCard, FilmCards
 from bento.recommender.catalogue.similarity import ItemSimilarity, Kind
 from bento.recommender.catalogue.title_search import LiveTitles
 from bento.recommender.errors import UnknownTitle
-from bento.recommender.over_http.asgi import About, Request, Response, Route
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.ranking.shortfall import too_few_neighbours
 from bento.recommender.recommendations import reason_header, release_headers
 from bento.recommender.schemas import convert
-from bento.release import Release
+from bento.release.film_table import Live
+from bento.release.loading import Release
 
 TITLE_LIMIT = 200
 K_LIMIT = 50

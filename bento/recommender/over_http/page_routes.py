@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from bento.http.asgi import Request, Response, Route
 from bento.recommender.errors import UnknownRoute
-from bento.recommender.over_http.asgi import Request, Response, Route
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 INDEX = "index.html"

@@ -7,14 +7,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from bento.http.asgi import About, Request, Response, Route
+from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.films import FilmCards
-from bento.recommender.over_http.asgi import About, Request, Response, Route
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.people.favourites import favourite_genres
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.recommendations import release_headers
 from bento.recommender.schemas import USER_ID_LIMIT, convert, user_id_in_path
-from bento.release import Release
+from bento.release.loading import Release
 from bento.stores.interfaces import FeatureStore
 from features.history import WatchHistory
 

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
+from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.catalogue.films import FilmCards, FilmDetails
-from bento.recommender.over_http.asgi import About, Request, Response, Route
 from bento.recommender.people.favourites import LIKED_FROM
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.ranking.neural_sources import without_embeddings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bento.recommender.over_http.asgi import About, Request, Response, Route
+from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import (
     RecommendAnswer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from bento.recommender.over_http.asgi import About, Request, Response, Route
+from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.people.tastes import ChosenGenres, LikedFilms, Tastes
 from bento.recommender.schemas import decode, user_id_in_path
 

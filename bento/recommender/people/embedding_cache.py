@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from bento.recommender.people.events import Event
 from bento.recommender.people.histories import merged
 from bento.recommender.ranking.candidates import Encoded
-from bento.release import Release
+from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore
 from bento.stores.person import DamagedState

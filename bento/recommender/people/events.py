@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 import msgspec
 from msgspec import Struct
 
+from bento.background import Repeated
 from bento.recommender.errors import NotStored
-from bento.repeated import Repeated
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import EventLog, FeatureStore
 from bento.stores.person import Appended, WatchEvent

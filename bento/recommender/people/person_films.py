@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from bento.recommender.people.histories import PersonHistory, merged
-from bento.release import Release
+from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore
 from bento.stores.person import STRANGER, DamagedState, PersonState

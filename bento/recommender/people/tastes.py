@@ -10,12 +10,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from bento.http.request_ids import RequestIds
 from bento.recommender.errors import InvalidRequest, NotStored, UnknownMovie
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.people.events import LIKE_RATING, Event, Feedback
 from bento.recommender.questions import row_of
 from bento.recommender.schemas import MovieId
-from bento.release import Release
+from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore
 from features.catalog import GENRES

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import AddedFilms
 from bento.inference.errors import InferenceError
 from bento.inference.messages import InferRequest, InferResponse
 from bento.recommender.catalogue.filters import Filters
@@ -25,6 +24,7 @@ from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
 from bento.recommender.ranking.rescoring import rescored, scorer_inputs
 from bento.recommender.repeated_warnings import RepeatedWarnings
+from bento.release.film_table import AddedFilms
 from features.history import WatchHistory, history_tensors
 from features.scorers import MLP, SCORER_MODELS
 from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES, source_slices

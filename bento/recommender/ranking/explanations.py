@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import HoldsFilms, Live
 from bento.recommender.catalogue.similarity import ItemSimilarity
 from bento.recommender.ranking.candidates import Ranked
 from bento.recommender.ranking.hours import PART
 from bento.recommender.schemas import Because, Reasons
+from bento.release.film_table import HoldsFilms, Live
 from features.catalog import Film
 from features.history import WatchHistory
 from features.scorers import MLP

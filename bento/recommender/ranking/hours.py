@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.recommender.ranking.candidates import Ranked
-from bento.release import Release
+from bento.release.loading import Release
 from bento.stores.known_people import KnownPeople
 
 log = logging.getLogger("marquee.recommender")

@@ -6,11 +6,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import FilmTable
 from bento.recommender.ranking import cold_start
 from bento.recommender.ranking.candidates import Ranked
 from bento.recommender.ranking.trending import Trending
-from bento.release import Release
+from bento.release.film_table import FilmTable
+from bento.release.loading import Release
 from bento.stores.person import PersonState
 
 

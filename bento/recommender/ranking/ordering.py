@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bento.film_table import HoldsFilms, Live
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.questions import Question
 from bento.recommender.ranking.blending import without
 from bento.recommender.ranking.candidates import Ranked
 from bento.recommender.ranking.hours import Hours
 from bento.recommender.ranking.reranking import pool_size, recency, rerank
+from bento.release.film_table import HoldsFilms, Live
 
 NOTHING = np.empty(0, dtype=np.int64)
 

@@ -20,10 +20,10 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
-from bento.film_table import FilmTable
 from bento.inference.errors import BackendFailed
 from bento.recommender.catalogue.filters import Filters, GenreFilter, genres_named, plain
 from bento.recommender.ranking.release_search import Ranked, ReleaseQuestion
+from bento.release.film_table import FilmTable
 from features.catalog import Film
 from features.sources import FUSED_WIDTH, SOURCES, source_slices
 

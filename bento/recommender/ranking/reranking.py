@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import FilmTable
 from bento.recommender.ranking.candidates import Ranked
+from bento.release.film_table import FilmTable
 
 Rows = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]

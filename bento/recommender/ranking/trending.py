@@ -9,10 +9,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import FilmTable
+from bento.background import Repeated
 from bento.recommender.monitoring.observations import popularity_ranks
 from bento.recommender.people.events import Event
-from bento.repeated import Repeated
+from bento.release.film_table import FilmTable
 from bento.stores.errors import StoreUnavailable
 from bento.stores.popularity import PopularityStore
 

@@ -13,10 +13,10 @@ import pytest
 import uvicorn
 import uvicorn.config
 
-from bento.connections import use_own_connections
 from bento.inference.over_http.application import make_http_app
 from bento.inference.over_http.at_once import AtOnce
 from bento.inference.protocol.front_end import FrontEndState
+from bento.serving.connections import use_own_connections
 from tests.inference.protocol.numpy_server import NumpyServer
 from tests.inference.protocol.test_at_once import Wire, request
 

@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bento.film_table import FilmTable, Live
+from bento.release.film_table import FilmTable, Live
 from bento.stores.known_people import KnownPeople
 from features.catalog import Catalog
 from features.scorers import DOT, SCORER_MODELS

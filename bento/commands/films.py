@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bento.release import MANIFEST, NoRelease, ReleaseError, read_manifest
+from bento.release.loading import MANIFEST, NoRelease, ReleaseError, read_manifest
 from bento.settings import Settings, WrongSetting
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis

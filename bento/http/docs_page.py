@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from bento.recommender.over_http.asgi import Request, Response, Route
-from bento.recommender.over_http.openapi import document
+from bento.http.asgi import Request, Response, Route
+from bento.http.openapi import document
 
 HTML = b"text/html; charset=utf-8"
 

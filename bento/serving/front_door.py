@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from bento.auth.permissions import METRICS
 
 if TYPE_CHECKING:
-    from bento.instance import Instance
-    from bento.recommender.over_http.asgi import App, Receive, Scope, Send
+    from bento.http.asgi import App, Receive, Scope, Send
+    from bento.serving.worker import Worker
 
 FRAMEWORK_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/schema.json", "/docs.json"})
 FRAMEWORK_FOLDER = "/static_content/"
@@ -19,12 +19,12 @@ FROM_ANOTHER_SITE = (b"sec-fetch-site", b"cross-site")
 
 
 class FrontDoor:
-    """BentoML keeps its probes, metrics and schema; all else is the instance's."""
+    """BentoML keeps its probes, metrics and schema; all else is the worker's."""
 
-    def __init__(self, framework: App, instance: Callable[[], Instance]) -> None:
-        """`instance` is called per request: it is started after the door is made."""
+    def __init__(self, framework: App, worker: Callable[[], Worker]) -> None:
+        """`worker` is called per request: it is started after the door is made."""
         self._framework = framework
-        self._instance = instance
+        self._worker = worker
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -33,16 +33,16 @@ class FrontDoor:
         elif scope["type"] != "http" or path in FRAMEWORK_PATHS or path.startswith(FRAMEWORK_FOLDER):
             await self._framework(scope, receive, send)
         elif path == "/metrics":
-            await self._instance().auth.guard(self._framework, lambda _: METRICS)(scope, receive, send)
+            await self._worker().auth.guard(self._framework, lambda _: METRICS)(scope, receive, send)
         elif path.startswith("/v2/") or path == "/v2":
-            await self._instance().v2(scope, receive, send)
+            await self._worker().v2(scope, receive, send)
         else:
-            await self._instance().recommender(scope, receive, send)
+            await self._worker().recommender(scope, receive, send)
 
 
 async def _refuse(send: Send) -> None:
     # Here, because counters must not be imported before the worker has said where they are kept.
+    from bento.http.asgi import refuse
     from bento.recommender.errors import FromAnotherSite
-    from bento.recommender.over_http.asgi import refuse
 
     await refuse(send, FromAnotherSite())

@@ -17,17 +17,17 @@ from bento.inference.over_http.joined_writes import JoinedWritesProtocol
 if TYPE_CHECKING:
     import asyncio
 
-    from bento.instance import Instance
+    from bento.serving.worker import Worker
 
 
-def use_own_connections(instance: Callable[[], Instance]) -> None:
+def use_own_connections(worker: Callable[[], Worker]) -> None:
     """Have the uvicorn that this process is about to start make its connections here.
 
-    `instance` is called per connection: it is started after uvicorn is, and before the first connection.
+    `worker` is called per connection: it is started after uvicorn is, and before the first connection.
     """
 
     def connection(**uvicorns: Any) -> asyncio.Protocol:
-        at_once = instance().at_once
+        at_once = worker().at_once
         return JoinedWritesProtocol(**uvicorns) if at_once is None else AtOnceProtocol(**uvicorns, at_once=at_once)
 
     table = cast("dict[str, Any]", uvicorn.config.HTTP_PROTOCOLS)  # names of classes, or what makes them

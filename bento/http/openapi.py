@@ -10,8 +10,8 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from bento.auth.permissions import of_route
+from bento.http.asgi import Route
 from bento.recommender.errors import RecommenderError
-from bento.recommender.over_http.asgi import Route
 from bento.recommender.schemas import USER_ID_LIMIT
 
 DESCRIPTION = """Movie recommendations from a hybrid of sequence, two-tower, collaborative and content models.

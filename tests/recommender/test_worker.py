@@ -1,4 +1,4 @@
-"""What an instance starts is stopped with it, also when it does not get far."""
+"""What an worker starts is stopped with it, also when it does not get far."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bento.instance import Instance
 from bento.recommender.metrics import Metrics
-from bento.release import NoRelease
+from bento.release.loading import NoRelease
+from bento.serving.worker import Worker
 from bento.settings import Settings
 from bento.stores.embedded_redis import listens, socket_path
 
@@ -19,6 +19,6 @@ from bento.stores.embedded_redis import listens, socket_path
 async def test_without_a_release_nothing_is_left_running(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with pytest.raises(NoRelease):
-        await Instance.start(Settings(home=home, model_repository=tmp_path), Metrics(CollectorRegistry()))
+        await Worker.start(Settings(home=home, model_repository=tmp_path), Metrics(CollectorRegistry()))
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert not listens(socket_path(home / "redis"))

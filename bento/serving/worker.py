@@ -1,6 +1,6 @@
-"""One running instance: everything the service holds, started and stopped in order.
+"""What one worker process of the service holds: everything is started and stopped in order.
 
-Nothing of BentoML is known here, so tests start an instance without it.
+Nothing of BentoML is known here, so tests start a worker without it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bento.auth.permissions import of_v2_path
-from bento.auth.routes import AuthRoutes
 from bento.auth.setup import Auth, make_auth
+from bento.http.asgi import App, HotRoutes, Router
+from bento.http.docs_page import DocsRoutes
+from bento.http.request_ids import RequestIds
 from bento.inference.models.metrics import render_metrics
 from bento.inference.options import ServerOptions
 from bento.inference.over_grpc.service import start_grpc
@@ -34,10 +36,9 @@ from bento.recommender.experiments import Experiments, read_experiments
 from bento.recommender.metrics import Metrics
 from bento.recommender.monitoring.monitor import Bounds, Monitoring
 from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
-from bento.recommender.over_http.asgi import App, HotRoutes, Router
+from bento.recommender.over_http.auth_routes import AuthRoutes
 from bento.recommender.over_http.batch_routes import BatchRoutes
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
-from bento.recommender.over_http.docs_routes import DocsRoutes
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.experiment_routes import ExperimentRoutes
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
@@ -48,7 +49,6 @@ from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
 from bento.recommender.over_http.page_routes import PageRoutes
 from bento.recommender.over_http.people_routes import PeopleRoutes
 from bento.recommender.over_http.person_routes import PersonRoutes
-from bento.recommender.over_http.request_ids import RequestIds
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.over_http.taste_routes import TasteRoutes
 from bento.recommender.people.embedding_cache import AheadOfTime
@@ -68,7 +68,7 @@ from bento.recommender.ranking.release_search import ReleaseSearch
 from bento.recommender.ranking.trending import Trending
 from bento.recommender.ranking.wording import LanguageModel, Wording
 from bento.recommender.recommendations import Recommendations
-from bento.release import Release, load_release
+from bento.release.loading import Release, load_release
 from bento.settings import Settings, shown_settings
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
@@ -86,7 +86,7 @@ log = logging.getLogger("marquee")
 
 
 @dataclass
-class Instance:
+class Worker:
     """What answers requests."""
 
     release: Release
@@ -103,7 +103,7 @@ class Instance:
     _stack: AsyncExitStack
 
     @classmethod
-    async def start(cls, settings: Settings, metrics: Metrics) -> Instance:
+    async def start(cls, settings: Settings, metrics: Metrics) -> Worker:
         """Start everything; gRPC last, so that whoever connects finds it ready.
 
         Raises: ReleaseError, ExperimentsError, InferenceError (a model does not load), RuntimeError (the gRPC port is
@@ -207,7 +207,7 @@ class Instance:
             routes = [route for owner in owners for route in owner.routes()]
             router = Router([*routes, *DocsRoutes(routes).routes()])
             v2_limit = settings.v2_max_body_bytes
-            instance = cls(
+            worker = cls(
                 release,
                 server,
                 auth.guard(make_http_app(server, max_body_bytes=v2_limit, state=state), of_v2_path),
@@ -219,7 +219,7 @@ class Instance:
                 stack.pop_all(),
             )
         _log_start(settings, config, time.perf_counter() - started_s)
-        return instance
+        return worker
 
     async def close(self) -> None:
         """Stop everything in reverse order; requests in flight are answered."""

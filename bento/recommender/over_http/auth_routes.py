@@ -15,6 +15,7 @@ from bento.auth.callers import Role, RoleName
 from bento.auth.passwords import Passwords
 from bento.auth.rate_limits import RateLimits
 from bento.auth.tokens import Tokens
+from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.errors import (
     MalformedRequest,
     NameTaken,
@@ -23,7 +24,6 @@ from bento.recommender.errors import (
     NotStored,
     TooManyRequests,
 )
-from bento.recommender.over_http.asgi import About, Request, Response, Route
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.people.tastes import ChosenGenres, LikedFilms, Tastes
 from bento.recommender.schemas import USER_ID_LIMIT, convert, decode

@@ -6,8 +6,8 @@ import itertools
 import os
 import re
 
+from bento.http.asgi import Request
 from bento.recommender.errors import InvalidRequest
-from bento.recommender.over_http.asgi import Request
 
 HEADER = b"x-request-id"
 _GIVEN = re.compile(rb"[\x21-\x7e]{1,128}")

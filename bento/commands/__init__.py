@@ -1,0 +1,1 @@
+"""The `python -m bento` commands beside the service: keys, films, monitor, verify."""
