@@ -1,0 +1,121 @@
+"""The recommender's routes of one worker, and what it says about itself at `/config` and in its first log lines."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from bento.auth.setup import Auth
+from bento.http.asgi import Router
+from bento.http.docs_page import DocsRoutes
+from bento.http.request_ids import RequestIds
+from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
+from bento.recommender.over_http.auth_routes import AuthRoutes
+from bento.recommender.over_http.batch_routes import BatchRoutes
+from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
+from bento.recommender.over_http.event_routes import EventRoutes
+from bento.recommender.over_http.experiment_routes import ExperimentRoutes
+from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
+from bento.recommender.over_http.forget_routes import ForgetRoutes
+from bento.recommender.over_http.health_routes import Config, HealthRoutes
+from bento.recommender.over_http.monitor_routes import MonitorRoutes
+from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
+from bento.recommender.over_http.page_routes import PageRoutes
+from bento.recommender.over_http.people_routes import PeopleRoutes
+from bento.recommender.over_http.person_routes import PersonRoutes
+from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.taste_routes import TasteRoutes
+from bento.recommender.people.person_films import PersonFilms
+from bento.recommender.people.tastes import Tastes
+from bento.recommender.recommendations import Recommendations
+from bento.release.loading import Release
+from bento.serving.assembly import Foundation, Parts
+from bento.settings import Settings, shown_settings
+from features.catalog import GENRES
+
+log = logging.getLogger("marquee")
+
+
+def build_router(base: Foundation, parts: Parts, auth: Auth, ids: RequestIds, config: Config) -> Router:
+    """Every route of the recommender, and those that document them."""
+    release, stores = base.release, base.stores
+    catalogue, feedback, background = parts.catalogue, parts.feedback, parts.background
+    cards, similarity, search = catalogue.cards, catalogue.similarity, catalogue.search
+    ask = Recommendations(parts.ranking.pipeline, release, ids, feedback.experiments, feedback.impressions)
+    person_films = PersonFilms(release, stores.features)
+    tastes = Tastes(stores.features, feedback.feedback, release, ids)
+    noted, limit_bytes = feedback.impressions or stores.impressions, base.settings.batch_max_body_bytes
+    is_known = release.people.row_of.__contains__
+    owners = (
+        AuthRoutes(auth.accounts, auth.limits, auth.tokens, person_films, tastes, is_known),
+        RecommendRoutes(ask),
+        FilteredRoutes(ask, live_filter(release, cards), search),
+        PersonRoutes(ask, cards, person_films),
+        BatchRoutes(background.batch, stores.precompute_jobs, background.precompute, ids, release, limit_bytes),
+        MovieTitleRoutes(release, cards, similarity, search.titles, ids),
+        EventRoutes(feedback.feedback, release, ids),
+        CatalogueRoutes(release, cards, similarity, catalogue.posters, search, ids, catalogue.live.poster),
+        AdminFilmRoutes(release, catalogue.live, cards),
+        TasteRoutes(tastes),
+        PeopleRoutes(release, cards, stores.features, ids),
+        ForgetRoutes(stores.features, stores.events, stores.spool, noted, auth.accounts),
+        ExperimentRoutes(feedback.experiments, stores.impressions),
+        MonitorRoutes(background.monitoring),
+        HealthRoutes(release, base.server.is_ready, lambda: stores.link.is_available, config),
+        PageRoutes(),
+    )
+    routes = [route for owner in owners for route in owner.routes()]
+    return Router([*routes, *DocsRoutes(routes).routes()])
+
+
+def build_config(base: Foundation, grpc_port: int) -> Config:
+    """What `/config` shows: nothing secret."""
+    release, shown = base.release, shown_settings(base.settings)
+    shown["redis_url"] = shown["redis_url"] or "embedded"
+    entry = release.entry
+    years = [film.year for film in release.catalog.films if film.year is not None]
+    return Config(
+        release=release.number,
+        created_at=entry.created_at,
+        data={name: getattr(entry.data, name) for name in ("name", "simulated", "people", "films", "events")},
+        coverage=entry.coverage,
+        poster_weights=entry.poster_weights,
+        fusion_weights=entry.fusion.weights,
+        presets=sorted(release.presets),
+        preset_weights=entry.fusion.presets,
+        scorers=list(release.scorers),
+        scorer=release.scorer,
+        genres=_genres_by_frequency(release),
+        year_range=[min(years), max(years)] if years else None,
+        models=base.server.model_devices(),
+        grpc_port=grpc_port,
+        settings=shown,
+    )
+
+
+def _genres_by_frequency(release: Release) -> list[str]:
+    counts = release.catalog.genre_matrix.sum(axis=0)
+    return [GENRES[column] for column in np.argsort(-counts, kind="stable") if counts[column]]
+
+
+def log_start(settings: Settings, config: Config, elapsed_s: float) -> None:
+    """Say what is served, where it runs, and where it answers."""
+    data = config.data
+    simulated = " (simulated)" if data["simulated"] else ""
+    log.info(
+        "release %d: %d films, %d people%s of %s",
+        config.release,
+        data["films"],
+        data["people"],
+        simulated,
+        data["name"],
+    )
+    by_device: dict[str, list[str]] = {}
+    for model, device in sorted(config.models.items()):
+        by_device.setdefault(device, []).append(model)
+    for device, models in sorted(by_device.items()):
+        log.info("models on %s: %s", device, ", ".join(models))
+    log.info("redis: %s", config.settings["redis_url"])
+    address = f"http://{settings.host}:{settings.port}"
+    log.info("%s answers, gRPC on port %d; ready in %.1f s", address, config.grpc_port, elapsed_s)
