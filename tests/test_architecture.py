@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 MAY_IMPORT = {
     "features": set(),
-    "training": {"features"},
+    "sample": {"features"},
+    "training": {"features", "sample"},
     "export": {"features", "training"},
     "bento": {"features"},
     "clients": set(),
