@@ -208,7 +208,7 @@ def embeddings_command(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from export.embeddings import release_embeddings
-    from training.embeddings import write_embeddings
+    from training.ranking.embeddings import write_embeddings
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with errors_shown(console), Progress(*columns, console=console) as progress:
@@ -239,7 +239,7 @@ def use_command(
         make_current(repository, number)
     print(f"Release {number} is current")
     if store := Tracking(False, tracking_uri).store(home):
-        from training.registry import serve_release
+        from training.tracking.registry import serve_release
 
         data = read_manifest(repository).releases[number].data.name
         if version := serve_release(store, data, repository, number):

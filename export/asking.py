@@ -18,7 +18,7 @@ import numpy.typing as npt
 from export.errors import AnswerUnusable
 from features.catalog import Catalog
 from features.history import WatchHistory
-from training.splits import Rows, Split
+from training.data.splits import Rows, Split
 
 AT_ONCE = 4
 """Requests under way at a time: enough to keep two cores busy, few enough that none waits long."""

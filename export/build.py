@@ -53,8 +53,8 @@ from features.sources import SOURCES
 from training.models.new_film_tower import FittedTower, fit_new_film_tower
 
 if TYPE_CHECKING:
-    from training.dataset import Dataset, Events
-    from training.trained import Trained
+    from training.checkpoint import Trained
+    from training.data.dataset import Dataset, Events
 
 PYTHON_MODELS = Path(__file__).parent / "python_models"
 FEATURES = Path(features.__file__).parent

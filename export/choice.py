@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from training.options import TrainOptions
 
 HoldOut = Literal["last5", "last1", "newuser", "random", "mixed"]
-"""The names of `training.splits.Protocol`."""
+"""The names of `training.data.splits.Protocol`."""
 
 IndexName = Literal["flat", "ivf", "hnsw", "ivfpq", "qdrant"]
 """The names of `export.index.IndexKind`, and qdrant, which searches instead of the release's index: that is flat."""
@@ -33,9 +33,9 @@ class Choice:
     precision: PrecisionName = "fp32"
     """Of the exported networks; see `export.precision`."""
     poster_weights: str = "auto"
-    """Of the poster network; see `training.poster_network`."""
+    """Of the poster network; see `training.content.poster_network`."""
     options_file: Path | None = None
-    """JSON that replaces default options of the training; see `training.options_file`."""
+    """JSON that replaces default options of the training; see `training.options`."""
 
     index: IndexName = "flat"
     """Kind of the retrieval index; see `export.index`."""
@@ -57,11 +57,10 @@ class Choice:
     def train_options(self) -> TrainOptions:
         """As training understands it; takes seconds the first time, because torch is imported.
 
-        Raises: training.options_file.OptionsError.
+        Raises: training.options.OptionsError.
         """
-        from training.options import TrainOptions
-        from training.options_file import read_options
-        from training.splits import Protocol
+        from training.data.splits import Protocol
+        from training.options import TrainOptions, read_options
 
         hold_out = Protocol(self.hold_out) if self.hold_out else None
         options = read_options(self.options_file, TrainOptions()) if self.options_file else TrainOptions()

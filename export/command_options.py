@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from export.errors import ExportError
-from training.data_errors import DataError
+from training.data.errors import DataError
 
 Data = Annotated[str, typer.Option(envvar="DATA", help="`sample`, a MovieLens folder or zip, or a downloaded name.")]
 Home = Annotated[Path, typer.Option(envvar="MARQUEE_HOME", help="Folder for data, caches and checkpoints.")]

@@ -17,7 +17,7 @@ from export.parity import Run
 from features.catalog import Catalog
 from features.history import WatchHistory
 from features.sources import source_slices
-from training.embeddings import Embeddings, embed
+from training.ranking.embeddings import Embeddings, embed
 
 ROWS_AT_ONCE = 256
 

@@ -98,10 +98,10 @@ def remembered(choice: Choice, home: Path) -> Wanted | None:
 def looked_up(choice: Choice, home: Path) -> Wanted:
     """What a choice stands for, by reading the data; written down for the next time.
 
-    Raises: training.data_errors.DataError.
+    Raises: training.data.errors.DataError.
     """
-    from training.data_location import locate_data
-    from training.dataset import read_dataset
+    from training.data.dataset import read_dataset
+    from training.data.location import locate_data
 
     path = locate_data(choice.data, home).resolve()
     fingerprint, options_hash = read_dataset(path).fingerprint, choice.train_options().hash

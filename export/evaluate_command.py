@@ -16,7 +16,7 @@ from export.making import Workshop, make_release
 from export.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from training.splits import Rows
+    from training.data.splits import Rows
 
 app = typer.Typer()
 
@@ -61,7 +61,7 @@ def evaluate_command(
 
     python -m export evaluate --data ml-latest-small --protocol last5 --protocol last1
     """
-    from training.evaluation_table import DEMANDED_OF, evaluation_table, shortfalls
+    from training.evaluation.table import DEMANDED_OF, evaluation_table, shortfalls
 
     console = Console(width=None if Console().is_terminal else WIDE_COLUMNS)
     missed: list[str] = []
@@ -89,10 +89,9 @@ def measured(choice: Choice, home: Path) -> tuple[str, dict[str, Any]]:
 
     from export.running_server import running_server
     from export.served_evaluation import evaluate_exported, evaluate_served, joined
-    from training.data_location import locate_data
-    from training.dataset import read_dataset
-    from training.splits import Protocol, hold_out
-    from training.train import sample_people
+    from training.data.dataset import read_dataset
+    from training.data.location import locate_data
+    from training.data.splits import Protocol, hold_out, sample_people
 
     assert choice.hold_out is not None
     dataset = read_dataset(locate_data(choice.data, home))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from export.layout import SCORERS, USER_ENCODERS, version_folder
 from export.onnx_graphs import onnx_run
 from features.sources import source_slices
-from training.fitted import FittedModels
+from training.fit.trainer import FittedModels
 from training.models.mlp_scorer import SCORER_INPUTS
 from training.models.serving import HISTORY_INPUTS
 

@@ -24,7 +24,7 @@ from torch import nn
 from export.example_inputs import Tensors
 from export.onnx_graphs import export_onnx, quiet_exporter
 from export.precision import Precision, reduce_precision
-from training.torchvision_guard import guard_torchvision
+from training.content.torchvision_guard import guard_torchvision
 
 WORKERS = min(2, len(os.sched_getaffinity(0)))
 """Processes that write graphs. A release has ten; more processes would wait for the slowest graph."""

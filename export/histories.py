@@ -11,8 +11,8 @@ import numpy as np
 from export.errors import DataChanged
 
 if TYPE_CHECKING:
-    from training.dataset import Dataset, Events
-    from training.trained import Trained
+    from training.checkpoint import Trained
+    from training.data.dataset import Dataset, Events
 
 
 def write_histories(path: Path, user_ids: Sequence[str], events: Events) -> None:
@@ -42,7 +42,7 @@ def visible_events(trained: Trained, dataset: Dataset, seed: int) -> Events:
 
     Raises: DataChanged when the data set is not the one that was trained on.
     """
-    from training.splits import Protocol, hold_out, in_time_order
+    from training.data.splits import Protocol, hold_out, in_time_order
 
     held_out = trained.facts.hold_out
     events = hold_out(dataset.events, Protocol(held_out), seed).train if held_out else in_time_order(dataset.events)

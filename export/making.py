@@ -15,9 +15,9 @@ from export.tracking import NOT_TRACKED, Tracking, registered_line
 
 if TYPE_CHECKING:
     from export.graphs import GraphWorkers
-    from training.dataset import Dataset
-    from training.fitting import Curve
-    from training.trained import Trained
+    from training.checkpoint import Trained
+    from training.data.dataset import Dataset
+    from training.fit.loop import Curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,11 @@ def make_release(choice: Choice, workshop: Workshop, max_loss_ratio: float | Non
     import structlog
 
     from export.graphs import GraphWorkers
-    from training.data_location import locate_data
-    from training.dataset import read_dataset
-    from training.registry import register_release
-    from training.tracking import train_tracked
-    from training.train import checkpoint_folder
-    from training.trained import CheckpointFormatError
+    from training.checkpoint import CheckpointFormatError, checkpoint_folder
+    from training.data.dataset import read_dataset
+    from training.data.location import locate_data
+    from training.tracking.registry import register_release
+    from training.tracking.runs import train_tracked
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     store, train_options = workshop.tracking.store(workshop.home), choice.train_options()

@@ -138,7 +138,8 @@ class Release:
     well a film that is added while serving is placed."""
     index: IndexFacts = field(default_factory=IndexFacts)
     scorer: str = "dot"
-    """What orders the best candidates where a request says nothing: dot or mlp, see `training.fit_mlp_scorer`."""
+    """What orders the best candidates where a request says nothing: dot or mlp, see
+    `training.ranking.reranker_training`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
     from export.manifest import Parity
-    from training.dataset import Dataset
-    from training.trained import Trained
+    from training.checkpoint import Trained
+    from training.data.dataset import Dataset
 
 Float32 = npt.NDArray[np.float32]
 Scores = Callable[[Tensors], npt.NDArray[np.floating]]

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RELEASE_SOURCES = (
     "features/*.py",
     "training/models/*.py",
+    "training/content/poster_encoder.py",
+    "training/content/text_encoder.py",
     "export/python_models/*.py",
     "export/build.py",
     "export/graphs.py",
@@ -26,7 +28,7 @@ RELEASE_SOURCES = (
 )
 """Code that shapes the files of a release, given a finished training."""
 
-TRAINING_SOURCES = ("features/**/*.py", "training/**/*.py", "training/**/*.csv")
+TRAINING_SOURCES = ("features/**/*.py", "sample/**/*.py", "sample/**/*.csv", "training/**/*.py")
 """Code that decides what `DATA=sample` and the default training options mean."""
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from export.asking import Asker, ask, questions
 from export.exported import exported_models
 from export.manifest import Release
-from training.dataset import Dataset
-from training.evaluate import BY_MLP, HYBRID, OFFLINE, Evaluation, evaluate
-from training.metrics import CUTOFFS, RankingMetrics, measure
-from training.splits import Protocol, Rows, Split
+from training.data.dataset import Dataset
+from training.data.splits import Protocol, Rows, Split
+from training.evaluation.evaluate import BY_MLP, HYBRID, OFFLINE, Evaluation, evaluate
+from training.ranking.metrics import CUTOFFS, RankingMetrics, measure
 
 K = max(CUTOFFS)
 
@@ -33,7 +33,7 @@ Track = Callable[[Iterator[Rows], int, str], Iterator[Rows]]
 
 
 def evaluate_exported(repository: Path, number: int, release: Release, split: Split) -> Evaluation:
-    """As `training.evaluate`, with the encoders and vectors read from the release's files."""
+    """As `training.evaluation.evaluate`, with the encoders and vectors read from the release's files."""
     offline = evaluate(exported_models(repository, number), split, release.fusion.weights)
     renamed = {HYBRID: OFFLINE, BY_MLP: BY_MLP_OFFLINE}
     table = {renamed.get(row, row): metrics for row, metrics in offline.table.items()}

@@ -1,4 +1,4 @@
-"""Imports point one way: what each package may import, read from the source of every module."""
+"""Imports point one way, between packages and inside them, and every room has a size that can be read at once."""
 
 import ast
 from collections.abc import Iterator
@@ -6,16 +6,44 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.import_graph import ROOT, circle, folders, rooms, upward_imports
 
 MAY_IMPORT = {
     "features": set(),
-    "training": {"features"},
+    "sample": {"features"},
+    "training": {"features", "sample"},
     "export": {"features", "training"},
     "bento": {"features"},
     "clients": set(),
     "loadtest": {"clients"},
 }
+
+ROOMS: dict[str, list[str | set[str] | tuple[str, ...]]] = {
+    "training": [
+        "__main__",
+        "commands",
+        "tracking",
+        {"train", "tuning"},
+        {"evaluation", "finetuning"},
+        "ranking",
+        "checkpoint",
+        "fit",
+        "options",
+        "models",
+        "content",
+        "data",
+    ],
+}
+"""The rooms of a package (its folders and loose modules), the highest layer first: each may import what is below it.
+
+Rooms in a set are siblings that do not import each other, those in a tuple may.
+"""
+
+MOST_LOOSE_FILES = 15
+"""Modules in one folder, without `__init__`."""
+
+TESTS_OF = {"tests/features": "features", "tests/sample": "sample", "tests/training": "training"}
+"""Folders of tests that have the same rooms as the code they test."""
 
 SLOW_TO_IMPORT = {"sentence_transformers", "transformers", "torchvision"}
 """Seconds each; serving does without them."""
@@ -40,6 +68,41 @@ def test_package_imports_only_what_it_may(package: str) -> None:
         if name in MAY_IMPORT and name not in allowed
     ]
     assert offences == []
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_room_has_a_place_in_the_order_of_its_package(package: str) -> None:
+    placed = [room for layer in ROOMS[package] for room in ([layer] if isinstance(layer, str) else layer)]
+    assert sorted(placed) == sorted(rooms(package))
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_room_imports_from_above_or_beside_it(package: str) -> None:
+    assert [str(found) for found in upward_imports(package, ROOMS[package])] == []
+
+
+@pytest.mark.parametrize("package", [package for package in MAY_IMPORT if package != "bento" or "bento" in ROOMS])
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    assert circle(package) == []
+
+
+@pytest.mark.parametrize("package", ["features", "sample", "clients", "loadtest", *ROOMS])
+def test_no_folder_has_more_loose_files_than_a_reader_can_survey(package: str) -> None:
+    crowded = {folder: len(files) for folder, files in folders(package).items() if len(files) > MOST_LOOSE_FILES}
+    assert crowded == {}
+
+
+@pytest.mark.parametrize("tests", TESTS_OF)
+def test_tests_have_the_rooms_of_the_code(tests: str) -> None:
+    code = {str(Path(folder).relative_to(TESTS_OF[tests])) for folder in folders(TESTS_OF[tests])}
+    assert {str(Path(folder).relative_to(tests)) for folder in folders(tests)} - code == set()
+
+
+@pytest.mark.parametrize("package", sorted(ROOMS.keys() & set(TESTS_OF.values())))
+def test_every_room_has_tests(package: str) -> None:
+    tests = next(folder for folder, code in TESTS_OF.items() if code == package)
+    tested = {Path(folder).relative_to(tests).parts[0] for folder in folders(tests) if folder != tests}
+    assert {room for room in rooms(package) if (ROOT / package / room).is_dir()} - tested == set()
 
 
 def test_serving_imports_no_training_library() -> None:

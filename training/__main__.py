@@ -8,7 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from training.command_options import (
+from training.checkpoint import checkpoint_folder
+from training.commands.data import app as data_app
+from training.commands.files import app as file_app
+from training.commands.finetune import app as finetune_app
+from training.commands.options import (
     Data,
     Device,
     HoldOut,
@@ -26,17 +30,13 @@ from training.command_options import (
     tracking_store,
     train_options,
 )
-from training.data_commands import app as data_app
-from training.data_location import SAMPLE
-from training.evaluation_table import DEMANDED_OF, evaluation_table, shortfalls
-from training.file_commands import app as file_app
-from training.finetune_commands import app as finetune_app
-from training.running import Precision
-from training.scale_commands import app as scale_app
-from training.splits import Protocol
-from training.tracking import train_tracked
-from training.train import checkpoint_folder, running_below
-from training.tuning_commands import app as tuning_app
+from training.commands.scale import app as scale_app
+from training.commands.tune import app as tuning_app
+from training.data.location import SAMPLE
+from training.data.splits import Protocol
+from training.evaluation.table import DEMANDED_OF, evaluation_table, shortfalls
+from training.fit.runtime import Precision, running_below
+from training.tracking.runs import train_tracked
 
 app = typer.Typer(no_args_is_help=True, help="Train the models of a release, and measure them.")
 for commands in (data_app, file_app, tuning_app, finetune_app, scale_app):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
 
+import msgspec
 import orjson
 import torch
 
-from training.content import ContentOptions, text_encoder_hash
+from training.content.encode import ContentOptions, text_encoder_hash
+from training.data.errors import DataError
+from training.data.splits import Protocol
 from training.models.content_profile import ContentProfileConfig
 from training.models.ease import EaseConfig
 from training.models.ials import IalsConfig
@@ -16,7 +22,8 @@ from training.models.mlp_scorer import MlpScorerConfig
 from training.models.popularity import PopularityConfig
 from training.models.sequence import SequenceConfig
 from training.models.two_tower import TwoTowerConfig
-from training.splits import Protocol
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +67,54 @@ def pick_device(name: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+class OptionsError(DataError):
+    """A file of options cannot be used."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+
+
+def read_options(path: Path, base: T) -> T:
+    """`base` with what a file such as {"sequence": {"dropout": 0.1}} says instead.
+
+    Raises: OptionsError (no such file, not JSON, a name or a type that is not an option's).
+    """
+    try:
+        said = msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError as error:
+        raise OptionsError(str(path), "there is no such file") from error
+    except msgspec.DecodeError as error:
+        raise OptionsError(str(path), f"not JSON: {error}") from error
+    return overridden(base, said, "options")
+
+
+def overridden(base: T, said: object, where: str) -> T:
+    """A tree of frozen dataclasses with some leaves replaced. Raises: OptionsError."""
+    assert is_dataclass(base)
+    if not isinstance(said, Mapping):
+        raise OptionsError(where, f"expected names and values in braces, not {said!r}")
+    known = [field.name for field in fields(base)]
+    if unknown := [name for name in said if name not in known]:
+        raise OptionsError(where, f"no option is called {', '.join(unknown)}; there are {', '.join(known)}")
+    hints = get_type_hints(type(base))
+    return replace(base, **{name: _value(base, name, said[name], hints, where) for name in said})  # type: ignore[type-var]
+
+
+def _value(base: object, name: str, said: object, hints: Mapping[str, Any], where: str) -> object:
+    current = getattr(base, name)
+    if is_dataclass(current):
+        return overridden(current, said, f"{where}.{name}")
+    try:
+        return msgspec.convert(said, hints[name], dec_hook=_folder)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise OptionsError(f"{where}.{name}", f"{said!r} cannot be used: {error}") from error
+
+
+def _folder(kind: type, said: Any) -> Path:
+    """The one type of options that JSON has not. Raises: ValueError, of which msgspec makes its own error."""
+    assert kind is Path
+    if not Path(said).is_dir():
+        raise ValueError("there is no such folder")
+    return Path(said)

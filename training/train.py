@@ -22,27 +22,25 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from torch import nn
 
-from features.history import history_tensors
 from features.scorers import DOT, MLP, SCORER_MODELS
-from training.comparison import compare
-from training.content import ContentVectors, encode_content
-from training.data_errors import TooLittleToLearn
-from training.dataset import Dataset, Events
-from training.evaluate import chunks, evaluate
-from training.fit_mlp_scorer import fit_mlp_scorer
-from training.fitted import STAGES, FittedModels, Fitting, encode, fit_twice
-from training.fitting import Curve
-from training.fusion import PRESETS, Pool, find_weights, join, pool
-from training.metrics import measure, rank
+from training.checkpoint import FACTS_FILE, DataFacts, Trained, checkpoint_folder
+from training.content.encode import ContentVectors, encode_content
+from training.data.dataset import Dataset, Events
+from training.data.errors import TooLittleToLearn
+from training.data.splits import Protocol, Split, hold_out, in_time_order, sample_people
+from training.evaluation.baselines import compare
+from training.evaluation.evaluate import evaluate
+from training.evaluation.segments import segments
+from training.finetuning.encoder_facts import check_encoder
+from training.fit.loop import Curve
+from training.fit.parallel import Watch
+from training.fit.runtime import IN_MEMORY, Running, running_below
+from training.fit.trainer import STAGES, Fitting, fit_twice
 from training.models.mlp_scorer import DotScorer
 from training.options import TrainOptions, pick_device
-from training.running import IN_MEMORY, Precision, Running
-from training.scoring import source_scores
-from training.segments import segments
-from training.side_by_side import Watch
-from training.splits import Protocol, Split, histories_of, hold_out, in_time_order, of_people
-from training.text_encoder_facts import check_encoder
-from training.trained import FACTS_FILE, DataFacts, NotTrained, Trained
+from training.ranking.fusion import PRESETS, find_weights
+from training.ranking.reranker_training import fit_mlp_scorer
+from training.ranking.validation import ValidationScore, validation_pool
 
 log = structlog.get_logger()
 
@@ -80,28 +78,6 @@ def train(
     shutil.rmtree(unfinished, ignore_errors=True)
     log.info("training_saved", checkpoint=str(folder))
     return trained
-
-
-def running_below(home: Path, stream_above: int | None = None, precision: Precision = Precision.AUTO) -> Running:
-    """How trainings of a home run; the default number of events above which they stream with None."""
-    running = Running(scratch=home / "scratch", precision=precision)
-    return running if stream_above is None else replace(running, stream_above=stream_above)
-
-
-def checkpoint_folder(dataset: Dataset, home: Path, options: TrainOptions) -> Path:
-    """Where a training's result lives; equal data and options share it."""
-    return home / "checkpoints" / f"{dataset.fingerprint[:12]}-{options.hash}"
-
-
-def find_trained(dataset: Dataset, home: Path, options: TrainOptions) -> Trained:
-    """The result of a training that was done before.
-
-    Raises: NotTrained, CheckpointFormatError.
-    """
-    folder = checkpoint_folder(dataset, home, options)
-    if not (folder / FACTS_FILE).exists():
-        raise NotTrained(folder)
-    return Trained.load(folder)
 
 
 def fit_release(
@@ -160,39 +136,6 @@ def check_enough(events: Events, validation: Split) -> None:
         counts = np.bincount(events.user_rows)
         known = counts[np.unique(validation.train.user_rows)]
         raise TooLittleToLearn(int((counts > 0).sum()), int(known.max(initial=0)))
-
-
-def sample_people(split: Split, most: int, seed: int) -> Split:
-    """The split with at most this many people to predict, drawn at random; `train` stays whole."""
-    if len(split.people) <= most:
-        return split
-    drawn = np.sort(np.random.default_rng(seed).choice(len(split.people), most, replace=False))
-    return of_people(split, drawn)
-
-
-def validation_pool(models: FittedModels, split: Split) -> Pool:
-    """The candidates of everyone of a split, for the search for weights."""
-    pools = []
-    for people in chunks(len(split.people), len(models.popularity)):
-        histories = histories_of(split.histories, people)
-        seen = [history.item_rows for history in histories]
-        pools.append(pool(source_scores(models, histories), seen, [split.targets[row] for row in people]))
-    return join(pools)
-
-
-class ValidationScore:
-    """NDCG@10 of one dot-product encoder on a split's people: what early stopping watches."""
-
-    def __init__(self, split: Split) -> None:
-        self.split = split
-        self.tensors = history_tensors(split.histories)
-        self.seen = [history.item_rows for history in split.histories]
-
-    def __call__(self, encoder: nn.Module, item_vectors: Float32) -> float:
-        """Mean NDCG@10 of (history → user vector) · item vectors (N, D)."""
-        users = encode({"encoder": encoder.cpu()}, "encoder", self.tensors)[0]
-        ranked = rank((users @ item_vectors.T).astype(np.float32), self.seen, 20)
-        return measure(ranked, self.split.targets, np.ones(len(item_vectors), dtype=np.float32)).mean("ndcg@10")
 
 
 class Stages:

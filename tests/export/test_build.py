@@ -21,7 +21,7 @@ from export.validate import validate
 from features.catalog import Catalog
 from features.sources import SOURCES, source_slices
 from tests.export.tiny_world import N_FILMS, TinyWorld, tiny_world
-from training.dataset import Events
+from training.data.dataset import Events
 
 
 def test_a_fresh_release_is_whole(exported: Path) -> None:

@@ -13,8 +13,8 @@ from export.choice import Choice, HoldOut
 from export.errors import ReleaseRefused
 from export.manifest import read_manifest
 from export.quality_gate import check_quality
+from training.data.splits import Protocol
 from training.options import TrainOptions
-from training.splits import Protocol
 
 runner = CliRunner()
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from export.__main__ import app
 from features.history import history_tensors
 from tests.export.tiny_world import TinyWorld
-from training.fitted import encode
-from training.splits import in_time_order, split_by_person
+from training.data.splits import in_time_order, split_by_person
+from training.fit.trainer import encode
 
 
 def test_embeddings_of_a_release_are_those_of_its_training(exported: Path, world: TinyWorld, tmp_path: Path) -> None:

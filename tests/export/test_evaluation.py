@@ -24,8 +24,8 @@ from export.served_evaluation import askers, evaluate_exported, joined
 from features.catalog import Catalog, Film
 from features.history import WatchHistory
 from tests.export.tiny_world import TinyWorld
-from training.scoring import source_scores
-from training.splits import Protocol, Split, hold_out
+from training.data.splits import Protocol, Split, hold_out
+from training.ranking.scoring import source_scores
 
 CATALOG = Catalog(Film(movie_id=movie_id, title=f"film {movie_id}") for movie_id in (10, 20, 30, 40))
 SAME_SCORE = 1e-4

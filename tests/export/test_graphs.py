@@ -15,8 +15,8 @@ from export.example_inputs import candidate_batch, empty_history, history_batch
 from export.graphs import GraphOrder, GraphWorkers, Here
 from export.layout import COMMITTED_REPOSITORY, read_config
 from features.sources import SOURCES
+from training.content.poster_encoder import PosterEncoder
 from training.models.mlp_scorer import DotScorer
-from training.models.poster import PosterEncoder
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from export.validate import validate
 from features.catalog import Catalog
 from features.text import film_text
 from tests.export.triton_stand_in import LoadedModel
-from training.data_location import locate_data
+from training.data.location import locate_data
 
 # Whoever asks first for the release trains it, posters and all.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

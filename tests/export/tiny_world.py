@@ -20,15 +20,15 @@ from features.catalog import Catalog, Film
 from features.posters import pixels
 from features.sources import SOURCE_WIDTHS, SOURCES
 from features.text import film_text, open_tokenizer, tokenize
-from training.content_vectors import ContentVectors
-from training.dataset import Dataset, Events
-from training.fitted import FittedModels
+from training.checkpoint import DataFacts, Trained
+from training.content.projection import Projection
+from training.content.vectors import ContentVectors
+from training.data.dataset import Dataset, Events
+from training.fit.trainer import FittedModels
 from training.models.content_profile import ContentProfile
 from training.models.ease import EaseModel
 from training.models.fused_query import centre, fused_query
 from training.models.mlp_scorer import DotScorer, MlpScorer
-from training.projection import Projection
-from training.trained import DataFacts, Trained
 
 N_FILMS = 30
 POSTER_SIZE = 32

@@ -55,7 +55,7 @@ def test_pixels_are_contiguous_for_the_wire() -> None:
 @pytest.mark.parametrize("size", [(300, 450), (450, 300), (31, 77), (64, 64), (1000, 101)])
 @pytest.mark.parametrize("target", [64, 224])
 def test_pixels_equal_torchvisions_imagenet_transform(size: tuple[int, int], target: int) -> None:
-    from training.torchvision_guard import guard_torchvision
+    from training.content.torchvision_guard import guard_torchvision
 
     guard_torchvision()
     import torch

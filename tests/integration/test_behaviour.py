@@ -8,8 +8,8 @@ import httpx
 import numpy as np
 import pytest
 
+from sample import SimulatedWorld
 from tests.conftest import Service
-from training.sample import SimulatedWorld
 
 from .test_recommendations import recommended_rows, world
 

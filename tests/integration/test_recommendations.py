@@ -9,9 +9,9 @@ import httpx
 import numpy as np
 import pytest
 
+from sample import SimulatedWorld, simulate
+from sample.films import sample_films
 from tests.conftest import Service
-from training.sample import SimulatedWorld, simulate
-from training.sample.films import sample_films
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

@@ -10,12 +10,12 @@ from export.exported import exported_models
 from export.manifest import read_manifest
 from features.scorers import CANDIDATES
 from tests.conftest import Service
-from training.data_location import locate_data
-from training.dataset import Dataset, read_dataset
-from training.metrics import rank
-from training.reranking import candidate_lists
-from training.scoring import blend, source_scores
-from training.splits import Protocol, Split, hold_out, in_time_order, of_people, split_by_person
+from training.data.dataset import Dataset, read_dataset
+from training.data.location import locate_data
+from training.data.splits import Protocol, Split, hold_out, in_time_order, of_people, split_by_person
+from training.ranking.candidates import candidate_lists
+from training.ranking.metrics import rank
+from training.ranking.scoring import blend, source_scores
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

@@ -17,7 +17,7 @@ from bento.stores.film_records import FilmRecord, digest_of
 from bento.stores.redis_films import RedisFilmStore
 from bento.stores.redis_link import RedisLink, connect
 from features.catalog import Film
-from training.dataset import read_dataset
+from training.data.dataset import read_dataset
 
 FILM = Film(
     900_000_000, "The Quiet, Sea", 2024, ("Drama", "Mystery"), "Ada Fjord", ("Bo Sea", "Cy Reed"), "Norway",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .worlds import planted_tastes
+from tests.training.worlds import planted_tastes
 
 
 @pytest.fixture(scope="session")

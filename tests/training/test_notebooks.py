@@ -11,14 +11,14 @@ from rich.progress import Progress
 from typer.testing import CliRunner
 
 from tests.conftest import ROOT
+from tests.training.test_train import for_epochs
+from tests.training.worlds import no_content
 from training.__main__ import app
-from training.data_location import locate_data
-from training.dataset import read_dataset
+from training.checkpoint import checkpoint_folder
+from training.data.dataset import read_dataset
+from training.data.location import locate_data
 from training.options import TrainOptions
-from training.train import checkpoint_folder, fit_release
-
-from .test_train import for_epochs
-from .worlds import no_content
+from training.train import fit_release
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,22 +14,21 @@ from rich.progress import Progress
 
 from features.history import history_tensors
 from features.sources import SOURCES
-from training.content import ContentOptions
-from training.data_errors import TooLittleToLearn
-from training.dataset import Dataset
-from training.evaluate import BY_MLP, HYBRID, evaluate
-from training.fitted import FittedModels, fit_models
+from tests.training.worlds import checkerboard, events_of, markov, no_content, noise, planted_tastes, world
+from training.checkpoint import FACTS_FILE, CheckpointFormatError, Trained, checkpoint_folder
+from training.content.encode import ContentOptions
+from training.data.dataset import Dataset
+from training.data.errors import TooLittleToLearn
+from training.data.splits import Protocol, hold_out, in_time_order, positions_from_end, select, split_by_person
+from training.evaluation.evaluate import BY_MLP, HYBRID, evaluate
+from training.fit.parallel import Watch
+from training.fit.trainer import FittedModels, fit_models
 from training.models.mlp_scorer import MlpScorerConfig
 from training.models.sequence import SequenceConfig
 from training.models.two_tower import TwoTowerConfig
 from training.options import TrainOptions
-from training.scoring import source_scores
-from training.side_by_side import Watch
-from training.splits import Protocol, hold_out, in_time_order, positions_from_end, select, split_by_person
-from training.train import checkpoint_folder, fit_release, train
-from training.trained import FACTS_FILE, CheckpointFormatError, Trained
-
-from .worlds import checkerboard, events_of, markov, no_content, noise, planted_tastes, world
+from training.ranking.scoring import source_scores
+from training.train import fit_release, train
 
 QUICK = TrainOptions(
     content=ContentOptions(posters=False),

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from features.catalog import Catalog, Film
-from training.content_vectors import ContentVectors
-from training.dataset import Dataset, Events
-from training.projection import fit_projection
-from training.read_report import ReadReport
+from training.content.projection import fit_projection
+from training.content.vectors import ContentVectors
+from training.data.dataset import Dataset, Events
+from training.data.read_report import ReadReport
 
 Columns = list[tuple[int, int, float, int]]
 """(user_row, item_row, rating, timestamp_s) of each event."""

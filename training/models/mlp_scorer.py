@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from features.catalog import GENRES, Catalog
 from features.sources import NEIGHBOUR_SOURCE, SOURCES
-from training.dataset import Events
-from training.item_features import ERA_CENTRES, era, statistics
+from training.data.dataset import Events
+from training.data.item_features import ERA_CENTRES, era, statistics
 from training.models.seeded_dropout import SeededDropout
 from training.models.serving import HISTORY_INPUTS, is_present, steps_back
 from training.models.two_tower import SIDE_SCALARS, side_features
@@ -164,7 +164,7 @@ def _fit(person: Tensor, films: Tensor) -> Tensor:
 
 
 def film_facts(catalog: Catalog, events: Events) -> Float32:
-    """(N, 5) the statistics of `training.item_features`, and the year in twenties from 2000; the mean where unknown."""
+    """(N, 5) statistics of `training.data.item_features`, and the year in twenties from 2000; means where unknown."""
     years = np.array([film.year if film.year is not None else np.nan for film in catalog.films], dtype=np.float64)
     known = ~np.isnan(years)
     years[~known] = years[known].mean() if known.any() else 2000

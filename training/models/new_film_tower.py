@@ -11,21 +11,19 @@ Source: Gantner et al., "Learning Attribute-to-Feature Mappings for Cold-Start R
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from features.catalog import GENRES
+from features.catalog import GENRES, Catalog
 from features.sources import SOURCE_WIDTHS
-from training.item_features import ERA_CENTRES, ERA_WIDTH_YEARS
-from training.models.poster import POSTER_WIDTH
-from training.models.text import TEXT_WIDTH
-
-if TYPE_CHECKING:
-    from training.trained import Trained
+from training.content.poster_encoder import POSTER_WIDTH
+from training.content.text_encoder import TEXT_WIDTH
+from training.content.vectors import ContentVectors
+from training.data.item_features import ERA_CENTRES, ERA_WIDTH_YEARS
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -37,6 +35,21 @@ N_FEATURES = len(GENRES) + len(ERA_CENTRES) + 1 + SOURCE_WIDTHS["text"] + SOURCE
 
 STRENGTHS = np.logspace(-3, 3, 13)
 """Ridge penalties tried, times the mean variance of a column."""
+
+
+class KnownFilms(Protocol):
+    """The films that the tower learns from: those of a finished training."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def content(self) -> ContentVectors: ...
+
+    @property
+    def item_vectors(self) -> dict[str, Float32]:
+        """Source → (N, width) centred; zeros where a film has no such vector."""
+        ...
 
 
 class NewFilmTower(nn.Module):
@@ -81,9 +94,9 @@ class FittedTower:
     """Share of the variance of each learnt source that content explains of films left out, 0..1."""
 
 
-def fit_new_film_tower(trained: Trained) -> FittedTower:
+def fit_new_film_tower(films: KnownFilms) -> FittedTower:
     """The tower for a finished training: nothing is trained again, and equal trainings give equal towers."""
-    module, content = NewFilmTower(), trained.content
+    module, content = NewFilmTower(), films.content
     for kind, projection, wide, present in (
         ("text", content.text_pca, content.text, content.text_present),
         ("poster", content.poster_pca, content.poster, content.poster_present),
@@ -93,35 +106,35 @@ def fit_new_film_tower(trained: Trained) -> FittedTower:
         offset = wide[present].mean(axis=0, dtype=np.float64) @ components if present.any() else np.zeros(1)
         getattr(module, f"{kind}_components").copy_(torch.from_numpy(components))
         getattr(module, f"{kind}_offset").copy_(torch.from_numpy(np.broadcast_to(offset, components.shape[1]).copy()))
-    features, start, explained = _features(trained), 0, {}
+    features, start, explained = _features(films), 0, {}
     with torch.no_grad():
         module.estimate.weight.zero_()
         module.estimate.bias.zero_()
         for source in LEARNT:
-            weights, bias, explained[source] = ridge(features, trained.item_vectors[source])
+            weights, bias, explained[source] = ridge(features, films.item_vectors[source])
             rows = slice(start, start := start + SOURCE_WIDTHS[source])
             module.estimate.weight[rows] = torch.from_numpy(weights.T.astype(np.float32))
             module.estimate.bias[rows] = torch.from_numpy(bias.astype(np.float32))
     return FittedTower(module.eval(), explained)
 
 
-def tower_inputs(trained: Trained) -> dict[str, Float32]:
+def tower_inputs(films: KnownFilms) -> dict[str, Float32]:
     """What the tower would be given for each film of the release, (N, …)."""
-    years = [[film.year or 0] for film in trained.catalog.films]
+    years = [[film.year or 0] for film in films.catalog.films]
     return {
-        "text_embedding": trained.content.text * trained.content.text_present[:, None],
-        "poster_embedding": trained.content.poster * trained.content.poster_present[:, None],
-        "genres": trained.catalog.genre_matrix,
+        "text_embedding": films.content.text * films.content.text_present[:, None],
+        "poster_embedding": films.content.poster * films.content.poster_present[:, None],
+        "genres": films.catalog.genre_matrix,
         "year": np.array(years, dtype=np.float32).reshape(-1, 1),
     }
 
 
-def _features(trained: Trained) -> Float64:
-    inputs = tower_inputs(trained)
+def _features(films: KnownFilms) -> Float64:
+    inputs = tower_inputs(films)
     year = inputs["year"].astype(np.float64)
     known = year > 0
     era = np.exp(-0.5 * ((year - ERA_CENTRES) / ERA_WIDTH_YEARS) ** 2) * known
-    vectors = trained.item_vectors
+    vectors = films.item_vectors
     columns = [inputs["genres"], era, 1 - known, vectors["text"], vectors["poster"]]
     return np.concatenate(columns, axis=1).astype(np.float64)
 

@@ -1,0 +1,31 @@
+"""Scenes for each genre, several of each; a film's dice choose one and vary it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sample.posters.canvas import Canvas
+from sample.posters.scenes import beyond, bright, dark, intimate, outdoors, stage, town
+
+SCENES: dict[str, tuple[Callable[[Canvas], None], ...]] = {
+    "Documentary": (beyond.contours, beyond.globe, beyond.film_strip),
+    "Film-Noir": (town.street_lamp, town.blind),
+    "Western": (outdoors.mesas, outdoors.railroad, outdoors.wagon_wheel),
+    "Horror": (dark.dead_tree, dark.lit_house, dark.eyes, dark.reaching_hand),
+    "Animation": (bright.balloons, bright.creature, bright.mushrooms),
+    "Sci-Fi": (beyond.neon_plain, beyond.strange_ridge, beyond.city_of_tomorrow, beyond.rocket),
+    "War": (outdoors.searchlights, outdoors.soldiers_at_dawn, outdoors.barbed_wire),
+    "Musical": (stage.spotlights, stage.ring_of_bulbs, stage.record, stage.piano),
+    "Children": (bright.hot_air_balloon, bright.kite),
+    "Fantasy": (beyond.castle, beyond.dragon),
+    "Mystery": (dark.keyhole, dark.door_ajar, dark.magnifier),
+    "Romance": (intimate.couple_at_dusk, intimate.overlapping_discs, intimate.heart, intimate.bridge),
+    "Crime": (town.night_street, town.fingerprint, town.handcuffs, town.headlights),
+    "Comedy": (bright.smile, bright.bowler_hat, bright.pennants, bright.umbrella, bright.rubber_duck),
+    "Action": (town.blast, town.chase),
+    "Adventure": (outdoors.mountains, outdoors.sail),
+    "Thriller": (dark.spiral, dark.rings, dark.turning_squares),
+    "Drama": (intimate.window, intimate.lone_tree, intimate.shore, intimate.colour_fields, intimate.stair,
+              intimate.telegraph_road),
+}  # fmt: skip
+"""The most telling genre first: a film is drawn as the first of these that it has."""

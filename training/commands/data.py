@@ -1,0 +1,131 @@
+"""The commands about data: `sample`, `download` and `check`. `python -m training` mounts them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from sample import write_sample
+from training.commands.options import Home, errors_shown
+from training.data.dataset import Dataset, read_dataset
+from training.data.download import BASE_URL, DATASETS
+from training.data.download import download as download_dataset
+from training.data.location import download_folder
+from training.data.read_report import ReadLimits
+
+app = typer.Typer(no_args_is_help=True, help="Data to train on: the embedded sample and MovieLens.")
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Option(help="Folder to write; made if need be, an older sample in it is overwritten.")],
+    people: Annotated[int, typer.Option(min=1, max=100_000, help="How many people to simulate.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 7,
+) -> None:
+    """Write the embedded sample: real films, drawn posters, SIMULATED people.
+
+    The folder has MovieLens' format, with metadata.csv and posters/ beside it,
+    and serves as a template for data of your own. For example:
+
+    python -m training sample --out ./sample
+    """
+    console = Console()
+    with errors_shown(console), console.status(f"Simulating {people} people and drawing posters"):
+        world = write_sample(out, people, seed)
+    console.print(
+        f"Wrote [bold]{out}[/]: {len(world.films)} films and {len(world.user_rows):,} ratings "
+        f"by {people:,} [bold]simulated[/] people (seed {seed})"
+    )
+
+
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="; ".join(f"{name}: {what}" for name, what in DATASETS.items()))],
+    home: Home = Path(".marquee"),
+    out: Annotated[Path | None, typer.Option(help="Folder for the zip, in place of HOME/data.")] = None,
+    base_url: Annotated[str, typer.Option(help="Where the zips lie, for a mirror of your own.")] = BASE_URL,
+) -> None:
+    """Fetch a MovieLens data set from GroupLens, checked against its published md5.
+
+    A broken transfer is continued by the next run, and a zip that is there already is left alone.
+    The zip is used as it is, without unpacking: DATA=ml-25m make serve
+    GroupLens' terms of use are in the README inside the zip.
+    """
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with errors_shown(console), ProgressBar(*columns, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(name, total=None)
+        found = download_dataset(
+            name,
+            out or download_folder(home),
+            base_url,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if not found.fetched_bytes:
+        console.print(f"[bold]{found.path}[/] is there already")
+    else:
+        proof = f"md5 {found.md5} as published" if found.md5 else "no md5 is published; the zip's own checksums hold"
+        console.print(f"Wrote [bold]{found.path}[/] ({found.path.stat().st_size:,} bytes; {proof})")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="Folder or zip of MovieLens, ml-100k, or data in that format.")],
+    max_dropped_ratio: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of a file's rows that may be damaged before it is refused.")
+    ] = ReadLimits().max_dropped_ratio,
+) -> None:
+    """Read a data set as training would, and say what is in it and what had to be left out.
+
+    Ends with status 1 and the reason when the data would be refused. For example:
+
+    python -m training check ml-25m.zip --max-dropped-ratio 0.02
+    """
+    console = Console()
+    with errors_shown(console):
+        dataset = read_dataset(path, ReadLimits(max_dropped_ratio))
+        console.print(_files_table(dataset), _facts_table(dataset))
+
+
+def _files_table(dataset: Dataset) -> Table:
+    """One line for each file: rows, rows used, rows left out and why."""
+    table = Table(title=f"{dataset.name} ({dataset.report.layout})", title_justify="left")
+    table.add_column("file")
+    for heading in ("rows", "used", "left out"):
+        table.add_column(heading, justify="right")
+    table.add_column("why (first line)")
+    for report in dataset.report.tables:
+        reasons = [f"{n:,} {why} (line {report.first_lines[why]:,})" for why, n in report.dropped.items()]
+        numbers = (report.rows, report.kept_rows, report.dropped_rows)
+        table.add_row(report.file, *(f"{number:,}" for number in numbers), "\n".join(reasons))
+    return table
+
+
+def _facts_table(dataset: Dataset) -> Table:
+    """What the data set holds, and of how many films it knows what."""
+    events = dataset.events
+    stamps = (events.timestamps_s.min(), events.timestamps_s.max())
+    first, last = (datetime.fromtimestamp(int(stamp), UTC).date() for stamp in stamps)
+    density = len(events) / (len(dataset.user_ids) * len(dataset.catalog))
+    coverage = ", ".join(f"{name} {share:.1%}" for name, share in dataset.coverage().items())
+    facts = {
+        "people": f"{len(dataset.user_ids):,}" + (" (simulated)" if dataset.simulated else ""),
+        "films": f"{len(dataset.catalog):,}",
+        "ratings": f"{len(events):,} ({density:.2%} of all pairs), {first} to {last}",
+        "films with": coverage,
+        "posters without film": str(dataset.report.posters_without_film),
+        "fingerprint": dataset.fingerprint,
+    }
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, value)
+    return table

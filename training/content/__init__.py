@@ -1,0 +1,1 @@
+"""Content vectors of films: their text and their posters, encoded and cached."""

@@ -1,0 +1,158 @@
+"""A data set as training sees it: a catalogue, and who rated which film when.
+
+`read_dataset` is the one way in, for MovieLens in any of its layouts and for the embedded sample, which is
+written in MovieLens' layout. What cannot be used is counted in `Dataset.report`, and refused past a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from features.catalog import Catalog
+from training.data.errors import NothingLeft, UnreadableTable
+from training.data.files import DAMAGED_ZIP, DataFiles, content_sha256, open_data_files, poster_names
+from training.data.layouts.csv_tables import LINE, drop_rows
+from training.data.layouts.movielens import RawTables, read_tables
+from training.data.read_report import (
+    BAD_TIMESTAMP,
+    DUPLICATE,
+    RATING_OUT_OF_RANGE,
+    UNKNOWN_FILM,
+    ReadLimits,
+    ReadReport,
+)
+
+MIN_RATING, MAX_RATING = 0.5, 5.0
+"""Stars; ml-100k's 1 to 5 lie inside."""
+
+SIMULATED_MARK = "SIMULATED.txt"
+"""A file of this name beside movies.csv says that the people of this data set are simulated."""
+
+_LATEST_TIMESTAMP_S = 4_102_444_800
+"""The year 2100: later stamps are milliseconds or noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Ratings in columns of length E, sorted by (user_row, timestamp, item_row)."""
+
+    user_rows: npt.NDArray[np.int32]
+    item_rows: npt.NDArray[np.int32]
+    ratings: npt.NDArray[np.float32]
+    """0.5 to 5 stars."""
+    timestamps_s: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Everything that was read from one folder or zip."""
+
+    name: str
+    """The folder's name, e.g. `ml-25m`."""
+    fingerprint: str
+    """sha256 over the content of all files that were used, posters included; where they lie does not matter."""
+    simulated: bool
+    """True when its people are simulated."""
+    catalog: Catalog
+    """Films by ascending movie_id; films that nobody rated are in it too."""
+    user_ids: tuple[str, ...]
+    """(U,) the data's own user ids by user_row, in ascending numeric order; everyone has at least one event."""
+    events: Events
+    poster_paths: Mapping[int, Path]
+    """item_row → poster file, for the films that have one."""
+    report: ReadReport
+
+    def coverage(self) -> dict[str, float]:
+        """Share of films, 0 to 1, of which each thing is known."""
+        films = self.catalog.films
+        known = {
+            "year": sum(film.year is not None for film in films),
+            "genres": sum(bool(film.genres) for film in films),
+            "overview": sum(bool(film.overview) for film in films),
+            "cast": sum(bool(film.cast) for film in films),
+            "director": sum(bool(film.director) for film in films),
+            "country": sum(bool(film.country) for film in films),
+            "tags": sum(bool(film.tags) for film in films),
+            "poster": len(self.poster_paths),
+            "ratings": len(np.unique(self.events.item_rows)),
+        }
+        return {name: count / len(films) for name, count in known.items()}
+
+
+def read_dataset(path: Path, limits: ReadLimits | None = None) -> Dataset:
+    """Read MovieLens in the layout of any of its data sets, or the sample, from a folder or a zip.
+
+    Beside movies.csv, `tags.csv`, `metadata.csv` (movieId, overview, cast, director, country) and
+    `posters/<movieId>.jpg` are read where they exist. The same content gives the same rows in the same order,
+    and the same fingerprint, whether zipped or not.
+    Raises DataNotFound, MissingColumns, UnreadableTable, TooManyDroppedRows, NothingLeft.
+    """
+    try:
+        return _read(open_data_files(path), limits or ReadLimits())
+    except DAMAGED_ZIP as error:
+        raise UnreadableTable(str(path), f"the zip is damaged ({error}); fetch it again") from error
+
+
+def _read(files: DataFiles, limits: ReadLimits) -> Dataset:
+    raw = read_tables(files)
+    if not raw.films:
+        raise NothingLeft(raw.reports[1].file)
+    ratings = _clean_ratings(raw)
+    for table in raw.reports:
+        table.check(limits)
+    if ratings.is_empty():
+        raise NothingLeft(raw.reports[0].file)
+    catalog = Catalog(raw.films)
+    user_ids, events = _numbered(ratings, catalog)
+    posters = files.poster_paths()
+    marks = {SIMULATED_MARK} & files.names
+    return Dataset(
+        name=files.name,
+        fingerprint=content_sha256(files, [*raw.used_files, *marks, *poster_names(files).values()]),
+        simulated=bool(marks),
+        catalog=catalog,
+        user_ids=user_ids,
+        events=events,
+        poster_paths={
+            row: posters[film.movie_id] for row, film in enumerate(catalog.films) if film.movie_id in posters
+        },
+        report=ReadReport(
+            layout=raw.layout,
+            tables=raw.reports,
+            posters_without_film=sum(catalog.row_of(movie_id) is None for movie_id in posters),
+        ),
+    )
+
+
+def _clean_ratings(raw: RawTables) -> pl.DataFrame:
+    """Ratings that can be used, sorted by (user, time, film). Those left out are counted in raw.reports[0]."""
+    report = raw.reports[0]
+    frame = raw.ratings
+    frame = drop_rows(frame, ~pl.col("rating").is_between(MIN_RATING, MAX_RATING), RATING_OUT_OF_RANGE, report)
+    frame = drop_rows(frame, ~pl.col("timestamp").is_between(1, _LATEST_TIMESTAMP_S), BAD_TIMESTAMP, report)
+    known = [film.movie_id for film in raw.films]
+    frame = drop_rows(frame, ~pl.col("movieId").is_in(known), UNKNOWN_FILM, report)
+    frame = frame.sort("userId", "movieId", "timestamp", LINE)
+    has_newer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in ("userId", "movieId"))
+    frame = drop_rows(frame, has_newer.fill_null(False), DUPLICATE, report)
+    return frame.sort("userId", "timestamp", "movieId")
+
+
+def _numbered(ratings: pl.DataFrame, catalog: Catalog) -> tuple[tuple[str, ...], Events]:
+    """User ids by row, and the ratings with rows in place of ids."""
+    user_ids, user_rows = np.unique(ratings["userId"].to_numpy(), return_inverse=True)
+    return tuple(map(str, user_ids.tolist())), Events(
+        user_rows=user_rows.astype(np.int32),
+        item_rows=np.searchsorted(catalog.movie_ids, ratings["movieId"].to_numpy()).astype(np.int32),
+        ratings=ratings["rating"].to_numpy(),
+        timestamps_s=ratings["timestamp"].to_numpy(),
+    )

@@ -1,0 +1,125 @@
+"""What can be wrong with data that people bring, as one family of errors.
+
+    DataError
+    ├── DataNotFound          no such folder or zip, or nothing in it that we can read
+    ├── MissingColumns        a table lacks a column
+    ├── UnreadableTable       a table is not text, not a table, or empty
+    ├── TooManyDroppedRows    more broken rows than the limit allows
+    ├── NothingLeft           no film or no rating survived
+    ├── TooLittleToLearn      nobody has watched enough to learn from and to choose by
+    └── DownloadError
+        ├── UnknownDownload   a name that we have no address for
+        ├── TransferFailed    the connection or the server failed
+        └── ChecksumMismatch  the bytes that came are not those that were published
+
+Each class takes data and writes the sentence: the value, the limit where there is one, and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+class DataError(Exception):
+    """The data cannot be used as it is."""
+
+
+class DataNotFound(DataError):
+    """No such folder or zip, or nothing in it that we can read."""
+
+    def __init__(self, path: Path | str, found: Iterable[str] | None = None) -> None:
+        if found is None:
+            what = "there is no such folder or zip file"
+        else:
+            names = sorted(found)
+            shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+            what = (
+                "it holds neither movies.csv with ratings.csv, nor movies.dat with ratings.dat, nor u.item with "
+                f"u.data; found: {shown or 'nothing'}"
+            )
+        super().__init__(
+            f"no data at {path}: {what}. Give a folder or zip in MovieLens' format, "
+            "fetch one with `python -m training download`, or write the sample with `python -m training sample`"
+        )
+
+
+class MissingColumns(DataError):
+    """A table lacks a column."""
+
+    def __init__(self, file: str, missing: Iterable[str], found: Iterable[str]) -> None:
+        super().__init__(
+            f"{file} lacks the column {', '.join(missing)}; its first line has: {', '.join(found) or 'nothing'}. "
+            "Name the columns as MovieLens does (upper and lower case matter)"
+        )
+
+
+class UnreadableTable(DataError):
+    """A table is not text, not a table, or empty."""
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(f"{file} cannot be read: {why}")
+
+
+class TooManyDroppedRows(DataError):
+    """More broken rows than the limit allows."""
+
+    def __init__(
+        self, file: str, rows: int, dropped: Mapping[str, int], lines: Mapping[str, int], limit: float
+    ) -> None:
+        total = sum(dropped.values())
+        reasons = "; ".join(f"{count} {reason} (first at line {lines[reason]})" for reason, count in dropped.items())
+        super().__init__(
+            f"{file}: {total} of {rows} rows cannot be used ({total / rows:.2%}), the limit is {limit:.2%}: {reasons}. "
+            "Mend the file, or take these rows out of it; `python -m training check` tells what is in it"
+        )
+
+
+class NothingLeft(DataError):
+    """No film or no rating survived."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(f"{file} holds no usable row; at least one film and one rating are needed")
+
+
+class TooLittleToLearn(DataError):
+    """Nobody has watched enough to learn from and to choose by."""
+
+    def __init__(self, people: int, busiest: int) -> None:
+        super().__init__(
+            f"of {people} people nobody who can be learnt from has rated more than {busiest} films, and 7 are needed: "
+            "each person's newest 5, and the last fifth of people to arrive, are kept back to choose epochs and "
+            "weights by. Bring people with longer histories"
+        )
+
+
+class DownloadError(DataError):
+    """A data set could not be fetched."""
+
+
+class UnknownDownload(DownloadError):
+    """A name that we have no address for."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"no data set is called {name!r}; known are {', '.join(known)}")
+
+
+class TransferFailed(DownloadError):
+    """The connection or the server failed."""
+
+    def __init__(self, url: str, why: str, kept_bytes: int = 0) -> None:
+        kept = f" {kept_bytes:,} bytes are kept, the next attempt continues from there." if kept_bytes else ""
+        super().__init__(
+            f"could not fetch {url}: {why}.{kept} Run the command again, or fetch the file by other means "
+            "and give its path as the data"
+        )
+
+
+class ChecksumMismatch(DownloadError):
+    """The bytes that came are not those that were published."""
+
+    def __init__(self, url: str, expected: str, actual: str) -> None:
+        super().__init__(
+            f"{url} arrived damaged: its md5 is {actual}, published is {expected}. "
+            "The file was deleted; run the command again"
+        )

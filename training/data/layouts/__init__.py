@@ -1,0 +1,1 @@
+"""MovieLens' layouts, each read into the same raw tables."""

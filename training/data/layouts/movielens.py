@@ -1,0 +1,81 @@
+"""MovieLens' csv files with headers, as all data sets since 2015 and the embedded sample have them.
+
+This module knows names of files and columns; cleaning ratings and numbering rows is `training.data.dataset`'s. The
+layouts of earlier data sets are `training.data.layouts.older_movielens`'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from features.catalog import Film
+from training.data.files import DataFiles
+from training.data.layouts.csv_tables import drop_rows, read_numbers, read_texts
+from training.data.layouts.older_movielens import read_dat, read_ml_100k
+from training.data.layouts.raw_tables import RATING_COLUMNS, RawTables, genres_of, in_order, listed, with_tags
+from training.data.layouts.titles import split_title
+from training.data.read_report import BROKEN, DUPLICATE, EMPTY_TEXT, UNKNOWN_FILM, TableReport
+
+
+def read_tables(files: DataFiles) -> RawTables:
+    """Read whichever layout the files have. Raises MissingColumns, UnreadableTable."""
+    if "movies.csv" in files.names:
+        return _read_csv_layout(files)
+    return read_dat(files) if "movies.dat" in files.names else read_ml_100k(files)
+
+
+def _read_csv_layout(files: DataFiles) -> RawTables:
+    ratings, ratings_report = read_numbers(files, "ratings.csv", RATING_COLUMNS)
+    films, movies_report = _read_movies(files)
+    reports = [ratings_report, movies_report]
+    if "metadata.csv" in files.names:
+        films, report = _with_metadata(films, files)
+        reports.append(report)
+    if "tags.csv" in files.names:
+        films, report = _with_tags(films, files)
+        reports.append(report)
+    return RawTables("movielens", in_order(films), ratings, tuple(reports))
+
+
+def _read_movies(files: DataFiles) -> tuple[dict[int, Film], TableReport]:
+    frame, report = read_texts(files, "movies.csv", ("movieId", "title", "genres"))
+    frame = _with_numeric_ids(frame, report)
+    frame = drop_rows(frame, pl.col("title").is_null(), EMPTY_TEXT, report)
+    frame = drop_rows(frame, ~pl.col("movieId").is_first_distinct(), DUPLICATE, report)
+    films = {}
+    for movie_id, raw_title, genres in frame.select("movieId", "title", "genres").iter_rows():
+        title, year = split_title(raw_title)
+        films[movie_id] = Film(movie_id, title, year, genres_of(genres))
+    return films, report
+
+
+def _with_metadata(films: dict[int, Film], files: DataFiles) -> tuple[dict[int, Film], TableReport]:
+    """Films with what metadata.csv knows of them."""
+    columns = ("movieId", "overview", "cast", "director", "country")
+    frame, report = read_texts(files, "metadata.csv", columns, multi_line=True)
+    frame = drop_rows(_with_numeric_ids(frame, report), ~pl.col("movieId").is_in(list(films)), UNKNOWN_FILM, report)
+    frame = drop_rows(frame, ~pl.col("movieId").is_first_distinct(), DUPLICATE, report)
+    known = dict(films)
+    for movie_id, overview, cast, director, country in frame.select(columns).iter_rows():
+        known[movie_id] = replace(
+            films[movie_id],
+            overview=" ".join((overview or "").split()),
+            cast=listed(cast),
+            director=(director or "").strip(),
+            country=(country or "").strip(),
+        )
+    return known, report
+
+
+def _with_tags(films: dict[int, Film], files: DataFiles) -> tuple[dict[int, Film], TableReport]:
+    frame, report = read_texts(files, "tags.csv", ("userId", "movieId", "tag"))
+    frame = drop_rows(frame, pl.col("tag").is_null(), EMPTY_TEXT, report)
+    frame = drop_rows(_with_numeric_ids(frame, report), ~pl.col("movieId").is_in(list(films)), UNKNOWN_FILM, report)
+    return with_tags(films, frame), report
+
+
+def _with_numeric_ids(frame: pl.DataFrame, report: TableReport) -> pl.DataFrame:
+    frame = frame.with_columns(pl.col("movieId").str.strip_chars().cast(pl.Int32, strict=False))
+    return drop_rows(frame, pl.col("movieId").is_null(), BROKEN, report)

@@ -1,0 +1,75 @@
+"""What every layout of MovieLens is read into, and what the layouts have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from features.catalog import Film
+from training.data.read_report import TableReport
+
+RATING_COLUMNS = {
+    "userId": pl.Int32(),
+    "movieId": pl.Int32(),
+    "rating": pl.Float32(),
+    "timestamp": pl.Int64(),
+}
+"""25 million rows are 500 MB at these widths; ids above 2^31 - 1 count as broken rows."""
+
+TAGS_PER_FILM = 30
+"""Kept tags of a film, most frequent first: ml-25m has films with thousands of distinct ones."""
+
+_NO_GENRES = "(no genres listed)"
+_FORMER_GENRES = {"Children's": "Children"}
+"""Names of the data sets before 2015."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawTables:
+    """What a layout yields: films by movie_id, and ratings not yet cleaned."""
+
+    layout: str
+    films: tuple[Film, ...]
+    ratings: pl.DataFrame
+    """Columns line, userId, movieId, rating, timestamp, in file order; timestamp may be null."""
+    reports: tuple[TableReport, ...]
+    """The ratings' report comes first, the films' second."""
+
+    @property
+    def used_files(self) -> tuple[str, ...]:
+        """Every file that was read."""
+        return tuple(report.file for report in self.reports)
+
+
+def with_tags(films: Mapping[int, Film], tags: pl.DataFrame) -> dict[int, Film]:
+    """Films with what people called them: lower case, one vote a person, most frequent first, ties by alphabet.
+
+    tags: columns userId, movieId and tag, of films that are there.
+    """
+    votes = (
+        tags.with_columns(pl.col("tag").str.strip_chars().str.to_lowercase())
+        .group_by("movieId", "tag")
+        .agg(pl.col("userId").n_unique().alias("people"))
+        .sort(["movieId", "people", "tag"], descending=[False, True, False])
+        .group_by("movieId", maintain_order=True)
+        .agg(pl.col("tag").head(TAGS_PER_FILM))
+    )
+    return {**films, **{movie_id: replace(films[movie_id], tags=tuple(tags)) for movie_id, tags in votes.iter_rows()}}
+
+
+def genres_of(field: str | None) -> tuple[str, ...]:
+    """`"Action|Children's"` → `("Action", "Children")`; nothing where there are none."""
+    named = () if field is None or field == _NO_GENRES else listed(field)
+    return tuple(_FORMER_GENRES.get(genre, genre) for genre in named)
+
+
+def listed(field: str | None) -> tuple[str, ...]:
+    """`"a|b"` → `("a", "b")`."""
+    return tuple(part.strip() for part in (field or "").split("|") if part.strip())
+
+
+def in_order(films: Mapping[int, Film]) -> tuple[Film, ...]:
+    """Films by ascending movie_id."""
+    return tuple(films[movie_id] for movie_id in sorted(films))

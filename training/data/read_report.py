@@ -1,0 +1,89 @@
+"""What was read and what had to be left out, counted per file and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from training.data.errors import TooManyDroppedRows
+
+BROKEN = "not readable as a row"
+RATING_OUT_OF_RANGE = "with a rating outside 0.5 to 5"
+BAD_TIMESTAMP = "with an impossible timestamp"
+UNKNOWN_FILM = "about a film that is not in the catalogue"
+DUPLICATE = "repeated (the newest is kept)"
+EMPTY_TEXT = "without text"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """How much may be wrong before data is refused."""
+
+    max_dropped_ratio: float = 0.01
+    """Share of a file's rows, 0 to 1, that may be damaged; more than this refuses the data."""
+    max_unknown_ratio: float = 0.5
+    """Share of a file's rows, 0 to 1, that may be about films that are not in the catalogue: a folder may well hold
+    some of the films, but with most of them missing the tables are of two data sets."""
+
+
+@dataclass(slots=True)
+class TableReport:
+    """One file: its rows, and those left out by reason. Filled while the file is read."""
+
+    file: str
+    rows: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    first_lines: dict[str, int] = field(default_factory=dict)
+    """Line number (the header is line 1) of the first row left out for each reason."""
+
+    @property
+    def dropped_rows(self) -> int:
+        """How many rows were left out, for any reason."""
+        return sum(self.dropped.values())
+
+    @property
+    def kept_rows(self) -> int:
+        """How many rows are used."""
+        return self.rows - self.dropped_rows
+
+    def drop(self, reason: str, count: int, first_line: int) -> None:
+        """Count rows left out; a count of 0 leaves no trace."""
+        if count:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+            self.first_lines.setdefault(reason, first_line)
+
+    def check(self, limits: ReadLimits) -> None:
+        """Raises TooManyDroppedRows when more was left out than `limits` allow; what is repeated does no harm."""
+        unknown = {reason: count for reason, count in self.dropped.items() if reason == UNKNOWN_FILM}
+        damaged = {reason: count for reason, count in self.dropped.items() if reason not in (UNKNOWN_FILM, DUPLICATE)}
+        for dropped, limit in ((damaged, limits.max_dropped_ratio), (unknown, limits.max_unknown_ratio)):
+            if self.rows and sum(dropped.values()) / self.rows > limit:
+                raise TooManyDroppedRows(self.file, self.rows, dropped, self.first_lines, limit)
+
+    def __str__(self) -> str:
+        reasons = "; ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
+        return f"{self.file}: {self.dropped_rows:,} of {self.rows:,} rows are left out: {reasons}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    """What reading one data set found."""
+
+    layout: str
+    """`movielens` (csv files with headers), `ml-1m` (`.dat` files, ml-10m's too) or `ml-100k`."""
+    tables: tuple[TableReport, ...]
+    posters_without_film: int = 0
+    """Files in posters/ whose name is no film of the catalogue."""
+
+    @property
+    def dropped_rows(self) -> int:
+        """Rows left out over all files."""
+        return sum(table.dropped_rows for table in self.tables)
+
+    def table(self, file: str) -> TableReport:
+        """Report of one file. Raises KeyError when it was not read."""
+        return _by_file(self.tables)[file]
+
+
+def _by_file(tables: Iterable[TableReport]) -> dict[str, TableReport]:
+    return {table.file: table for table in tables}

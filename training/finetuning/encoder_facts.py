@@ -1,0 +1,71 @@
+"""What a fine-tuned text encoder learnt from, and which measurements it would spoil."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from training.data.dataset import Dataset
+from training.data.errors import DataError
+from training.data.splits import Protocol
+from training.options import TrainOptions
+
+FACTS_FILE = "finetuned.json"
+
+
+class EncoderKnowsTheTest(DataError):
+    """A text encoder learnt from events that a training wants to be tested on."""
+
+    def __init__(self, folder: Path, held_out: str | None, wanted: str, data: str) -> None:
+        super().__init__(
+            f"the text encoder in {folder} was fine-tuned with {held_out or 'nothing'} held out, not {wanted}: it has "
+            f"seen events of the test. Make another: python -m training finetune --data {data} --hold-out {wanted}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FinetunedFacts:
+    """Lies beside the weights."""
+
+    data: str
+    """Name of the data set."""
+    fingerprint: str
+    """Of the data set."""
+    hold_out: str | None
+    """The protocol whose events it has not seen."""
+    seed: int
+    """Of the protocol, and of everything drawn."""
+    options: dict[str, object]
+    """Those of `training.finetuning.text.FinetuneOptions`."""
+    steps: int
+    first_loss: float
+    last_loss: float
+    """Means over the first and the last tenth of the steps."""
+
+    def save(self, folder: Path) -> None:
+        """Write them into an encoder's folder."""
+        (folder / FACTS_FILE).write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
+
+    @classmethod
+    def load(cls, folder: Path) -> FinetunedFacts | None:
+        """What an encoder's folder says; None of one that was not fine-tuned here, or not to the end."""
+        path = folder / FACTS_FILE
+        return cls(**orjson.loads(path.read_bytes())) if path.exists() else None
+
+
+def check_encoder(dataset: Dataset, options: TrainOptions) -> None:
+    """Refuse a training that would be tested on events from which its text encoder learnt.
+
+    An encoder that says nothing of itself is trusted. Raises: EncoderKnowsTheTest.
+    """
+    folder = options.content.text_encoder_folder
+    if folder is None or options.hold_out is None:
+        return
+    facts = FinetunedFacts.load(folder)
+    if facts is None or facts.fingerprint != dataset.fingerprint:
+        return
+    drawn_alike = options.hold_out is not Protocol.RANDOM or facts.seed == options.seed
+    if facts.hold_out != options.hold_out or not drawn_alike:
+        raise EncoderKnowsTheTest(folder, facts.hold_out, options.hold_out, dataset.name)

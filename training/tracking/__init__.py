@@ -1,0 +1,1 @@
+"""Trainings and releases written down in MLflow."""
