@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from export.tracking import Tracking
+from export.commands.tracking import Tracking
 from training.__main__ import app
 from training.dataset import Dataset
 from training.fitting import Curve
