@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from export.choice import Choice, HoldOut, IndexName, PrecisionName
-from export.command_options import Data, Device, Home, OptionsFile, Posters, PosterWeights, Seed, errors_shown
-from export.evaluate_command import app as evaluate_app
-from export.making import Workshop, make_release
-from export.manifest import Release, read_manifest
-from export.tracking import Tracking, registered_line
+from export.commands.builder import ReleaseBuilder
+from export.commands.command_options import Data, Device, Home, OptionsFile, Posters, PosterWeights, Seed, errors_shown
+from export.commands.evaluate import app as evaluate_app
+from export.commands.release_options import HoldOut, IndexName, PrecisionName, ReleaseOptions
+from export.commands.tracking import Tracking, registered_line
+from export.release.manifest import Release, read_manifest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -88,10 +88,10 @@ def run(
 
     python -m export run --data ml-latest-small --repository /srv/models
     """
-    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights, options_file, index)
-    workshop = Workshop(repository, home, keep, console, Tracking(track, tracking_uri))
+    options = ReleaseOptions(data, hold_out, seed, posters, device, precision, poster_weights, options_file, index)
+    builder = ReleaseBuilder(repository, home, keep, console, Tracking(track, tracking_uri))
     with errors_shown(console):
-        print(make_release(choice, workshop, None if accept_worse else max_loss))
+        print(builder.build(options, None if accept_worse else max_loss))
 
 
 @app.command("ensure")
@@ -115,15 +115,15 @@ def ensure_command(
 
     What `make serve` runs first. When there is nothing to do it takes well under a second.
     """
-    from export.ensure import ensure
+    from export.commands.ensure import ensure
 
-    choice = Choice(data, hold_out, seed, posters, device, precision, poster_weights, index=index)
+    options = ReleaseOptions(data, hold_out, seed, posters, device, precision, poster_weights, index=index)
     with errors_shown(console):
         ensured = ensure(
-            choice,
+            options,
             repository,
             home,
-            lambda: make_release(choice, Workshop(repository, home, keep, console), None),
+            lambda: ReleaseBuilder(repository, home, keep, console).build(options, None),
             lambda line: console.print(line),
         )
         release = read_manifest(repository).releases[ensured.number]
@@ -140,7 +140,7 @@ def validate_command(repository: Repository = Path("model_repository"), number: 
 
     python -m export validate --repository /srv/models --release 3
     """
-    from export.validate import validate
+    from export.release.validate import validate
 
     with errors_shown(console):
         problems = validate(repository, number)
@@ -177,7 +177,7 @@ def indexes_command(repository: Repository = Path("model_repository"), number: N
 
     python -m export indexes --repository /srv/models
     """
-    from export.index_table import compare_indexes
+    from export.evaluation.index_comparison import compare_indexes
 
     headings = ("index", "recall@10", "recall@100", "width", "1 query", "64 queries", "built in", "size")
     table = Table(*headings, box=None, pad_edge=False)
@@ -207,7 +207,7 @@ def embeddings_command(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from export.embeddings import release_embeddings
+    from export.release.embeddings import release_embeddings
     from training.ranking.embeddings import write_embeddings
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -233,13 +233,13 @@ def use_command(
     Marquee asks it for the release's number explicitly. Where the release is registered in MLflow, the alias
     moves with it.
     """
-    from export.release import make_current, repository_lock
+    from export.release.publish import make_current, repository_lock
 
     with errors_shown(console), repository_lock(repository):
         make_current(repository, number)
     print(f"Release {number} is current")
     if store := Tracking(False, tracking_uri).store(home):
-        from training.tracking.registry import serve_release
+        from training.tracking.runs.registry import serve_release
 
         data = read_manifest(repository).releases[number].data.name
         if version := serve_release(store, data, repository, number):
@@ -254,7 +254,7 @@ def _describe(release: Release) -> str:
 
 
 def _quality(release: Release) -> str:
-    from export.quality_gate import quality
+    from export.release.quality_gate import quality
 
     return f"{quality(release.metrics):.4f}"
 

@@ -11,7 +11,10 @@ from features.scorers import SCORER_MODELS
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-COMMITTED_REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
+ROOT = Path(__file__).resolve().parent.parent
+"""Of the checkout."""
+
+COMMITTED_REPOSITORY = ROOT / "model_repository"
 """Where the config.pbtxt files are kept under version control."""
 
 USER_ENCODERS = ("sequence_encoder", "user_tower", "ials_user", "content_profile", "ease")

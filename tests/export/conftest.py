@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from export.build import PYTHON_MODELS, PublishOptions, export_release
+from export.release.build import PYTHON_MODELS, PublishOptions, export_release
 from tests.export.tiny_world import TinyWorld, tiny_world
 from tests.export.triton_stand_in import LoadedModel, pb_utils_module
 

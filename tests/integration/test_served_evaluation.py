@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from export.asking import Asker, ask, questions
-from export.exported import exported_models
-from export.manifest import read_manifest
+from export.evaluation.client import RequestKind, request_bodies, request_recommendations
+from export.evaluation.exported_models import exported_models
+from export.release.manifest import read_manifest
 from features.scorers import CANDIDATES
 from tests.conftest import Service
 from training.data.dataset import Dataset, read_dataset
@@ -47,9 +48,9 @@ def offline_scores(service: Service, split: Split) -> np.ndarray:
 
 
 def test_a_stranger_with_a_history_gets_the_offline_ranking(service: Service, dataset: Dataset, split: Split) -> None:
-    bodies = questions(split, Asker.STRANGER, dataset.catalog, dataset.user_ids, K)
+    bodies = request_bodies(split, RequestKind.HISTORY, dataset.catalog, dataset.user_ids, K)
 
-    served = np.stack(list(ask(service.url, bodies, dataset.catalog, K)))
+    served = np.stack(list(request_recommendations(service.url, bodies, dataset.catalog, K)))
 
     scores = offline_scores(service, split)
     best = np.take_along_axis(scores, rank(scores, [np.zeros(0, dtype=np.int64)] * len(scores), K), axis=1)
@@ -57,9 +58,9 @@ def test_a_stranger_with_a_history_gets_the_offline_ranking(service: Service, da
 
 
 def test_the_served_reranker_orders_films_as_its_file_does(service: Service, dataset: Dataset, split: Split) -> None:
-    bodies = questions(split, Asker.STRANGER_BY_MLP, dataset.catalog, dataset.user_ids, K)
+    bodies = request_bodies(split, RequestKind.HISTORY_BY_MLP, dataset.catalog, dataset.user_ids, K)
 
-    served = np.stack(list(ask(service.url, bodies, dataset.catalog, K)))
+    served = np.stack(list(request_recommendations(service.url, bodies, dataset.catalog, K)))
 
     release = read_manifest(service.release.repository).releases[service.release.number]
     models = exported_models(service.release.repository, service.release.number)
@@ -77,11 +78,10 @@ def test_a_known_person_gets_what_a_stranger_with_their_history_gets(service: Se
     everybody = Split(Protocol.LAST1, dataset.events, people, histories, films, films)  # targets: nothing looks at them
     some = of_people(everybody, np.arange(len(people) // 2, len(people) // 2 + PEOPLE))
 
-    by_id, by_history = (
-        np.stack(
-            list(ask(service.url, questions(some, asker, dataset.catalog, dataset.user_ids, K), dataset.catalog, K))
-        )
-        for asker in (Asker.KNOWN_PERSON, Asker.STRANGER)
-    )
+    def served(kind: RequestKind) -> npt.NDArray[np.int64]:
+        bodies = request_bodies(some, kind, dataset.catalog, dataset.user_ids, K)
+        return np.stack(list(request_recommendations(service.url, bodies, dataset.catalog, K)))
+
+    by_id, by_history = served(RequestKind.USER_ID), served(RequestKind.HISTORY)
 
     np.testing.assert_array_equal(by_id, by_history)

@@ -19,7 +19,7 @@ from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
 from bento.recommender.ranking.qdrant_search import QdrantSearch
 from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
 from bento.release.film_table import FilmTable
-from export.index import build_index
+from export.index.faiss_index import build_index
 from export.python_models.film_index import FilmIndex
 from export.python_models.fused_search import FusedSearch, Question
 from features.catalog import Catalog, Film

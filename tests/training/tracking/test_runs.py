@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from export.tracking import Tracking
+from export.commands.tracking import Tracking
 from tests.training.test_train import for_epochs
 from tests.training.worlds import planted_tastes, world
 from training.__main__ import app

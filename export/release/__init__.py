@@ -1,0 +1,1 @@
+"""Writing, publishing, reading and validating the files of a release."""
