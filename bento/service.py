@@ -99,7 +99,7 @@ class Recommender:
         end_with_supervisor()
         logging.getLogger("marquee").setLevel(logging.INFO)
         use_own_folder(SETTINGS.home, os.environ)
-        from bento.inference.long_lived import spare_what_is_loaded
+        from bento.inference.core.long_lived import spare_what_is_loaded
         from bento.serving.worker import Worker
 
         try:

@@ -1,13 +1,16 @@
 """The Triton-style inference server: models from a repository, batched, behind the v2 protocol.
 
-A request passes, in this order:
+A request passes these packages from top to bottom, and each imports only packages below it:
 
-- `over_http` or `over_grpc`: the wire; `protocol` is what both share (tensors, shared memory, classes, settings);
-- `server`: the in-process face, which anything in this process may call instead of the wire;
+- `over_http`, `over_grpc`: the wire; `over_http/fast` is the fast path, which can be switched off;
+- `protocol`: what both share: tensors as bytes and JSON, shared memory, classes, settings, metrics. It stands above
+  `server` because it puts decoded requests to it;
+- `server`: the in-process interface, which anything in this process may call instead of the wire;
 - `repository`: which models there are, and which of their versions answers;
-- `models`: what a loaded model takes and gives, ensembles, the response cache, statistics and metrics;
-- `scheduling`: with whom it shares a batch, when and on which instance that runs;
-- `backends`: onnxruntime, TorchScript and Python models.
+- `models`: what a loaded model takes and gives, ensembles, the response cache, statistics;
+- `scheduling`: which requests share a batch, when and on which instance it runs;
+- `backends`: onnxruntime, TorchScript and Python models behind one interface;
+- `core`: requests, answers, errors, data types, options.
 
 `python -m bento.inference` (`standalone`) runs it alone; `bento.serving.worker` runs it beside the recommender.
 """

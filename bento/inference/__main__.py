@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 import uvloop
 
-from bento.inference.errors import InferenceError
-from bento.inference.options import ServerOptions
+from bento.inference.core.errors import InferenceError
+from bento.inference.core.options import ServerOptions
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES
 from bento.inference.protocol.log_settings import LogSettings
 from bento.inference.standalone import ListenOptions, configure_logging, serve

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 
 from tritonclient.grpc import model_config_pb2
 
-from bento.inference.datatypes import datatype_of_config
-from bento.inference.errors import InferenceError
-from bento.inference.messages import InferRequest, InferResponse
-from bento.inference.models.rehearsals import OnTheWire, Rehearsals
+from bento.inference.core.datatypes import datatype_of_config
+from bento.inference.core.errors import InferenceError
+from bento.inference.core.messages import InferRequest, InferResponse
+from bento.inference.core.options import ServerOptions
+from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
 from bento.inference.models.response_cache import CacheStatistics
-from bento.inference.options import ServerOptions
 from bento.inference.repository.control import Repository
 from bento.inference.repository.preparation import LoadRequest
 from bento.inference.scheduling.completions import Completions

@@ -20,18 +20,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bento.inference.long_lived import spare_what_is_loaded
-from bento.inference.models.metrics import CONTENT_TYPE, TritonCollector, render_metrics
-from bento.inference.options import ServerOptions
+from bento.inference.core.long_lived import spare_what_is_loaded
+from bento.inference.core.options import ServerOptions
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import AsgiApp, make_http_app
-from bento.inference.over_http.at_once import AtOnce
-from bento.inference.over_http.at_once_protocol import AtOnceProtocol
 from bento.inference.over_http.body import Receive
 from bento.inference.over_http.call import Reply, Scope, Send
-from bento.inference.over_http.joined_writes import JoinedWritesProtocol
+from bento.inference.over_http.fast.immediate_answers import AtOnce
+from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
+from bento.inference.over_http.fast.joined_writes import JoinedWritesProtocol
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
 from bento.inference.protocol.log_settings import LOGGER, LogSettings, TritonLogFormatter
+from bento.inference.protocol.metrics import CONTENT_TYPE, TritonCollector, render_metrics
 from bento.inference.server import InferenceServer
 
 logger = logging.getLogger(__name__)

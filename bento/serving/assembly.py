@@ -10,7 +10,7 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from bento.inference.options import ServerOptions
+from bento.inference.core.options import ServerOptions
 from bento.inference.server import InferenceServer
 from bento.recommender.batch import Batch
 from bento.recommender.catalogue.film_search import FilmSearch

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn.config
 
-from bento.inference.over_http.at_once_protocol import AtOnceProtocol
-from bento.inference.over_http.joined_writes import JoinedWritesProtocol
+from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
+from bento.inference.over_http.fast.joined_writes import JoinedWritesProtocol
 
 if TYPE_CHECKING:
     import asyncio

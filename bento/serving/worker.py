@@ -13,11 +13,11 @@ from bento.auth.permissions import of_v2_path
 from bento.auth.setup import Auth, make_auth
 from bento.http.asgi import App, HotRoutes, Router
 from bento.http.request_ids import RequestIds
-from bento.inference.models.metrics import render_metrics
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import make_http_app
-from bento.inference.over_http.at_once import AtOnce
+from bento.inference.over_http.fast.immediate_answers import AtOnce
 from bento.inference.protocol.front_end import FrontEndState
+from bento.inference.protocol.metrics import render_metrics
 from bento.inference.server import InferenceServer
 from bento.recommender.metrics import Metrics
 from bento.release.loading import Release

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from bento.inference.errors import BackendFailed
-from bento.inference.messages import InferRequest, InferResponse
+from bento.inference.core.errors import BackendFailed
+from bento.inference.core.messages import InferRequest, InferResponse
 from features.catalog import GENRES as CATALOGUE_GENRES
 from features.catalog import Catalog, Film
 from features.history import PADDING_TOKEN

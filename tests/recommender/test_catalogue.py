@@ -14,8 +14,8 @@ import pytest
 
 from bento.http.asgi import HotRoutes, Router
 from bento.http.request_ids import RequestIds
-from bento.inference.errors import BackendFailed
-from bento.inference.messages import InferRequest, InferResponse
+from bento.inference.core.errors import BackendFailed
+from bento.inference.core.messages import InferRequest, InferResponse
 from bento.recommender.catalogue import title_search
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.films import FilmCards

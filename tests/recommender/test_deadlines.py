@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bento.inference.options import ServerOptions
+from bento.inference.core.options import ServerOptions
 from bento.inference.server import InferenceServer
 from bento.recommender.ranking.candidates import Models
 from bento.recommender.ranking.deadlines import TIMED_SOURCES, Deadlines
 from features.history import WatchHistory
-from tests.inference.engine.gates import Gate, gate
+from tests.inference.gates import Gate, gate
 
 from . import live_world
 from .conftest import World
@@ -120,7 +120,7 @@ async def test_whoever_gives_up_leaves_no_model_running(world: World) -> None:
 GATED = live_world.MODEL_PY.replace(
     "    def execute(self, requests):\n",
     "    def execute(self, requests):\n"
-    "        from tests.inference.engine.gates import gate\n"
+    "        from tests.inference.gates import gate\n"
     "        gate('late two-tower').enter([tensor.as_numpy() for r in requests for tensor in r.inputs()][:1])\n",
 )
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bento.http.asgi import HotRoutes, Router
 from bento.http.request_ids import RequestIds
-from bento.inference.errors import BackendFailed
-from bento.inference.messages import InferRequest, InferResponse
+from bento.inference.core.errors import BackendFailed
+from bento.inference.core.messages import InferRequest, InferResponse
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
 from bento.recommender.over_http import filtered_routes

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bento.inference.errors import BackendFailed
+from bento.inference.core.errors import BackendFailed
 from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
 from bento.recommender.ranking.qdrant_search import QdrantSearch
 from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch

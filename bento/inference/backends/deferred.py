@@ -9,9 +9,9 @@ from time import monotonic_ns
 import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.backends import Call, ExecutionTimes, Instance, ModelSource, OpenedModel
-from bento.inference.errors import BackendFailed, InferenceError
-from bento.inference.long_lived import loading_while_serving
+from bento.inference.backends.interface import Call, ExecutionTimes, Instance, ModelSource, OpenedModel
+from bento.inference.core.errors import BackendFailed, InferenceError
+from bento.inference.core.long_lived import loading_while_serving
 
 log = structlog.get_logger()
 

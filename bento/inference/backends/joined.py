@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.backends import Call, ExecutionTimes, FixedRun
+from bento.inference.backends.interface import Call, ExecutionTimes, FixedRun
 from bento.inference.backends.ragged import RaggedBatch
-from bento.inference.errors import BackendFailed
-from bento.inference.messages import Tensor
+from bento.inference.core.errors import BackendFailed
+from bento.inference.core.messages import Tensor
 
 
 class TensorFunction(Protocol):

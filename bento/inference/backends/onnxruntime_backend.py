@@ -15,17 +15,15 @@ import onnxruntime
 import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-from bento.inference.backends import Instance, ModelSource
-from bento.inference.backends.bound_memory import BoundMemory
+from bento.inference.backends.interface import Instance, ModelSource
 from bento.inference.backends.joined import JoinedInstance
+from bento.inference.backends.onnxruntime_fast import BoundMemory
 from bento.inference.backends.onnxruntime_settings import providers, session_options
 from bento.inference.backends.ragged import batch_input_names
-from bento.inference.datatypes import config_type_name, datatype_of_config
-from bento.inference.errors import BackendFailed, BackendMissing, LoadFailed
-from bento.inference.messages import Tensor
-from bento.inference.repository.config import DEFAULT_MAX_BATCH_SIZE
-from bento.inference.repository.files import path_inside
-from bento.inference.scheduling.sequence_controls import control_and_state_names
+from bento.inference.core.datatypes import config_type_name, datatype_of_config
+from bento.inference.core.errors import BackendFailed, BackendMissing, LoadFailed
+from bento.inference.core.messages import Tensor
+from bento.inference.core.model_config import DEFAULT_MAX_BATCH_SIZE, control_and_state_names, path_inside
 
 log = structlog.get_logger()
 

@@ -6,9 +6,9 @@ import onnxruntime
 import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.devices import cores, onnxruntime_providers
-from bento.inference.errors import LoadFailed
-from bento.inference.options import ServerOptions
+from bento.inference.core.devices import cores, onnxruntime_providers
+from bento.inference.core.errors import LoadFailed
+from bento.inference.core.options import ServerOptions
 
 log = structlog.get_logger()
 

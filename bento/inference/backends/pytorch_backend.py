@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-from bento.inference.backends import Instance, ModelSource
+from bento.inference.backends.interface import Instance, ModelSource
 from bento.inference.backends.joined import JoinedInstance
-from bento.inference.devices import cores
-from bento.inference.errors import BackendFailed, LoadFailed
-from bento.inference.messages import Tensor
+from bento.inference.core.devices import cores
+from bento.inference.core.errors import BackendFailed, LoadFailed
+from bento.inference.core.messages import Tensor
 
 
 class TorchModel:

@@ -8,10 +8,10 @@ from math import prod
 import numpy as np
 from tritonclient.grpc.model_config_pb2 import BatchInput, ModelConfig
 
-from bento.inference.backends import Call
-from bento.inference.datatypes import NUMPY_TYPES, datatype_of_config
-from bento.inference.errors import BackendFailed
-from bento.inference.messages import Tensor
+from bento.inference.backends.interface import Call
+from bento.inference.core.datatypes import NUMPY_TYPES, datatype_of_config
+from bento.inference.core.errors import BackendFailed
+from bento.inference.core.messages import Tensor
 
 
 class RaggedBatch:

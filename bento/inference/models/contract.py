@@ -8,9 +8,9 @@ from math import prod
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.datatypes import NUMPY_TYPES, datatype_of, datatype_of_config
-from bento.inference.errors import BackendFailed, InvalidRequest, request_prefix
-from bento.inference.messages import InferRequest, Tensor
+from bento.inference.core.datatypes import NUMPY_TYPES, datatype_of, datatype_of_config
+from bento.inference.core.errors import BackendFailed, InvalidRequest, request_prefix
+from bento.inference.core.messages import InferRequest, Tensor
 
 _BATCH_NOTE = (
     "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each "

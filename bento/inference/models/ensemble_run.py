@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tritonclient.grpc.model_config_pb2 import ModelEnsembling
 
-from bento.inference.messages import InferRequest, RequestTiming, Tensor
+from bento.inference.core.messages import InferRequest, RequestTiming, Tensor
 from bento.inference.models.served_model import ServedModel
 
 

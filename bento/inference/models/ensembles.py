@@ -14,16 +14,16 @@ from typing import Protocol
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.errors import InferenceError, InvalidRequest, LoadFailed, in_ensemble, request_prefix
-from bento.inference.messages import InferRequest, InferResponse, Parameters, RequestTiming, Tensor
-from bento.inference.models.calls import Lease
+from bento.inference.core.calls import Lease
+from bento.inference.core.errors import InferenceError, InvalidRequest, LoadFailed, in_ensemble, request_prefix
+from bento.inference.core.messages import InferRequest, InferResponse, Parameters, RequestTiming, Tensor
 from bento.inference.models.contract import Contract
 from bento.inference.models.ensemble_run import DataflowRun, Step, step_of
-from bento.inference.models.rehearsals import OnTheWire, Rehearsals
+from bento.inference.models.ensemble_validation import validate_tensor_mappings
+from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
 from bento.inference.models.response_cache import ResponseCache, cache_key
 from bento.inference.models.served_model import ServedModel
 from bento.inference.models.statistics import ModelStatistics
-from bento.inference.repository.ensemble_validation import validate_tensor_mappings
 
 
 class ModelTable(Protocol):

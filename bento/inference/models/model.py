@@ -11,12 +11,19 @@ from pathlib import Path
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.backends import Instance, OpenedModel
-from bento.inference.errors import BackendFailed, DeadlineExceeded, InferenceError, QueueFull, QueueTimeout, Unsupported
-from bento.inference.messages import InferRequest, InferResponse, Parameters, RequestTiming, Tensor
-from bento.inference.models.calls import DirectCall, Lease, PendingCall, Sent, StreamingCall
+from bento.inference.backends.interface import Instance, OpenedModel
+from bento.inference.core.calls import DirectCall, Lease, PendingCall, Sent, StreamingCall
+from bento.inference.core.errors import (
+    BackendFailed,
+    DeadlineExceeded,
+    InferenceError,
+    QueueFull,
+    QueueTimeout,
+    Unsupported,
+)
+from bento.inference.core.messages import InferRequest, InferResponse, Parameters, RequestTiming, Tensor
 from bento.inference.models.contract import Contract
-from bento.inference.models.rehearsals import OnTheWire, Rehearsal, Rehearsals, is_plain
+from bento.inference.models.prepared_requests import OnTheWire, Rehearsal, Rehearsals, is_plain
 from bento.inference.models.response_cache import ResponseCache, cache_key
 from bento.inference.models.statistics import ModelStatistics
 from bento.inference.scheduling.completions import Completions
@@ -57,7 +64,7 @@ class Model:
         self._cache_owner = f"{self.name}\0{id(self)}\0".encode()
         self._loop = asyncio.get_running_loop()
         self._queue = RequestQueue(
-            self._contract, self._sequences, config, completions, self._on_executed, self._on_expired
+            self._contract.joins_with, self._sequences, config, completions, self._on_executed, self._on_expired
         )
         self._quickness = Quickness()
         self.rehearsals = Rehearsals()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bento.inference.messages import InferRequest, Tensor
+from bento.inference.core.messages import InferRequest, Tensor
 
 _ENTRY_OVERHEAD_BYTES = 256
 """What an entry costs beside its tensors: key, dictionaries, array headers."""

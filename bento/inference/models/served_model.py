@@ -7,9 +7,9 @@ from typing import Protocol
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.messages import InferRequest, InferResponse
-from bento.inference.models.calls import Lease
-from bento.inference.models.rehearsals import OnTheWire, Rehearsals
+from bento.inference.core.calls import Lease
+from bento.inference.core.messages import InferRequest, InferResponse
+from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
 from bento.inference.models.statistics import ModelStatistics
 
 

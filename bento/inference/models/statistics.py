@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bento.inference.messages import RequestTiming
+from bento.inference.core.messages import RequestTiming
 
 FailureReason = Literal["REJECTED", "CANCELED", "BACKEND", "OTHER"]
 

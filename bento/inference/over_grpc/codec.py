@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from bento.inference.datatypes import NUMPY_TYPES, datatype_of
-from bento.inference.errors import InvalidRequest, request_prefix
-from bento.inference.messages import InferRequest, InferResponse, Tensor
+from bento.inference.core.datatypes import NUMPY_TYPES, datatype_of
+from bento.inference.core.errors import InvalidRequest, request_prefix
+from bento.inference.core.messages import InferRequest, InferResponse, Tensor
 from bento.inference.over_grpc.parameters import class_count, read_parameters, shared_memory_view, write_parameter
 from bento.inference.protocol.front_end import checked_version
 from bento.inference.protocol.output_delivery import IN_BINARY, DecodedRequest, OutputDelivery

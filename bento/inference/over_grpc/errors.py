@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc.aio import ServicerContext
 
-from bento.inference.errors import InferenceError, InvalidRequest
+from bento.inference.core.errors import InferenceError, InvalidRequest
 
 logger = logging.getLogger(__name__)
 

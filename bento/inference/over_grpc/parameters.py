@@ -7,8 +7,8 @@ from typing import Protocol
 
 from tritonclient.grpc import service_pb2
 
-from bento.inference.errors import InvalidRequest
-from bento.inference.messages import InferRequest, Parameter, SequenceControl
+from bento.inference.core.errors import InvalidRequest
+from bento.inference.core.messages import InferRequest, Parameter, SequenceControl
 from bento.inference.protocol.shared_memory import SharedMemoryRegistry
 
 EMPTY_FINAL_RESPONSE = "triton_enable_empty_final_response"

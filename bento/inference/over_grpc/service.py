@@ -13,13 +13,13 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2 as pb
 
-from bento.inference.errors import InvalidRequest, Unsupported
-from bento.inference.messages import InferResponse
-from bento.inference.models.rehearsals import OnTheWire
+from bento.inference.core.errors import InvalidRequest, Unsupported
+from bento.inference.core.messages import InferResponse
+from bento.inference.models.prepared_requests import OnTheWire
 from bento.inference.over_grpc.codec import decode_request
 from bento.inference.over_grpc.errors import UndecodableMessage, reported, tolerant_parser
+from bento.inference.over_grpc.fast_messages import KnownAnswers, KnownMessage, KnownMessages
 from bento.inference.over_grpc.health import ReadinessServicer
-from bento.inference.over_grpc.known_messages import KnownAnswers, KnownMessage, KnownMessages
 from bento.inference.over_grpc.settings import SettingsServicer
 from bento.inference.over_grpc.stream import InferStream
 from bento.inference.protocol.front_end import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grpc.aio import ServicerContext
 from tritonclient.grpc import service_pb2 as pb
 
-from bento.inference.errors import InvalidRequest
+from bento.inference.core.errors import InvalidRequest
 from bento.inference.over_grpc.errors import reported
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.protocol.log_settings import Setting

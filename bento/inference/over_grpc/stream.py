@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from tritonclient.grpc import service_pb2 as pb
 
-from bento.inference.errors import BackendFailed, DeadlineExceeded, InferenceError, QueueTimeout
-from bento.inference.messages import InferResponse
+from bento.inference.core.errors import BackendFailed, DeadlineExceeded, InferenceError, QueueTimeout
+from bento.inference.core.messages import InferResponse
 from bento.inference.over_grpc.codec import decode_request, encode_response
 from bento.inference.over_grpc.errors import INTERNAL_ERROR, UndecodableMessage
 from bento.inference.over_grpc.parameters import wants_empty_final_response

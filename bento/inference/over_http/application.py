@@ -14,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
-from bento.inference.errors import InferenceError
+from bento.inference.core.errors import InferenceError
 from bento.inference.over_http import endpoints
 from bento.inference.over_http.body import ClientGone, Receive, UnsupportedCoding
 from bento.inference.over_http.call import HttpCall, Reply, Scope, Send

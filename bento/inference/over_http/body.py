@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bento.inference.errors import InferenceError, InvalidRequest, Unsupported
+from bento.inference.core.errors import InferenceError, InvalidRequest, Unsupported
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from bento.inference.errors import InferenceError
+from bento.inference.core.errors import InferenceError
 from bento.inference.over_http.body import Receive, read_body
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.protocol.json_fields import JsonObject, parse_json_object

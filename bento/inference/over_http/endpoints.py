@@ -6,13 +6,13 @@ from __future__ import annotations
 import base64
 import binascii
 
-from bento.inference.errors import InvalidRequest, Unsupported
+from bento.inference.core.errors import InvalidRequest, Unsupported
+from bento.inference.core.model_config_json import model_config_json
 from bento.inference.over_http.call import TEXT, HttpCall, Reply
 from bento.inference.protocol.front_end import checked_version
 from bento.inference.protocol.json_fields import as_array, as_bool, as_string, as_unsigned
 from bento.inference.protocol.json_tensors import MalformedJson
 from bento.inference.protocol.log_settings import Setting
-from bento.inference.protocol.model_config_json import model_config_json
 from bento.inference.protocol.shared_memory import UnknownRegion
 
 

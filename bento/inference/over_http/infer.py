@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from bento.inference.errors import Unsupported
-from bento.inference.messages import InferResponse
+from bento.inference.core.errors import Unsupported
+from bento.inference.core.messages import InferResponse
 from bento.inference.over_http.body import ClientGone, Receive, accepted_coding, compressed
 from bento.inference.over_http.call import JSON, OCTETS, HttpCall, Reply
 from bento.inference.protocol.front_end import TIMING_REQUEST_HEADER, answer, answer_now, checked_version, server_timing

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bento.inference.datatypes import datatype_of
-from bento.inference.errors import InvalidRequest
-from bento.inference.messages import Tensor
+from bento.inference.core.datatypes import datatype_of
+from bento.inference.core.errors import InvalidRequest
+from bento.inference.core.messages import Tensor
 from bento.inference.protocol.tensor_bytes import strings_tensor
 
 _NUMBERS = ("UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP32", "FP64")

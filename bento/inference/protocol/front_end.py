@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from bento.inference.errors import InvalidRequest
-from bento.inference.messages import InferResponse, RequestTiming
+from bento.inference.core.errors import InvalidRequest
+from bento.inference.core.messages import InferResponse, RequestTiming
 from bento.inference.protocol.json_fields import whole_number
-from bento.inference.protocol.known_headers import KnownHeaders
+from bento.inference.protocol.json_header_cache import KnownHeaders
 from bento.inference.protocol.log_settings import LogSettings
 from bento.inference.protocol.output_delivery import DecodedRequest, with_classes
 from bento.inference.protocol.shared_memory import SharedMemoryRegistry

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from bento.inference.datatypes import NUMPY_TYPES
-from bento.inference.errors import InvalidRequest
-from bento.inference.messages import InferRequest, Tensor
+from bento.inference.core.datatypes import NUMPY_TYPES
+from bento.inference.core.errors import InvalidRequest
+from bento.inference.core.messages import InferRequest, Tensor
 from bento.inference.protocol.tensor_bytes import TensorMisfit, bytes_elements, element_count, stand_in, strings_tensor
 
 MAX_NESTING = 64

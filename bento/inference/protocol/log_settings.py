@@ -7,7 +7,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from bento.inference.errors import InvalidRequest, Unsupported
+from bento.inference.core.errors import InvalidRequest, Unsupported
 
 LOGGER = logging.getLogger("bento.inference")
 """Parent of every logger of the inference server."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bento.inference.messages import InferRequest, InferResponse, Tensor
+from bento.inference.core.messages import InferRequest, InferResponse, Tensor
 from bento.inference.protocol.classification import classify
 
 

@@ -12,7 +12,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from bento.inference.errors import InferenceError, InvalidRequest
+from bento.inference.core.errors import InferenceError, InvalidRequest
 from bento.inference.protocol.tensor_bytes import Buffer
 
 SHARED_MEMORY_FOLDER = "/dev/shm"

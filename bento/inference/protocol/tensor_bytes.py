@@ -11,9 +11,9 @@ from struct import Struct
 
 import numpy as np
 
-from bento.inference.datatypes import NUMPY_TYPES
-from bento.inference.errors import InvalidRequest, request_prefix
-from bento.inference.messages import InferRequest, Tensor
+from bento.inference.core.datatypes import NUMPY_TYPES
+from bento.inference.core.errors import InvalidRequest, request_prefix
+from bento.inference.core.messages import InferRequest, Tensor
 
 MAX_DIMENSIONS = 64
 """What a NumPy array can have at most."""

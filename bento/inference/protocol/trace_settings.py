@@ -6,7 +6,7 @@ a server starts; Triton answers the wish to switch it on the same way. Per-reque
 
 from __future__ import annotations
 
-from bento.inference.errors import InvalidRequest, Unsupported
+from bento.inference.core.errors import InvalidRequest, Unsupported
 from bento.inference.protocol.json_fields import whole_number
 
 _DEFAULTS = {"trace_rate": 1000, "trace_count": -1, "log_frequency": 0}

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 from tritonclient.grpc import model_config_pb2
 
-from bento.inference.datatypes import NUMPY_TYPES, datatype_of, datatype_of_config
-from bento.inference.errors import InvalidRequest, request_prefix
-from bento.inference.messages import InferRequest, InferResponse, SequenceControl, Tensor
+from bento.inference.core.datatypes import NUMPY_TYPES, datatype_of, datatype_of_config
+from bento.inference.core.errors import InvalidRequest, request_prefix
+from bento.inference.core.messages import InferRequest, InferResponse, SequenceControl, Tensor
 from bento.inference.protocol.json_fields import (
     JsonObject,
     as_array,

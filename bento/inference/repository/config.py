@@ -11,13 +11,11 @@ from pathlib import Path
 from google.protobuf import json_format, text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-from bento.inference.errors import LoadFailed
-from bento.inference.repository.files import path_inside
+from bento.inference.core.errors import LoadFailed
+from bento.inference.core.model_config import path_inside
 
 CONFIG_FILENAME = "config.pbtxt"
 ENSEMBLE_PLATFORM = "ensemble"
-DEFAULT_MAX_BATCH_SIZE = 4
-"""Given to models that could batch and do not say how much. Source: tritonserver's default-max-batch-size."""
 DEFAULT_SEQUENCE_IDLE_US = 1_000_000
 
 _BACKENDS = (

@@ -14,7 +14,7 @@ from tritonclient.grpc.model_config_pb2 import (
     ModelQueuePolicy,
 )
 
-from bento.inference.errors import LoadFailed
+from bento.inference.core.errors import LoadFailed
 from bento.inference.repository.config import ENSEMBLE_PLATFORM
 
 

@@ -12,12 +12,19 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bento.inference.devices import cores
-from bento.inference.errors import BackendMissing, InferenceError, LoadFailed, RepositoryFailed, Unavailable, with_code
+from bento.inference.core.devices import cores
+from bento.inference.core.errors import (
+    BackendMissing,
+    InferenceError,
+    LoadFailed,
+    RepositoryFailed,
+    Unavailable,
+    with_code,
+)
+from bento.inference.core.options import ServerOptions
 from bento.inference.models.ensembles import PartMissing
 from bento.inference.models.response_cache import ResponseCache
 from bento.inference.models.served_model import ServedModel
-from bento.inference.options import ServerOptions
 from bento.inference.repository.config import composing_models
 from bento.inference.repository.files import find_models, fingerprint
 from bento.inference.repository.loading import load_version

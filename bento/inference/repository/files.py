@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig
-
-from bento.inference.errors import LoadFailed
 
 log = structlog.get_logger()
 
@@ -24,17 +21,6 @@ def find_models(repositories: Iterable[Path]) -> dict[str, list[Path]]:
             if folder.is_dir() and not folder.name.startswith("."):
                 found.setdefault(folder.name, []).append(folder)
     return found
-
-
-def path_inside(folder: Path, name: str) -> Path:
-    """A path that a configuration names relative to a folder. Configurations may come over the network.
-
-    Links in the repository are its owner's business. Raises: LoadFailed when the name itself leads out of the folder.
-    """
-    path = Path(os.path.normpath(folder / name))
-    if not path.is_relative_to(os.path.normpath(folder)):
-        raise LoadFailed(f"path '{name}' leads out of the model's folder")
-    return path
 
 
 def versions_on_disk(model_folder: Path) -> list[int]:

@@ -7,13 +7,14 @@ import asyncio
 import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.backends import ModelSource, OpenedModel, open_model
-from bento.inference.devices import usable_gpus
-from bento.inference.errors import BackendFailed, InferenceError
+from bento.inference.backends.interface import ModelSource, OpenedModel
+from bento.inference.backends.opening import open_model
+from bento.inference.core.devices import usable_gpus
+from bento.inference.core.errors import BackendFailed, InferenceError
+from bento.inference.core.options import ServerOptions
 from bento.inference.models.ensembles import Ensemble
 from bento.inference.models.model import Model
 from bento.inference.models.served_model import ServedModel
-from bento.inference.options import ServerOptions
 from bento.inference.repository.config import fill_defaults, fill_instance_groups, read_labels
 from bento.inference.repository.config_validation import validate_instance_groups, validate_scheduling, validate_tensors
 from bento.inference.repository.model_table import ModelTable

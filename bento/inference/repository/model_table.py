@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from bento.inference.errors import (
+from bento.inference.core.errors import (
     InvalidRequest,
     ModelNotReady,
     Unavailable,

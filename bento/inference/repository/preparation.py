@@ -9,11 +9,11 @@ from tempfile import mkdtemp
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.errors import InferenceError, LoadFailed, RepositoryFailed
-from bento.inference.options import ServerOptions
+from bento.inference.core.errors import InferenceError, LoadFailed, RepositoryFailed
+from bento.inference.core.options import ServerOptions
+from bento.inference.models.ensemble_validation import validate_dataflow
 from bento.inference.repository.config import complete_names, fill_defaults, parse_override, read_config
 from bento.inference.repository.config_validation import validate_scheduling
-from bento.inference.repository.ensemble_validation import validate_dataflow
 from bento.inference.repository.files import find_models, fingerprint, versions_on_disk, versions_to_serve
 
 

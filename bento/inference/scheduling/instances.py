@@ -17,9 +17,9 @@ from typing import Protocol
 
 import structlog
 
-from bento.inference.backends import ExecutionTimes, Instance
-from bento.inference.errors import BackendFailed
-from bento.inference.models.calls import NullCall, PendingCall
+from bento.inference.backends.interface import ExecutionTimes, Instance
+from bento.inference.core.calls import NullCall, PendingCall
+from bento.inference.core.errors import BackendFailed
 from bento.inference.scheduling.completions import Completions
 from bento.inference.scheduling.dynamic_batcher import Queued
 from bento.inference.scheduling.quickness import busy_ns

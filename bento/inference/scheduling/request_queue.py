@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-from bento.inference.backends import Instance, OpenedModel
 from bento.inference.backends.deferred import instance_or_failure
-from bento.inference.errors import InvalidRequest, QueueFull
-from bento.inference.models.calls import PendingCall
-from bento.inference.models.contract import Contract
-from bento.inference.models.warmup import warm_up, warm_up_requests
+from bento.inference.backends.interface import Instance, OpenedModel
+from bento.inference.core.calls import PendingCall
+from bento.inference.core.errors import InvalidRequest, QueueFull
+from bento.inference.core.messages import InferRequest
 from bento.inference.scheduling.batching_rules import BatchingRules
 from bento.inference.scheduling.completions import Completions
 from bento.inference.scheduling.dynamic_batcher import DynamicBatcher, Queued, QueueIsFull
 from bento.inference.scheduling.instances import Batcher, Execution, InstanceGroup
 from bento.inference.scheduling.sequence_batcher import SequenceBatcher, Sequenced, SequenceNotStarted, SequenceRules
 from bento.inference.scheduling.sequence_controls import SequenceControls
+from bento.inference.scheduling.warmup import warm_up, warm_up_requests
 
 
 class RequestQueue:
@@ -29,19 +29,20 @@ class RequestQueue:
 
     def __init__(
         self,
-        contract: Contract,
+        joins_with: Callable[[InferRequest], Hashable],
         sequences: SequenceControls | None,
         config: ModelConfig,
         completions: Completions,
         on_executed: Callable[[Execution], None],
         on_expired: Callable[[list[Queued[PendingCall]]], None],
     ) -> None:
+        """`joins_with`: equal for two requests exactly when they may share a batch."""
         batcher: Batcher
         if sequences is None:
             batcher = DynamicBatcher[PendingCall](BatchingRules.from_config(config))
         else:
             batcher = SequenceBatcher(SequenceRules.from_config(config))
-        self._contract = contract
+        self._joins_with = joins_with
         self._sequences = sequences
         self._config = config
         self._on_expired = on_expired
@@ -89,7 +90,7 @@ class RequestQueue:
     def put(self, call: PendingCall) -> Queued[PendingCall]:
         """Queue a call. Raises: QueueFull, InvalidRequest (it belongs to a sequence that was not started)."""
         request = call.request
-        shape = self._contract.joins_with(request)
+        shape = self._joins_with(request)
         queued: Queued[PendingCall]
         if self._sequences is None:
             queued = Queued(call, call.rows or 1, shape, request.priority, request.timeout_us, request.deadline_ns)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.messages import SequenceControl
+from bento.inference.core.messages import SequenceControl
 from bento.inference.scheduling.dynamic_batcher import NS_PER_US, Item, Queued, Standing
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelSequenceBatching
 
-from bento.inference.datatypes import NUMPY_TYPES, datatype_of_config
-from bento.inference.errors import InvalidRequest, LoadFailed, request_prefix
-from bento.inference.messages import InferRequest, SequenceControl, Tensor
-from bento.inference.models.calls import NullCall, PendingCall
-from bento.inference.repository.files import path_inside
+from bento.inference.core.calls import NullCall, PendingCall
+from bento.inference.core.datatypes import NUMPY_TYPES, datatype_of_config
+from bento.inference.core.errors import InvalidRequest, LoadFailed, request_prefix
+from bento.inference.core.messages import InferRequest, SequenceControl, Tensor
+from bento.inference.core.model_config import path_inside
 from bento.inference.scheduling.dynamic_batcher import Queued
 from bento.inference.scheduling.sequence_batcher import Sequenced
 
@@ -132,13 +132,6 @@ class SequenceControls:
             return np.frombuffer(path.read_bytes(), dtype=numpy_type).reshape(shape)
         except (OSError, ValueError) as error:
             raise LoadFailed(f"failed to read initial state '{state.input_name}' from {path}: {error}") from error
-
-
-def control_and_state_names(config: ModelConfig) -> tuple[set[str], set[str]]:
-    """Inputs and outputs of the model file that the sequence batcher serves, not the client."""
-    batching = config.sequence_batching
-    inputs = {declared.name for declared in batching.control_input} | {state.input_name for state in batching.state}
-    return inputs, {state.output_name for state in batching.state}
 
 
 def _choices(control: Any) -> Tensor:

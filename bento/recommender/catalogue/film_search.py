@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bento.inference.errors import InferenceError
-from bento.inference.messages import InferRequest
+from bento.inference.core.errors import InferenceError
+from bento.inference.core.messages import InferRequest
 from bento.recommender.catalogue.title_search import CERTAIN, LiveTitles
 from bento.recommender.ranking.candidates import Inference
 from bento.recommender.repeated_warnings import RepeatedWarnings

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bento.inference.errors import InferenceError
-from bento.inference.messages import InferRequest
+from bento.inference.core.errors import InferenceError
+from bento.inference.core.messages import InferRequest
 from bento.recommender.errors import NotEncoded
 from bento.recommender.ranking.candidates import Inference
 from bento.release.loading import Release

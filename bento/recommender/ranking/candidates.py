@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bento.inference.errors import InferenceError
-from bento.inference.messages import InferRequest, InferResponse
+from bento.inference.core.errors import InferenceError
+from bento.inference.core.messages import InferRequest, InferResponse
 from bento.recommender.catalogue.filters import Filters
 from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch

@@ -20,7 +20,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
-from bento.inference.errors import BackendFailed
+from bento.inference.core.errors import BackendFailed
 from bento.recommender.catalogue.filters import Filters, GenreFilter, genres_named, plain
 from bento.recommender.ranking.release_search import Ranked, ReleaseQuestion
 from bento.release.film_table import FilmTable

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from onnx import TensorProto, helper
 
-from tests.inference.engine.model_folders import tensor, write_add_sub, write_onnx, write_python
+from tests.inference.model_folders import tensor, write_add_sub, write_onnx, write_python
 
 CONTROLLED = ("simple", "simple_dyna_sequence", "simple_identity", "simple_int8", "simple_sequence", "simple_string",
               "simple_string_dyna_sequence", "repeat_int32")  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.inference.official_clients.simple_models import CONTROLLED, write_repository
-from tests.inference.protocol.server_process import Started, started
+from tests.inference.server_process import Started, started
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.inference.official_clients.simple_models import write_repository
-from tests.inference.protocol.server_process import Started, started
+from tests.inference.server_process import Started, started
 
 pytestmark = pytest.mark.triton
 

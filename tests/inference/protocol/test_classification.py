@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bento.inference.errors import InvalidRequest
+from bento.inference.core.errors import InvalidRequest
 from bento.inference.protocol.classification import classify
 
 GENRES = ["drama", "comedy", ""]

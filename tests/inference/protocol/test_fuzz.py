@@ -18,7 +18,7 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
-from tests.inference.protocol.conftest import Running
+from tests.inference.running_servers import Running
 
 SEED = 20261121
 FEW = 400

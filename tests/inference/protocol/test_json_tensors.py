@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bento.inference.errors import InvalidRequest
-from bento.inference.messages import InferRequest
+from bento.inference.core.errors import InvalidRequest
+from bento.inference.core.messages import InferRequest
 from bento.inference.protocol.json_fields import parse_json
 from bento.inference.protocol.json_tensors import MalformedJson, tensor_from_json, tensor_to_json
 from bento.inference.protocol.tensor_bytes import TensorMisfit, strings_tensor

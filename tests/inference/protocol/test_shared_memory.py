@@ -8,7 +8,7 @@ from multiprocessing import shared_memory
 import numpy as np
 import pytest
 
-from bento.inference.errors import InvalidRequest
+from bento.inference.core.errors import InvalidRequest
 from bento.inference.protocol.shared_memory import (
     SHARED_MEMORY_FOLDER,
     RegionExists,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bento.inference.errors import InvalidRequest
-from bento.inference.messages import InferRequest
+from bento.inference.core.errors import InvalidRequest
+from bento.inference.core.messages import InferRequest
 from bento.inference.protocol.tensor_bytes import TensorMisfit, read_tensor, stand_in, strings_tensor, tensor_bytes
 
 REQUEST = InferRequest("films", {}, id="r1")

@@ -16,11 +16,11 @@ import tritonclient.http
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor, shared_memory
 
-from bento.inference.models.metrics import render_metrics
-from bento.inference.options import ServerOptions
+from bento.inference.core.options import ServerOptions
+from bento.inference.protocol.metrics import render_metrics
 from bento.inference.server import InferenceServer
-from tests.inference.protocol.conftest import Running, serve_in_thread
-from tests.inference.protocol.onnx_models import onnx_file, write_repository
+from tests.inference.onnx_models import onnx_file, write_repository
+from tests.inference.running_servers import Running, serve_in_thread
 
 LEFT = np.arange(16, dtype=np.int32)[None]
 RIGHT = np.ones((1, 16), np.int32)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bento.inference.options import ServerOptions
+from bento.inference.core.options import ServerOptions
 from bento.inference.server import InferenceServer
-from tests.inference.protocol.conftest import Running, serve_in_thread
+from tests.inference.running_servers import Running, serve_in_thread
 from tests.inference.triton_parity.reference_models import write_repository
 
 START_TIMEOUT_S = 120

@@ -19,7 +19,7 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from bento.inference.models.metrics import render_metrics
+from bento.inference.protocol.metrics import render_metrics
 from tests.inference.triton_parity.grpc_cases import PACKED, simple, tensor
 
 pytestmark = pytest.mark.triton

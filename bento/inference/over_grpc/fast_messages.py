@@ -1,0 +1,134 @@
+"""gRPC messages like earlier ones: a client that asks the same model again sends the same bytes, but for the tensors.
+
+Protobuf's bytes are compared, not read: whatever stands around the tensors must be what it was when protobuf read it.
+Answers likewise are written as what stood before the tensors last time, and the tensors: protobuf defines that the
+bytes of two messages in a row are the bytes of both merged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tritonclient.grpc import service_pb2 as pb
+
+from bento.inference.core.messages import InferResponse
+from bento.inference.over_grpc.codec import encode_response
+from bento.inference.protocol.output_delivery import DecodedRequest
+from bento.inference.protocol.request_template import KnownLayout, says_only_where
+from bento.inference.protocol.tensor_bytes import tensor_bytes
+
+MAX_BEGINNING_BYTES = 1024
+MAX_MESSAGES = 256
+"""Of both together at most 256 KB; all are dropped when there would be more."""
+
+_OutputKey = tuple[str, int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMessage:
+    """What all requests that differ from one in nothing but their tensors have in common."""
+
+    beginning: bytes
+    """All but the tensors, which come last."""
+    marks: tuple[tuple[int, bytes], ...]
+    """What stands in front of each tensor, and where."""
+    model_name: str
+    model_version: str
+    layout: KnownLayout
+    key: bytes
+    """The beginning as no JSON begins: a model's rehearsals are common to both wires."""
+
+    def fits(self, data: bytes) -> bool:
+        """Whether a message of the same length differs in nothing but the tensors."""
+        return data.startswith(self.beginning) and all(data.startswith(mark, at) for at, mark in self.marks)
+
+    def read(self, data: bytes) -> DecodedRequest:
+        """The request."""
+        return self.layout.read(data, 0, self.model_name, self.model_version)
+
+
+class KnownMessages:
+    """Requests that protobuf read well. For the loop only."""
+
+    def __init__(self) -> None:
+        self._by_size: dict[int, list[KnownMessage]] = {}
+        self._count = 0
+
+    def find(self, data: bytes) -> KnownMessage | None:
+        """The known message that differs from this one in nothing but its tensors."""
+        for known in self._by_size.get(len(data), ()):
+            if known.fits(data):
+                return known
+        return None
+
+    def read(self, data: bytes) -> DecodedRequest | None:
+        """The request, when one like it is known; None = read it the long way."""
+        known = self.find(data)
+        return None if known is None else known.read(data)
+
+    def remember(self, data: bytes, message: pb.ModelInferRequest, decoded: DecodedRequest) -> None:
+        """Keep a request that was read, if it is one that can be kept."""
+        contents = list(message.raw_input_contents)
+        if not contents or len(contents) != len(decoded.request.inputs) or not says_only_where(decoded):
+            return
+        ending = pb.ModelInferRequest(raw_input_contents=contents).SerializeToString()
+        at = len(data) - len(ending)
+        if at > MAX_BEGINNING_BYTES or not data.endswith(ending):
+            return
+        marks, starts = [], []
+        for position, content in enumerate(contents):
+            mark = pb.ModelInferRequest(raw_input_contents=contents[position : position + 1]).SerializeToString()
+            marks.append((at, mark[: -len(content)]))
+            at += len(mark)
+            starts.append(at - len(content))
+        if self._count >= MAX_MESSAGES:
+            self._by_size.clear()
+            self._count = 0
+        self._count += 1
+        request, beginning = decoded.request, data[: -len(ending)]
+        layout = KnownLayout.of(decoded, starts)
+        known = KnownMessage(
+            beginning, tuple(marks), request.model_name, request.model_version, layout, b"\0" + beginning
+        )
+        self._by_size.setdefault(len(data), []).append(known)
+
+
+class KnownAnswers:
+    """Answers without their tensors. For the loop only."""
+
+    def __init__(self) -> None:
+        self._beginnings: dict[tuple[str, str, tuple[_OutputKey, ...]], bytes] = {}
+
+    def write(self, response: InferResponse, decoded: DecodedRequest) -> bytes:
+        """The answer as it goes on the wire."""
+        if response.id or response.parameters or any(item.place is not None for item in decoded.deliveries.values()):
+            return bytes(encode_response(response, decoded).SerializeToString())
+        contents = [bytes(tensor_bytes(tensor)) for tensor in response.outputs.values()]
+        ending: bytes = pb.ModelInferResponse(raw_output_contents=contents).SerializeToString()
+        return self.beginning(response, decoded) + ending
+
+    def beginning(self, response: InferResponse, decoded: DecodedRequest) -> bytes:
+        """What stands before the tensors of an answer that has no id or parameters and leaves none in shared memory."""
+        outputs = response.outputs
+        key = (
+            response.model_name,
+            response.model_version,
+            tuple([(name, tensor.dtype.num, tensor.shape) for name, tensor in outputs.items()]),
+        )
+        beginning = self._beginnings.get(key)
+        if beginning is None:
+            message = encode_response(response, decoded)
+            message.ClearField("raw_output_contents")
+            if len(self._beginnings) >= MAX_MESSAGES:
+                self._beginnings.clear()
+            beginning = self._beginnings[key] = message.SerializeToString()
+        return beginning
+
+    def between(self, response: InferResponse, decoded: DecodedRequest) -> list[bytes]:
+        """What stands before each tensor of such an answer, none of which is empty."""
+        marks = []
+        for tensor in response.outputs.values():
+            content = bytes(tensor_bytes(tensor))
+            mark: bytes = pb.ModelInferResponse(raw_output_contents=[content]).SerializeToString()
+            marks.append(mark[: -len(content)])
+        return [self.beginning(response, decoded) + marks[0], *marks[1:]]

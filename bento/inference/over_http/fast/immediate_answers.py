@@ -1,0 +1,79 @@
+"""Answers to infer requests without ASGI, where nothing has to be waited for: neither the request nor the model.
+
+Whatever else comes is the application's, and so is everything that it would answer otherwise.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from bento.inference.core.messages import InferResponse
+from bento.inference.models.prepared_requests import OnTheWire
+from bento.inference.over_http.application import failure, infer_fields
+from bento.inference.over_http.call import OCTETS, Reply
+from bento.inference.over_http.fast.head_cache import KnownHead, KnownHeads
+from bento.inference.protocol.front_end import FrontEndState, answer_now
+from bento.inference.protocol.output_delivery import DecodedRequest
+from bento.inference.protocol.tensor_bytes import Buffer
+from bento.inference.protocol.v2_codec import encode_response
+from bento.inference.server import InferenceServer
+
+_OK = STATUS_LINE[200]
+_OCTETS_HEAD = b"content-type: " + OCTETS + b"\r\ncontent-length: %d\r\ninference-header-content-length: %d\r\n\r\n"
+_HEAD = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n"
+
+
+class AtOnce:
+    """What the connections of one server know of their requests, and how they answer them."""
+
+    def __init__(self, server: InferenceServer, state: FrontEndState, max_body_bytes: int) -> None:
+        self.heads = KnownHeads(infer_fields, max_body_bytes)
+        self._server = server
+        self._state = state
+
+    def answer(self, head: KnownHead, body: bytes, first_headers: bytes = b"") -> bytes | None:
+        """The answer as it goes on the wire; None = leave the request to the application.
+
+        `first_headers`: lines that every answer of the server begins with.
+        """
+        if self._state.log_settings.log_verbose_level:
+            return None
+        try:
+            header, beginning = body[: head.json_bytes], _OK + first_headers
+            rehearsals = self._server.rehearsals(head.model, head.version)
+            rehearsal = rehearsals.get(header)
+            if rehearsal is not None:
+                answer = rehearsal.answer(body, head.json_bytes, beginning)
+                if answer is not None:
+                    return answer
+            decoded = self._state.known_headers.read(body, head.json_bytes, head.model, head.version)
+            response = None if decoded is None else answer_now(self._server, decoded)
+            if response is None or decoded is None:
+                return None
+            length, parts = encode_response(response, decoded)
+            if length is None:
+                return _on_the_wire(Reply(bytes(parts[0])), first_headers)
+            octets_head = _OCTETS_HEAD % (sum(map(len, parts)), length)
+            if rehearsals.is_due(header):
+                self._rehearse(header, decoded, response, octets_head, parts)
+            return b"".join([beginning, octets_head, *parts])
+        except Exception as error:
+            return _on_the_wire(failure(error, "POST", head.path), first_headers)
+
+    def _rehearse(
+        self, header: bytes, decoded: DecodedRequest, response: InferResponse, octets_head: bytes, parts: list[Buffer]
+    ) -> None:
+        """`parts`: of an answer's body, the first of them JSON."""
+        if decoded.wants_classes or len(parts) != 1 + len(response.outputs):
+            return  # some outputs stand in the JSON, or are not what the model gave
+        starts = list(accumulate((tensor.nbytes for tensor in decoded.request.inputs.values()), initial=0))
+        between = [octets_head + bytes(parts[0]), *[b""] * (len(response.outputs) - 1)]
+        self._server.rehearse(decoded.request, response, OnTheWire(header, starts[:-1], between))
+
+
+def _on_the_wire(reply: Reply, first_headers: bytes) -> bytes:
+    """As uvicorn would send it. `reply` has no further headers."""
+    head = _HEAD % (STATUS_LINE[reply.status], first_headers, reply.content_type, len(reply.body))
+    return head + reply.body

@@ -1,0 +1,59 @@
+"""Servers over repositories that a test writes, and front ends over NumPy models."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bento.inference.core.options import ServerOptions
+from bento.inference.protocol.log_settings import LOGGER
+from bento.inference.server import InferenceServer
+from tests.inference.numpy_server import NumpyServer
+from tests.inference.running_servers import Running, StartServer, serve_in_thread
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """An empty model repository."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def start_server(repository: Path) -> AsyncIterator[StartServer]:
+    """Starts servers over the repository; they are closed at the end of the test."""
+    servers = []
+
+    async def start(**options: Any) -> InferenceServer:
+        defaults = {"repositories": (repository,), "trust_python_models": True, "device": "cpu"}
+        server = await InferenceServer.start(ServerOptions(**{**defaults, **options}))
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+@pytest.fixture(scope="session")
+def numpy_models() -> Iterator[Running]:
+    """Both front ends over NumPy models; shared, so tests leave it as they found it."""
+
+    async def make() -> NumpyServer:
+        return NumpyServer()
+
+    yield from serve_in_thread(make)
+
+
+@pytest.fixture(autouse=True)
+def quiet_logger() -> Iterator[None]:
+    """The level that a test's settings leave behind does not reach the next test."""
+    level = LOGGER.level
+    yield
+    LOGGER.setLevel(level)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -1,0 +1,203 @@
+"""What becomes of a connection whose requests are answered at once: when it is closed, and what it does at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from bento.inference.over_http.fast.immediate_answers import AtOnce
+from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
+from bento.inference.protocol.front_end import FrontEndState
+from bento.inference.protocol.v2_codec import decode_request
+from tests.inference.http_wire import request
+from tests.inference.numpy_server import NumpyServer
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """A loop whose time a test sets, and whose timers the test rings."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.timers: list[tuple[float, Any]] = []
+        super().__init__()
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        handle = super().call_later(1e9, callback, *args)
+        self.timers.append((self.now_s + delay, handle))
+        return handle
+
+    def advance(self, seconds: float) -> None:
+        """Ring what is due."""
+        self.now_s += seconds
+        due = [handle for when, handle in self.timers if when <= self.now_s]
+        self.timers = [timer for timer in self.timers if timer[0] > self.now_s]
+        for handle in due:
+            if not handle.cancelled():
+                handle._run()
+
+
+class Transport:
+    def __init__(self) -> None:
+        self.sent = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+@pytest.fixture
+def clock():
+    loop = Clock()
+    yield loop
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+@pytest.fixture
+def connection(clock) -> tuple[AtOnceProtocol, Transport]:
+    async def connect() -> tuple[AtOnceProtocol, Transport]:
+        server = NumpyServer()
+        config = uvicorn.Config(refused, access_log=False, timeout_keep_alive=5, log_config=None)
+        config.load()
+        at_once = AtOnce(server, FrontEndState(), 1 << 20)  # type: ignore[arg-type]
+        protocol = AtOnceProtocol(config, ServerState(), {}, clock, at_once=at_once)
+        transport = Transport()
+        protocol.connection_made(transport)  # type: ignore[arg-type]
+        return protocol, transport
+
+    return clock.run_until_complete(connect())
+
+
+async def refused(scope: Any, receive: Any, send: Any) -> None:
+    """The application behind it: nothing that is asked for is there."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body"})
+
+
+def teach(clock: Clock, protocol: AtOnceProtocol, data: bytes) -> None:
+    """Make the request and its JSON known, as if the application had read them."""
+    for _ in range(2):
+        protocol.data_received(data)
+        turn(clock)
+    head, content = data.split(b"\r\n\r\n", 1)
+    length = int(head.rsplit(b"Inference-Header-Content-Length: ", 1)[1].split(b"\r\n")[0])
+    state = protocol._at_once._state
+    decoded = decode_request(content, length, "simple", "", state.regions)
+    state.known_headers.remember(content, length, decoded)
+
+
+def turn(clock: Clock) -> None:
+    async def wait() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    clock.run_until_complete(wait())
+
+
+def test_a_connection_is_closed_only_after_its_last_answer_has_aged(clock, connection):
+    protocol, transport = connection
+    data = request()
+    teach(clock, protocol, data)
+    for _ in range(4):
+        clock.advance(3)
+        transport.sent = b""
+        protocol.data_received(data)
+        assert transport.sent.startswith(b"HTTP/1.1 200 OK\r\n")
+    clock.advance(4)
+    assert not transport.closed
+    clock.advance(2)
+    assert transport.closed
+
+
+def test_what_the_server_puts_before_every_answer_stands_before_these_too(clock, connection):
+    protocol, transport = connection
+    data = request()
+    teach(clock, protocol, data)
+    protocol.data_received(data)
+    plain = transport.sent[transport.sent.rindex(b"HTTP/1.1 ") :]
+    protocol.server_state.default_headers = [(b"date", b"today"), (b"server", b"films")]
+    transport.sent = b""
+    protocol.data_received(data)
+    status, rest = plain.split(b"\r\n", 1)
+    assert transport.sent == status + b"\r\ndate: today\r\nserver: films\r\n" + rest
+
+
+def test_a_connection_is_not_closed_while_a_body_is_on_its_way(clock, connection):
+    protocol, transport = connection
+    data = request()
+    teach(clock, protocol, data)
+    protocol.data_received(data)
+    protocol.data_received(data[:-1])
+    for _ in range(5):
+        clock.advance(6)
+    assert not transport.closed
+    transport.sent = b""
+    protocol.data_received(data[-1:])
+    assert transport.sent.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_half_a_request_is_passed_on_when_the_server_stops(clock, connection):
+    protocol, transport = connection
+    data = request()
+    teach(clock, protocol, data)
+    transport.sent = b""
+    protocol.data_received(data[:-1])
+    protocol.shutdown()
+    turn(clock)
+    assert not transport.closed
+    protocol.data_received(data[-1:])
+    turn(clock)
+    assert transport.sent.startswith(b"HTTP/1.1 404")
+    assert transport.closed
+
+
+def test_a_client_that_does_not_read_its_answers_is_left_to_uvicorn(clock, connection):
+    protocol, transport = connection
+    data = request()
+    teach(clock, protocol, data)
+    transport.sent = b""
+    protocol.pause_writing()
+    protocol.data_received(data)
+    turn(clock)
+    assert transport.sent == b""
+    protocol.resume_writing()
+    turn(clock)
+    assert transport.sent.startswith(b"HTTP/1.1 404")
+
+
+def test_a_request_behind_one_that_is_not_answered_yet_waits_for_it(clock, connection):
+    protocol, transport = connection
+    data = request()
+    teach(clock, protocol, data)
+    transport.sent = b""
+    protocol.data_received(b"GET /first HTTP/1.1\r\nHost: films\r\n\r\n")
+    protocol.data_received(data)
+    assert transport.sent == b""
+    turn(clock)
+    assert transport.sent.count(b"HTTP/1.1 404") == 2
+    transport.sent = b""
+    protocol.data_received(data)
+    assert transport.sent.startswith(b"HTTP/1.1 200 OK\r\n")

@@ -1,0 +1,114 @@
+"""Front ends on free ports of the loopback interface, over NumPy models."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import uvicorn
+
+from bento.inference.over_grpc.service import start_grpc
+from bento.inference.over_http.application import make_http_app
+from bento.inference.over_http.fast.immediate_answers import AtOnce
+from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
+from bento.inference.protocol.front_end import FrontEndState
+from bento.inference.server import InferenceServer
+
+MAX_BODY_BYTES = 1 << 20
+
+StartServer = Callable[..., Awaitable[InferenceServer]]
+"""Starts a server over the test's repository with some options; see the fixture `start_server`."""
+
+
+@dataclass
+class Running:
+    """A server with both front ends, on a loop in a thread of its own, so that blocking clients can call it."""
+
+    loop: asyncio.AbstractEventLoop
+    server: Any = None
+    state: FrontEndState = field(default_factory=FrontEndState)
+    http_port: int = 0
+    grpc_port: int = 0
+
+    @property
+    def http(self) -> str:
+        return f"127.0.0.1:{self.http_port}"
+
+    @property
+    def grpc(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
+    def run(self, coroutine: Awaitable[Any]) -> Any:
+        """Wait for a coroutine on the server's loop."""
+
+        async def awaited() -> Any:
+            return await coroutine
+
+        return asyncio.run_coroutine_threadsafe(awaited(), self.loop).result(30)
+
+
+@asynccontextmanager
+async def front_ends(server: Any, running: Running, max_body_bytes: int = MAX_BODY_BYTES) -> AsyncIterator[None]:
+    """Serve both protocols while the context lasts."""
+    app = make_http_app(server, max_body_bytes=max_body_bytes, state=running.state)
+    protocol = partial(AtOnceProtocol, at_once=AtOnce(server, running.state, max_body_bytes))
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "date_header": False}
+    config = uvicorn.Config(app, "127.0.0.1", 0, http=protocol, **quiet)
+    http_server = uvicorn.Server(config)
+    http_server.capture_signals = _no_signals  # the loop does not run in the main thread
+    serving = asyncio.create_task(http_server.serve())
+    while not http_server.started:
+        await asyncio.sleep(0.001)
+    running.http_port = http_server.servers[0].sockets[0].getsockname()[1]
+    grpc_server, running.grpc_port = await start_grpc(
+        server, "127.0.0.1", 0, max_message_bytes=max_body_bytes, state=running.state
+    )
+    try:
+        yield
+    finally:
+        http_server.should_exit = True
+        await serving
+        await grpc_server.stop(1)
+
+
+def _no_signals() -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def serve_in_thread(
+    make_server: Callable[[], Awaitable[Any]], max_body_bytes: int = MAX_BODY_BYTES
+) -> Iterator[Running]:
+    """Start a server and its front ends in a thread; yields what a client needs to know."""
+    started: Future[Running] = Future()
+    stop: list[Callable[[], None]] = []
+
+    async def main() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        stop.append(lambda: loop.call_soon_threadsafe(stopping.set))
+        try:
+            running = Running(loop, await make_server())
+            async with front_ends(running.server, running, max_body_bytes):
+                started.set_result(running)
+                await stopping.wait()
+        except BaseException as error:
+            if not started.done():
+                started.set_exception(error)
+            raise
+        if hasattr(running.server, "close"):
+            await running.server.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    thread.start()
+    try:
+        yield started.result(60)
+    finally:
+        for call in stop:
+            call()
+        thread.join(30)

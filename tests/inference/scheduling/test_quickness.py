@@ -1,0 +1,156 @@
+"""Which requests run on the event loop itself, and that nobody can tell by the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bento.inference.backends.interface import Call, ExecutionTimes
+from bento.inference.backends.joined import JoinedInstance
+from bento.inference.core.errors import InvalidRequest
+from bento.inference.core.messages import InferRequest
+from bento.inference.scheduling.quickness import MOST_PER_SPAN, QUICK_NS, SPAN_NS, Quickness, busy_ns
+from tests.inference.gates import gate
+from tests.inference.model_folders import write_add_constant, write_gated
+from tests.inference.running_servers import StartServer
+
+
+def test_what_was_never_seen_is_not_quick() -> None:
+    assert not Quickness().is_quick(1, None)
+
+
+def test_each_shape_is_judged_by_itself() -> None:
+    quickness = Quickness()
+    quickness.note(1, "small", QUICK_NS // 2)
+    quickness.note(1, "large", QUICK_NS * 2)
+    assert quickness.is_quick(1, "small")
+    assert not quickness.is_quick(1, "large")
+    assert not quickness.is_quick(2, "small")
+
+
+def test_a_quick_model_may_be_slow_twice_but_not_three_times_in_a_row() -> None:
+    quickness = Quickness()
+    judged = []
+    for took_ns in (0, 100 * QUICK_NS, 100 * QUICK_NS, 100 * QUICK_NS):
+        quickness.note(1, None, took_ns)
+        judged.append(quickness.is_quick(1, None))
+    assert judged == [True, True, True, False]  # 0, then 1/2, 7/8 and 37/32 of the limit
+
+
+def test_waiting_for_a_core_does_not_make_a_model_slow_but_mostly_waiting_does() -> None:
+    assert busy_ns(30_000, 400_000) == 30_000
+    assert busy_ns(30_000, 1_600_000) == 100_000  # a sixteenth
+
+
+@pytest.mark.parametrize("slowness", [2, 1000])
+def test_a_slow_start_is_forgotten_only_slowly(slowness: int) -> None:
+    quickness = Quickness()
+    quickness.note(1, None, QUICK_NS * slowness)
+    faster = 0
+    while not quickness.is_quick(1, None):
+        quickness.note(1, None, 1000)
+        faster += 1
+    assert faster == 6  # the smallest n with 2 * (7/8)^n < 1
+
+
+def test_the_memory_of_shapes_is_bounded() -> None:
+    quickness = Quickness()
+    for shape in range(10_000):
+        quickness.note(1, shape, 1)
+    assert len(quickness._recent_ns) <= 256
+
+
+def test_the_loop_executes_a_bounded_number_per_millisecond() -> None:
+    quickness = Quickness()
+    quickness.note(1, None, 1)
+    allowed = [quickness.may_run_here(1, None, 5 * SPAN_NS + number) for number in range(MOST_PER_SPAN + 2)]
+    assert allowed == [True] * MOST_PER_SPAN + [False] * 2
+    assert quickness.may_run_here(1, None, 6 * SPAN_NS)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Thread of each execution."""
+    seen: list[int] = []
+    execute = JoinedInstance.execute
+
+    def noting(self: JoinedInstance, calls: Sequence[Call]) -> ExecutionTimes:
+        seen.append(threading.get_ident())
+        return execute(self, calls)
+
+    monkeypatch.setattr(JoinedInstance, "execute", noting)
+    return seen
+
+
+async def test_a_quick_model_runs_on_the_loop_once_it_is_known(
+    repository: Path, start_server: StartServer, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bento.inference.scheduling.quickness.QUICK_NS", 10**9)  # whatever this machine is busy with
+    write_add_constant(repository, "plus", 1.0)
+    server = await start_server()
+    for value in range(5):
+        response = await server.infer(InferRequest("plus", {"X": np.full((1, 1), value, np.float32)}, id="a"))
+        assert response.outputs["Y"].tolist() == [[value + 1]]
+        assert response.timing.compute_infer_ns > 0
+        await asyncio.sleep(0)
+    assert threads[0] != threading.get_ident()
+    assert threads[1:] == [threading.get_ident()] * 4
+    (statistics,) = server.model_statistics("plus")
+    assert (statistics["inference_count"], statistics["execution_count"]) == (5, 5)
+    with pytest.raises(InvalidRequest):
+        await server.infer(InferRequest("plus", {"X": np.zeros((9, 1), np.float32)}))
+
+
+async def test_a_slow_model_never_runs_on_the_loop(
+    repository: Path, start_server: StartServer, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bento.inference.scheduling.quickness.QUICK_NS", 0)
+    write_add_constant(repository, "plus", 1.0)
+    server = await start_server()
+    for _ in range(5):
+        await server.infer(InferRequest("plus", {"X": np.zeros((1, 1), np.float32)}))
+    assert threading.get_ident() not in threads
+
+
+async def test_a_python_model_never_runs_on_the_loop(
+    repository: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may depend on its thread: a gate that is closed would stop the whole server."""
+    monkeypatch.setattr("bento.inference.scheduling.quickness.QUICK_NS", 10**12)
+    write_gated(repository, "quick_gate", "max_batch_size: 4")
+    server = await start_server()
+    request = InferRequest("quick_gate", {"X": np.zeros((1, 1), np.float32)})
+    await server.infer(request)
+    gate("quick_gate").close()
+    waiting = asyncio.create_task(server.infer(request))
+    await gate("quick_gate").entered()
+    await gate("quick_gate").entered()
+    gate("quick_gate").open()
+    await waiting
+
+
+async def test_a_quick_model_stays_on_the_loop_of_a_busy_machine(
+    repository: Path, start_server: StartServer, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock runs 100 us at every look, as if others took the core; the time of the thread itself does not."""
+    write_add_constant(repository, "plus", 1.0)
+    server = await start_server()
+    ask = InferRequest("plus", {"X": np.zeros((1, 1), np.float32)})
+    await server.infer(ask)
+    now_ns = time.monotonic_ns() + SPAN_NS
+    clock = itertools.count(now_ns, 100_000)
+    monkeypatch.setattr("time.thread_time_ns", lambda: 0)
+    for _ in range(20):  # whatever the first execution took, until it is known to be quick
+        await server.infer(ask)
+    del threads[:]
+    monkeypatch.setattr("bento.inference.models.model.time.monotonic_ns", lambda: next(clock))
+    for _ in range(5):
+        await server.infer(ask)
+    assert threads == [threading.get_ident()] * 5

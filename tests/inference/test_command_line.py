@@ -1,0 +1,167 @@
+"""`python -m bento.inference` as people start it: ports, table, flags, errors, and an orderly end."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+import typer
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc
+from typer.testing import CliRunner
+
+from bento.inference.__main__ import app
+from bento.inference.standalone import ListenOptions
+from tests.inference.onnx_models import write_repository
+from tests.inference.server_process import failed, started
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    write_repository(root)
+    return root
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def test_it_serves_http_grpc_and_metrics_and_ends_when_told(models):
+    with started(f"--model-repository={models}", "--log-verbose", "1") as server:
+        port = server.port("HTTPService")
+        assert get(port, "/v2/health/ready")[0] == 200
+        with grpc.insecure_channel(f"127.0.0.1:{server.port('GRPCInferenceService')}") as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            assert stub.ModelReady(pb.ModelReadyRequest(name="simple")).ready
+        status, text = get(server.port("Metrics Service"), "/metrics")
+        assert status == 200
+        assert 'nv_inference_request_success{model="simple",version="1"}' in text
+        assert get(server.port("Metrics Service"), "/nope")[0] == 404
+        server.wait_for(r"\| simple +\| 1 +\| READY +\|")
+        server.wait_for(r'D\d{4} [\d:.]+ \d+ application.py:\d+\] "HTTP request: GET /v2/health/ready"')
+        assert server.end() == 0
+        server.wait_for("Signal received, waiting for in-flight requests to complete")
+
+
+def test_every_kind_of_answer_reaches_the_client(models):
+    """Alone the server writes answers in its own way: without body, with 100 Continue, pipelined, over an error."""
+    body = b'{"parameters":{}}'
+    asks = [
+        b"HEAD /v2 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v2/repository/index HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n" + body,
+        b"GET /v2/models/nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ]
+    with started(f"--model-repository={models}", "--model-control-mode=explicit", "--allow-grpc=false") as server:
+        with socket.create_connection(("127.0.0.1", server.port("HTTPService")), timeout=20) as client:
+            client.sendall(b"".join(asks))
+            received = b""
+            while part := client.recv(65536):
+                received += part
+        assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"405", b"200", b"100", b"200", b"404"]
+        assert received.endswith(b'{"error":"Request for unknown model: \'nope\' is not found"}')
+
+
+def test_explicit_control_loads_what_is_named(models):
+    flags = ["--model-control-mode=explicit", "--load-model=simple", "--load-model", "classifier", "--id=marquee"]
+    with started(f"--model-repository={models}", *flags, "--allow-grpc=false", "--allow-metrics=false") as server:
+        port = server.port("HTTPService")
+        assert json.loads(get(port, "/v2")[1])["name"] == "marquee"
+        assert get(port, "/v2/models/simple/ready")[0] == 200
+        assert get(port, "/v2/models/classifier/ready")[0] == 200
+        assert get(port, "/v2/models/identity_fp32/ready")[0] == 400
+        assert "GRPC" not in server.text
+
+
+def test_polling_follows_the_folder(models, tmp_path):
+    shutil.copytree(models / "simple", tmp_path / "simple")
+    flags = ["--model-control-mode=poll", "--repository-poll-secs=0.1", "--allow-grpc=false", "--allow-metrics=false"]
+    with started(f"--model-repository={tmp_path}", *flags) as server:
+        port = server.port("HTTPService")
+        assert get(port, "/v2/models/classifier/ready")[0] == 400
+        shutil.copytree(models / "classifier", tmp_path / "arriving")
+        (tmp_path / "arriving").rename(tmp_path / "classifier")
+        server.wait_for("model is ready: model='classifier'")
+        assert get(port, "/v2/models/classifier/ready")[0] == 200
+        shutil.rmtree(tmp_path / "simple")
+        deadline_s = time.monotonic() + 30  # nothing is said of it; a look every 0.1 s on a machine that may be busy
+        while get(port, "/v2/models/simple/ready")[0] == 200:
+            assert time.monotonic() < deadline_s
+
+
+@pytest.mark.parametrize(("strict", "status"), [("true", 400), ("false", 200)])
+def test_a_broken_model_stops_the_start_or_is_left_out(models, tmp_path, strict, status):
+    shutil.copytree(models / "simple", tmp_path / "simple")
+    shutil.copytree(models / "classifier", tmp_path / "classifier")
+    (tmp_path / "classifier" / "1" / "model.onnx").write_bytes(b"no model")
+    if strict == "true":
+        code, text = failed(f"--model-repository={tmp_path}")
+        assert code == 1
+        assert "error: creating server" in text
+    flags = ["--exit-on-error=false", f"--strict-readiness={strict}", "--allow-grpc=false", "--allow-metrics=false"]
+    with started(f"--model-repository={tmp_path}", *flags) as server:
+        port = server.port("HTTPService")
+        assert get(port, "/v2/health/ready")[0] == status
+        assert get(port, "/v2/models/simple/ready")[0] == 200
+        assert get(port, "/v2/models/classifier/ready")[0] == 400
+
+
+def test_python_models_need_trust(tmp_path):
+    model = tmp_path / "python_model" / "1"
+    model.mkdir(parents=True)
+    (model / "model.py").write_text("raise RuntimeError('never run')")
+    (tmp_path / "python_model" / "config.pbtxt").write_text(
+        'backend: "python" input { name: "I" data_type: TYPE_FP32 dims: [ 1 ] } '
+        'output { name: "O" data_type: TYPE_FP32 dims: [ 1 ] }'
+    )
+    code, text = failed(f"--model-repository={tmp_path}")
+    assert code == 1
+    assert "start with --trust-python-models if you trust the code in this repository" in text
+    assert "never run" not in text
+
+
+@pytest.mark.parametrize("service", ["http", "grpc"])
+def test_a_port_that_is_taken_stops_the_start(models, service):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        flags = [f"--model-repository={models}", "--model-control-mode=explicit"]
+        code, text = failed(*flags, f"--{service}-port={port}")
+    assert code == 1
+    assert "error: creating server" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--strict-readiness=maybe"], "expected true or false, got 'maybe'"),
+        (["--cache-config=redis,size=1"], "expected local,size=BYTES"),
+        (["--model-control-mode=magic"], "magic"),
+        (["--no-such-flag"], "No such option"),
+        (["--model-repository=/nope/nope"], "does not exist"),
+    ],
+)
+def test_a_wrong_flag_is_named(models, flags, text):
+    result = CliRunner().invoke(app, [f"--model-repository={models}", *flags], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert text in re.sub(r"[\s│]+", " ", result.output)
+
+
+def test_bodies_and_messages_may_have_64_megabytes_unless_told_otherwise():
+    listen = ListenOptions()
+    assert listen.http_max_input_bytes == listen.grpc_max_message_bytes == 64 * 1024 * 1024
+    options = {option.name: option.default for option in typer.main.get_command(app).params}
+    assert options["http_max_input_size"] == options["grpc_max_message_size"] == 64 * 1024 * 1024
