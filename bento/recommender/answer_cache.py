@@ -15,9 +15,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bento.recommender.metrics import Metrics
 from bento.recommender.questions import Question
-from bento.recommender.repeated_warnings import RepeatedWarnings
+from bento.recommender.telemetry.metrics import Metrics
+from bento.recommender.telemetry.repeated_warnings import RepeatedWarnings
 from bento.stores.envelope import BrokenSeal, expiry_of, seal, unseal
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import ResponseCache

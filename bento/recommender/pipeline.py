@@ -22,14 +22,13 @@ import numpy.typing as npt
 
 from bento.recommender.answer_cache import AnswerCache, Kept, Lifetimes, occasion
 from bento.recommender.catalogue.films import FilmCards
-from bento.recommender.metrics import Metrics
-from bento.recommender.monitoring.observations import ListFacts, popularity_ranks
-from bento.recommender.people.embedding_cache import EmbeddingCache
+from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.people.histories import merged
 from bento.recommender.questions import Question
 from bento.recommender.ranking import fallbacks
 from bento.recommender.ranking.blending import followed_by, without
 from bento.recommender.ranking.candidates import RERANKER, Models, Ranked, Wanted
+from bento.recommender.ranking.embedding_cache import EmbeddingCache
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.ranking.newcomers import Newcomers
 from bento.recommender.ranking.ordering import Ordering
@@ -37,7 +36,9 @@ from bento.recommender.ranking.shortfall import Supply, why_short
 from bento.recommender.ranking.wording import Wording
 from bento.recommender.schemas import AnswerBody, Reasons, RecommendedFilm
 from bento.recommender.single_flight import SingleFlight
-from bento.recommender.stopwatch import Stopwatch
+from bento.recommender.telemetry.metrics import Metrics
+from bento.recommender.telemetry.observations import ListFacts
+from bento.recommender.telemetry.stopwatch import Stopwatch
 from bento.release.film_table import Live
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable

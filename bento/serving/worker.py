@@ -19,7 +19,7 @@ from bento.inference.over_http.application import make_http_app
 from bento.inference.over_http.at_once import AtOnce
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.server import InferenceServer
-from bento.recommender.metrics import Metrics
+from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import Release
 from bento.serving.assembly import Foundation, lay_foundation, start_parts
 from bento.serving.routes import build_config, build_router, log_start

@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
-from bento.recommender.metrics import Metrics
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.questions import question_of
 from bento.recommender.ranking.candidates import Models
 from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.schemas import RecommendRequest, decode
+from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import Release, load_release
 from bento.stores.memory_stores import MemoryFeatureStore, MemoryResponseCache
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bento.recommender.people.embedding_cache import AheadOfTime, EmbeddingCache
 from bento.recommender.people.events import Event
 from bento.recommender.pipeline import Stores
 from bento.recommender.questions import question_of
 from bento.recommender.ranking.candidates import Encoded
+from bento.recommender.ranking.embedding_cache import AheadOfTime, EmbeddingCache
 from bento.recommender.ranking.ordering import Ordering, Wishes
 from bento.recommender.ranking.wording import LanguageModel, Wording
 from bento.recommender.schemas import RecommendRequest

@@ -147,7 +147,7 @@ class Shop:
     def __init__(self, world: World, spool: Spool) -> None:
         experiments, ids = Experiments([BLEND]), RequestIds("id")
         self.lists = MemoryImpressionLog()
-        self.impressions = Impressions(self.lists, experiments, world.pipeline._metrics, lambda: 1_000.0)
+        self.impressions = Impressions(self.lists, experiments.counter_keys(), world.pipeline._metrics, lambda: 1_000.0)
         feedback = Feedback(world.features, MemoryEventLog(), spool, followers=[self.impressions])
         owners = (
             RecommendRoutes(Recommendations(world.pipeline, world.release, ids, experiments, self.impressions)),

@@ -16,11 +16,11 @@ from bento.http.request_ids import RequestIds
 from bento.inference.errors import BackendFailed
 from bento.inference.messages import InferRequest, InferResponse
 from bento.recommender.catalogue.film_search import FilmSearch
-from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
+from bento.recommender.catalogue.filters import FilmFilter
 from bento.recommender.over_http import filtered_routes
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.schemas import FilteredAnswer, decode
+from bento.recommender.schemas import FilteredAnswer, Filters, GenreFilter, decode
 from features.catalog import Catalog, Film
 
 from .conftest import World

@@ -12,7 +12,6 @@ import pytest
 
 from bento.http.asgi import HotRoutes, Router
 from bento.http.request_ids import RequestIds
-from bento.recommender.experiments import Experiments
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.forget_routes import ForgetRoutes
 from bento.recommender.over_http.routes import RecommendRoutes
@@ -105,7 +104,7 @@ async def test_lists_that_are_still_to_be_written_are_forgotten_too(world: World
         await show(impressions)
 
     store.show = slow_show  # type: ignore[method-assign]
-    impressions = Impressions(store, Experiments(), world.pipeline._metrics)
+    impressions = Impressions(store, {}, world.pipeline._metrics)
     body = (await world.pipeline.recommend(question_of(RecommendRequest("ann"), world.release))).body
     impressions.note("ann", "rec-1", body, {})
     await asyncio.sleep(0)  # the first is being written

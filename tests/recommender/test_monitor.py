@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from bento.http.asgi import HotRoutes, Router
+from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.experiments import Arm, Experiment, Experiments
 from bento.recommender.monitoring import drift
 from bento.recommender.monitoring.drift import drift_of, psi, reference_of
 from bento.recommender.monitoring.embedding_health import embedding_health
 from bento.recommender.monitoring.monitor import Bounds, Monitoring
-from bento.recommender.monitoring.observations import ListFacts, Observations, popularity_ranks
 from bento.recommender.over_http.monitor_routes import MonitorRoutes
 from bento.recommender.people.impressions import Impressions
+from bento.recommender.telemetry.observations import ListFacts, Observations
 from bento.stores.errors import StoreUnavailable
 from bento.stores.memory_stores import MemoryImpressionLog
 
@@ -109,7 +110,7 @@ async def monitoring(world: World, lists: MemoryImpressionLog) -> AsyncIterator[
 async def test_the_report_counts_what_was_answered(
     world: World, monitoring: Monitoring, lists: MemoryImpressionLog
 ) -> None:
-    impressions = Impressions(lists, Experiments([BLEND]), world.pipeline._metrics)
+    impressions = Impressions(lists, Experiments([BLEND]).counter_keys(), world.pipeline._metrics)
     for user_id in ("ann", "ann", "nobody"):
         answered = await world.ask(json.dumps({"user_id": user_id, "top_k": 6}))
         body = {"recommendations": answered.recommendations, "strategy": answered.strategy, "release": 1}

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 from bento.background import Repeated
 from bento.recommender.experiments import Experiments
-from bento.recommender.metrics import Metrics
 from bento.recommender.monitoring.drift import ALERT_FROM, FEWEST_LISTS, Drift, drift_of, reference_of
 from bento.recommender.monitoring.embedding_health import EmbeddingHealth, embedding_health
 from bento.recommender.monitoring.monitor_metrics import MonitorMetrics
 from bento.recommender.monitoring.monitor_report import Alert, CacheReport, Monitor, SampleList
-from bento.recommender.monitoring.observations import ListFacts, Observations
 from bento.recommender.over_http.experiment_routes import result_of
 from bento.recommender.ranking.candidates import Models
+from bento.recommender.telemetry.metrics import Metrics
+from bento.recommender.telemetry.observations import ListFacts, Observations
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression

@@ -14,9 +14,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from bento.recommender.experiments import Experiments
-from bento.recommender.metrics import Metrics
 from bento.recommender.people.events import Event
+from bento.recommender.telemetry.metrics import Metrics
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression
 from bento.stores.interfaces import ImpressionLog
@@ -54,12 +53,13 @@ class Impressions:
     def __init__(
         self,
         store: ImpressionLog,
-        experiments: Experiments,
+        counter_keys: Mapping[str, str],
         metrics: Metrics,
         now_s: Callable[[], float] = time.time,
     ) -> None:
+        """`counter_keys`: experiment -> the name under which the store counts it, for those that run."""
         self._store = store
-        self._keys = {name: f"{name}:{running.edition}" for name, running in experiments.running.items()}
+        self._keys = counter_keys
         self._metrics = metrics
         self._now_s = now_s
         self._waiting: deque[tuple[str | None, Impression]] = deque(maxlen=WAITING_LIMIT)

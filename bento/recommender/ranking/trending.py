@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.background import Repeated
-from bento.recommender.monitoring.observations import popularity_ranks
+from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.people.events import Event
 from bento.release.film_table import FilmTable
 from bento.stores.errors import StoreUnavailable
