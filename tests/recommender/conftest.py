@@ -55,6 +55,8 @@ class World:
     models: genre_world.GenreModels
     features: MemoryFeatureStore
     answers: MemoryResponseCache
+    model_client: Models
+    metrics: Metrics
     registry: CollectorRegistry
     cards: FilmCards
     pipeline: Pipeline
@@ -104,12 +106,13 @@ def make_world(shared: Release) -> Callable[..., World]:
         models, registry = genre_world.GenreModels(), CollectorRegistry()
         answers = MemoryResponseCache()
         features = MemoryFeatureStore(answers)
-        asked = Models(models, release.number, deadlines or Deadlines(timeout_s, timeout_s, 4 * timeout_s))
+        model_client = Models(models, release.number, deadlines or Deadlines(timeout_s, timeout_s, 4 * timeout_s))
         stores = stores or Stores(features, answers)
         explainer = Explainer(release, live_similarity(release))
         cards = FilmCards(release, Posters(release.folder))
-        pipeline = Pipeline(release, asked, stores, cards, explainer, Metrics(registry), **options)  # type: ignore[arg-type]
-        return World(release, models, features, answers, registry, cards, pipeline)
+        metrics = Metrics(registry)
+        pipeline = Pipeline(release, model_client, stores, cards, explainer, metrics, **options)  # type: ignore[arg-type]
+        return World(release, models, features, answers, model_client, metrics, registry, cards, pipeline)
 
     return make
 

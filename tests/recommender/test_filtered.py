@@ -57,7 +57,7 @@ async def client(world: World, meaning: Meaning) -> AsyncIterator[httpx.AsyncCli
     search = FilmSearch(world.release, meaning)
     recommendations = Recommendations(world.pipeline, world.release, RequestIds("id"))
     routes = FilteredRoutes(recommendations, film_filter, search).routes()
-    app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
+    app = HotRoutes(Router(routes), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
     world.release.films = films

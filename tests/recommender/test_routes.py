@@ -29,7 +29,7 @@ def app(world: World) -> HotRoutes:
 
     routes = RecommendRoutes(Recommendations(world.pipeline, world.release, RequestIds("id"))).routes()
     routes.append(Route("GET", "/broken", broken))
-    return HotRoutes(Router(routes), world.pipeline._metrics, MAX_BODY_BYTES)
+    return HotRoutes(Router(routes), world.metrics, MAX_BODY_BYTES)
 
 
 @pytest.fixture
