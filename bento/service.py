@@ -94,7 +94,7 @@ class Recommender:
     @bentoml.on_startup
     async def start(self) -> None:
         """Start everything on the worker's own event loop."""
-        from bento.recommender.metrics import Metrics, use_own_folder
+        from bento.recommender.telemetry.metrics import Metrics, use_own_folder
 
         end_with_supervisor()
         logging.getLogger("marquee").setLevel(logging.INFO)

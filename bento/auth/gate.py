@@ -7,7 +7,6 @@ seen lately as they were then, and requests are counted in memory.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from bento.auth.callers import ROLE_NAMES, STRANGER, Caller, Role
 from bento.auth.permissions import Access
 from bento.auth.rate_limits import RateLimits
 from bento.auth.tokens import Tokens, WrongToken
+from bento.background import LruCache
 from bento.recommender.errors import CannotCheck, NotAllowed, NotSignedIn, TooManyRequests
 from bento.stores.errors import StoreUnavailable
 
@@ -40,7 +40,7 @@ class Gate:
         self._limits = limits
         self._tokens = tokens
         self._per_minute = per_minute
-        self._lately: OrderedDict[str, ApiKey] = OrderedDict()
+        self._recent_keys: LruCache[str, ApiKey] = LruCache(KEYS_REMEMBERED)
 
     async def admit(self, access: Access, headers: Mapping[bytes, bytes]) -> Caller:
         """Who is calling, if they may use what asks for `access`. What is public is for callers of any kind.
@@ -91,17 +91,14 @@ class Gate:
         try:
             key = await self._accounts.key(key_id)
             if key is None:
-                self._lately.pop(key_id, None)
+                self._recent_keys.drop(key_id)
         except StoreUnavailable:
-            key = self._lately.get(key_id)
+            key = self._recent_keys.get(key_id)
             if key is None:
                 raise CannotCheck from None
         if key is None or not key.opens_with(secret):
             raise NotSignedIn("the API key is not accepted: it was revoked, or never given", "invalid_token")
-        self._lately[key_id] = key
-        self._lately.move_to_end(key_id)
-        if len(self._lately) > KEYS_REMEMBERED:
-            self._lately.popitem(last=False)
+        self._recent_keys.put(key_id, key)
         return key
 
 

@@ -18,7 +18,7 @@ from bento.auth.callers import ANYBODY, Caller
 from bento.auth.gate import Gate, check_person
 from bento.auth.permissions import of_route
 from bento.recommender.errors import BodyTooLarge, RecommenderError, UnknownRoute, WrongMethod
-from bento.recommender.metrics import Metrics
+from bento.recommender.telemetry.metrics import Metrics
 
 log = logging.getLogger("marquee.http")
 

@@ -1,13 +1,17 @@
 """The hybrid recommender: one person's history in, titles and scores out.
 
-A request passes, in this order:
+Each line may import the lines below it, never those above:
 
-- `over_http`: bytes become a validated request;
+- `over_http`: the routes; bytes become a validated request, an answer becomes bytes;
+- `monitoring`: the health report behind `/monitor`;
+- `precompute`, `batch`: recommendations for many people through the same pipeline;
 - `recommendations`: the one implementation behind every route that recommends; experiments and impressions join here;
-- `pipeline`: the spine, one line per stage, over `answer_cache` and `single_flight`; read it first;
-- `people`: what is known of whoever asks;
+- `experiments`: which variant a person gets;
+- `pipeline`: the stages of one recommendation, one line each, over `answer_cache` and `single_flight`; read it first;
 - `ranking`: candidates, their order and the reasons;
-- `catalogue`: the films themselves.
-
-`monitoring` watches; `batch` and `precompute` walk many people through the same pipeline.
+- `questions`: a request with rows of the catalogue instead of movie_ids;
+- `people`: histories, events and impressions of people;
+- `catalogue`: the films, and searching them;
+- `telemetry`, `inference`: what is measured, and the inference server's interface;
+- `schemas`, `refusals`, `errors`: requests and answers on the wire.
 """

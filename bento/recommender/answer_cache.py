@@ -6,18 +6,17 @@ person's last event, however fresh it is.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bento.recommender.metrics import Metrics
+from bento.background import DetachedTasks, LruCache
 from bento.recommender.questions import Question
-from bento.recommender.repeated_warnings import RepeatedWarnings
+from bento.recommender.telemetry.metrics import Metrics
+from bento.recommender.telemetry.repeated_warnings import RepeatedWarnings
 from bento.stores.envelope import BrokenSeal, expiry_of, seal, unseal
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import ResponseCache
@@ -76,8 +75,8 @@ class AnswerCache:
         self._warnings = RepeatedWarnings(log)
         self._lifetimes = lifetimes
         self._now_s = now_s
-        self._just_made: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
-        self._writing: set[asyncio.Task[None]] = set()
+        self._just_made: LruCache[str, tuple[float, bytes]] = LruCache(JUST_MADE_LIMIT)
+        self._writing = DetachedTasks()
 
     @property
     def is_on(self) -> bool:
@@ -111,20 +110,16 @@ class AnswerCache:
         return kept
 
     def _made_just_now(self, question: Question, state: PersonState, now_s: float) -> bytes | None:
-        made_at_s, body = self._just_made.get(occasion(question, state), (-math.inf, None))
+        made_at_s, body = self._just_made.get(occasion(question, state)) or (-math.inf, None)
         return body if now_s - made_at_s < JUST_MADE_S else None
 
     def remember(self, question: Question, state: PersonState, body: bytes) -> None:
         """Keep an answer, without making anybody wait for it."""
         if not self.is_on:
             return
-        self._just_made[occasion(question, state)] = self._now_s(), body
-        if len(self._just_made) > JUST_MADE_LIMIT:
-            self._just_made.popitem(last=False)
+        self._just_made.put(occasion(question, state), (self._now_s(), body))
         ttl_s = self._lifetimes.fresh_s * random.uniform(1 - TTL_JITTER_RATIO, 1 + TTL_JITTER_RATIO)
-        task = asyncio.create_task(self._put(question, state, body, ttl_s + self._lifetimes.stale_s))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        self._writing.start(self._put(question, state, body, ttl_s + self._lifetimes.stale_s), "cache-answer")
 
     async def keep(self, question: Question, state: PersonState, body: bytes, ttl_s: float) -> None:
         """Keep an answer for exactly so long. Raises: StoreUnavailable."""
@@ -136,7 +131,7 @@ class AnswerCache:
 
     async def close(self) -> None:
         """Wait until what is to be remembered is."""
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        await self._writing.finish()
 
     async def _put(self, question: Question, state: PersonState, body: bytes, ttl_s: float) -> None:
         try:

@@ -82,8 +82,13 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def edition(self) -> str:
-        """Names the definition: an experiment that is changed counts anew."""
+        """Identifies the definition: a changed experiment starts its counts from zero."""
         return hashlib.blake2b(msgspec.json.encode(self), digest_size=6).hexdigest()
+
+    @property
+    def counter_key(self) -> str:
+        """The name under which the store counts this definition of the experiment."""
+        return f"{self.name}:{self.edition}"
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +105,10 @@ class Experiments:
         """`release_weights`: the release's own, by source; what `use_embeddings = false` starts from."""
         self.running = {experiment.name: experiment for experiment in running}
         self._without_embeddings = without_embeddings(release_weights or {})
+
+    def counter_keys(self) -> dict[str, str]:
+        """Experiment -> the name under which the store counts it."""
+        return {name: experiment.counter_key for name, experiment in self.running.items()}
 
     def apply(self, asked: Asked) -> tuple[Asked, dict[str, str]]:
         """The request as the person's arms change it, and experiment -> arm for those it takes part in."""

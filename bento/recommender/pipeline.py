@@ -20,16 +20,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bento.background import DetachedTasks
 from bento.recommender.answer_cache import AnswerCache, Kept, Lifetimes, occasion
 from bento.recommender.catalogue.films import FilmCards
-from bento.recommender.metrics import Metrics
-from bento.recommender.monitoring.observations import ListFacts, popularity_ranks
-from bento.recommender.people.embedding_cache import EmbeddingCache
+from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.people.histories import merged
 from bento.recommender.questions import Question
 from bento.recommender.ranking import fallbacks
 from bento.recommender.ranking.blending import followed_by, without
 from bento.recommender.ranking.candidates import RERANKER, Models, Ranked, Wanted
+from bento.recommender.ranking.embedding_cache import EmbeddingCache
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.ranking.newcomers import Newcomers
 from bento.recommender.ranking.ordering import Ordering
@@ -37,7 +37,9 @@ from bento.recommender.ranking.shortfall import Supply, why_short
 from bento.recommender.ranking.wording import Wording
 from bento.recommender.schemas import AnswerBody, Reasons, RecommendedFilm
 from bento.recommender.single_flight import SingleFlight
-from bento.recommender.stopwatch import Stopwatch
+from bento.recommender.telemetry.metrics import Metrics
+from bento.recommender.telemetry.observations import ListFacts
+from bento.recommender.telemetry.stopwatch import Stopwatch
 from bento.release.film_table import Live
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
@@ -119,7 +121,7 @@ class Pipeline:
         self._newcomers = newcomers or Newcomers(release)
         self._popularity_ranks = Live(release, lambda films: popularity_ranks(films.popularity))
         self._flights: SingleFlight[Answer] = SingleFlight()
-        self._renewing: set[asyncio.Task[Answer]] = set()
+        self._renewing = DetachedTasks()
 
     def _made_with(self) -> str:
         """Names what answers depend on beside their questions: release numbers repeat, settings change, and the next
@@ -183,7 +185,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """Wait until answers under way are in the cache."""
-        await asyncio.gather(*self._renewing, return_exceptions=True)
+        await self._renewing.finish()
         await self._cache.close()
 
     async def _computed_once(self, question: Question, state: PersonState, end_ns: int) -> Answer:
@@ -194,9 +196,7 @@ class Pipeline:
         """Compute an answer anew for those who come next."""
         if not self._flights.is_under_way(occasion(question, state)):
             computed = self._computed_once(question, state, self._models.request_end_ns())
-            task = asyncio.create_task(computed, name="renew-answer")
-            self._renewing.add(task)
-            task.add_done_callback(self._renewing.discard)
+            self._renewing.start(computed, "renew-answer")
 
     async def _compute(self, question: Question, state: PersonState, end_ns: int, remember: bool = True) -> Answer:
         """Everything behind the response cache; `end_ns`: when the request has to be answered."""

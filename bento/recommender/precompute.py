@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
+from bento.background import Periodic
 from bento.recommender.batch import Batch
 from bento.stores.errors import StoreUnavailable
 from bento.stores.precompute_jobs import Job, PrecomputeJobs
@@ -58,38 +59,29 @@ class Precompute:
         self._jobs = jobs
         self._worker = worker
         self._now_s = now_s
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._looking: Periodic | None = None
 
     def start(self) -> None:
         """Begin to look for jobs."""
-        self._task = asyncio.create_task(self._work_for_ever(), name="precompute")
+        self._looking = Periodic("precompute", self._work_while_there_are_jobs, LOOK_INTERVAL_S)
 
     async def close(self) -> None:
         """Stop; whoever looks for jobs next goes on with the one under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self._looking is not None:
+            await self._looking.close()
 
     def wake(self) -> None:
         """Look now: a job was put."""
-        self._woken.set()
+        if self._looking is not None:
+            self._looking.wake()
 
-    async def _work_for_ever(self) -> None:
-        while True:
-            self._woken.clear()
-            try:
-                while (job := await self._jobs.claim(self._worker, LEASE_MS)) is not None:
-                    await self._work(job)
-            except StoreUnavailable as error:
-                log.debug("precomputing waits: %s", error)
-            except Exception:  # the worker must outlive a bug; the job waits for its lease to pass
-                log.exception("precomputing failed")
-            try:
-                async with asyncio.timeout(LOOK_INTERVAL_S):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+    async def _work_while_there_are_jobs(self) -> None:
+        """After an error the job under way waits for its lease to pass."""
+        try:
+            while (job := await self._jobs.claim(self._worker, LEASE_MS)) is not None:
+                await self._work(job)
+        except StoreUnavailable as error:
+            log.debug("precomputing waits: %s", error)
 
     async def _work(self, job: Job) -> None:
         about = msgspec.json.decode(job.about, type=JobAbout)

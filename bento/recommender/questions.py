@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.catalogue.filters import Filters
+from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.errors import InvalidRequest, UnknownPreset
-from bento.recommender.schemas import Context, FilteredRequest, HistoryItem, RecommendRequest
+from bento.recommender.schemas import Context, FilteredRequest, Filters, HistoryItem, RecommendRequest
 from bento.release.loading import Release, weight_vector
 from features.catalog import Catalog
 from features.history import WatchHistory
@@ -128,15 +128,6 @@ def question_key(version: str, request: RecommendRequest | FilteredRequest) -> s
     digest = hashlib.blake2b(type(request).__name__.encode(), digest_size=16)
     digest.update(msgspec.json.encode(request))  # which, unlike MessagePack, takes numbers of any size
     return f"{version}:{digest.hexdigest()}"
-
-
-def row_of(movie_id: int | str, catalog: Catalog) -> int | None:
-    """Row of a film given as a number or as digits; None when the catalogue does not hold it."""
-    if isinstance(movie_id, str):
-        if not (movie_id.isascii() and movie_id.isdigit()):
-            return None
-        movie_id = int(movie_id)
-    return catalog.row_of(movie_id)
 
 
 def _known_rows(movie_ids: Iterable[int | str], catalog: Catalog) -> Iterable[int]:

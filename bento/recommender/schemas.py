@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from bento.recommender.catalogue.filters import GenreFilter, Name, Names, Year
 from bento.recommender.errors import MalformedRequest
 from bento.recommender.refusals import refusal
 
@@ -19,6 +18,7 @@ TOP_K_LIMIT = 1_000
 HISTORY_LIMIT = 5_000
 USER_ID_LIMIT = 128
 YEAR_2100_S = 4_102_444_800
+NAMES_LIMIT = 50
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 TopK = Annotated[int, Meta(ge=1, le=TOP_K_LIMIT, description="How many films to return.")]
@@ -30,6 +30,10 @@ Scorer = Literal["dot", "mlp"]
 MovieId = int | Annotated[str, Meta(max_length=USER_ID_LIMIT)]
 """A number or a string of digits. Ids that the catalogue does not hold are ignored where lists are given."""
 
+
+Year = Annotated[int, Meta(ge=1800, le=2200)]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Names = Annotated[list[Name], Meta(max_length=NAMES_LIMIT)]
 
 Timestamp = Annotated[float, Meta(ge=0, le=YEAR_2100_S, description="Unix seconds; left out = now.")]
 
@@ -83,6 +87,30 @@ class RecommendRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """How much recent films gain; left out = the setting FRESHNESS."""
     context: Context | None = None
     """Changes the list where the release's people watch other genres at that hour: docs/operations.md."""
+
+
+class GenreFilter(Struct, frozen=True, forbid_unknown_fields=True):
+    """Genres of which a film has one (`any`), or all of them (`all`); both may be given."""
+
+    any: Names = []
+    all: Names = []
+
+
+class Filters(Struct, frozen=True, omit_defaults=True):
+    """What films must be. What is left out does not matter."""
+
+    genres: GenreFilter | Names | None = None
+    """A plain list means any of them."""
+    exclude_genres: Names = []
+    min_year: Year | None = None
+    max_year: Year | None = None
+    people: Names = []
+    """Directors or actors, by full name or any part of it: films with at least one of them."""
+    country: Name | None = None
+    min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
+    """Lowest mean of the stars; films that nobody rated do not pass."""
+    text: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+    """What the film is about: the hundred films nearest in meaning pass."""
 
 
 class FilteredRequest(Struct, frozen=True, forbid_unknown_fields=True):

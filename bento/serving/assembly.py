@@ -20,15 +20,14 @@ from bento.recommender.catalogue.new_film_encoder import NewFilmEncoder
 from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import ItemSimilarity, live_similarity
 from bento.recommender.experiments import Experiments, read_experiments
-from bento.recommender.metrics import Metrics
 from bento.recommender.monitoring.monitor import Bounds, Monitoring
-from bento.recommender.people.embedding_cache import AheadOfTime
 from bento.recommender.people.events import Feedback
 from bento.recommender.people.impressions import Impressions
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.precompute import Precompute
 from bento.recommender.ranking.candidates import Models
 from bento.recommender.ranking.deadlines import Deadlines
+from bento.recommender.ranking.embedding_cache import AheadOfTime
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.ranking.hours import Hours
 from bento.recommender.ranking.newcomers import Newcomers
@@ -36,6 +35,7 @@ from bento.recommender.ranking.ordering import Ordering, Wishes
 from bento.recommender.ranking.release_search import ReleaseSearch
 from bento.recommender.ranking.trending import Trending
 from bento.recommender.ranking.wording import LanguageModel, Wording
+from bento.recommender.telemetry.metrics import Metrics
 from bento.release.film_table import Live
 from bento.release.loading import Release, load_release
 from bento.settings import Settings
@@ -207,8 +207,9 @@ def start_feedback(base: Foundation, ranking: RankingParts) -> FeedbackParts:
     settings, release, stores, metrics = base.settings, base.release, base.stores, base.metrics
     definitions = read_experiments(settings.experiments, release.presets, release.scorers)
     experiments = Experiments(definitions, release.entry.fusion.weights)
-    impressions = Impressions(stores.impressions, experiments, metrics) if settings.impression_days else None
-    if impressions is not None:
+    impressions = None
+    if settings.impression_days:
+        impressions = Impressions(stores.impressions, experiments.counter_keys(), metrics)
         base.stack.push_async_callback(impressions.close)
     ahead = AheadOfTime(release, stores.features, ranking.pipeline.embeddings)
     base.stack.push_async_callback(ahead.close)

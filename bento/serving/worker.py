@@ -19,7 +19,7 @@ from bento.inference.over_http.fast.immediate_answers import AtOnce
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.protocol.metrics import render_metrics
 from bento.inference.server import InferenceServer
-from bento.recommender.metrics import Metrics
+from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import Release
 from bento.serving.assembly import Foundation, lay_foundation, start_parts
 from bento.serving.routes import build_config, build_router, log_start

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from bento.background import Repeated
+from bento.background import Periodic
 
 log = logging.getLogger("marquee.redis")
 
@@ -52,7 +52,7 @@ class EmbeddedRedis:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.socket_path = socket_path(self._folder)
         self._users: int | None = None
-        self._watching: Repeated | None = None
+        self._watching: Periodic | None = None
 
     @property
     def url(self) -> str:
@@ -74,7 +74,7 @@ class EmbeddedRedis:
         """
         self._users = os.open(self._folder / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
         await self._try_start()
-        self._watching = Repeated("embedded-redis", self._watch, WATCH_INTERVAL_S)
+        self._watching = Periodic("embedded-redis", self._watch, WATCH_INTERVAL_S)
 
     async def close(self) -> None:
         """Leave the server; stop it when nobody else uses it."""

@@ -19,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisClusterException, RedisError
 
+from bento.background import DetachedTasks, QueueWorker
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.errors import StoreUnavailable
 
@@ -61,9 +62,10 @@ class RedisLink:
         self._timeout_s = timeout_s
         self._breaker = breaker
         self._on_change = on_change
-        self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
-        self._sender: asyncio.Task[None] | None = None
-        self._prober: asyncio.Task[None] | None = None
+        self._queue: QueueWorker[tuple[Command, asyncio.Future[Any]]] = QueueWorker(
+            "redis-link", self._send, BATCH_LIMIT
+        )
+        self._probing = DetachedTasks()
 
     @property
     def is_cluster(self) -> bool:
@@ -82,31 +84,18 @@ class RedisLink:
         """
         if self._breaker.is_open:
             raise StoreUnavailable(self._breaker.reason)
-        return await self._queue(command)
+        return await self._send_queued(command)
 
-    async def _queue(self, command: Command) -> Any:
+    async def _send_queued(self, command: Command) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answer))
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_waiting(), name="redis-link")
+        self._queue.put((command, answer))
         return await answer
 
     async def close(self) -> None:
         """Let what is under way finish, then close the connections."""
-        if self._prober is not None:
-            self._prober.cancel()
-            await asyncio.gather(self._prober, return_exceptions=True)
-        if self._sender is not None:
-            await self._sender
+        await self._probing.cancel()
+        await self._queue.close()
         await self._client.aclose()
-
-    async def _send_waiting(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
-                await self._send(batch)
-        finally:
-            self._sender = None
 
     async def _send(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
         try:
@@ -150,9 +139,8 @@ class RedisLink:
         if self._breaker.fail(reason):
             log.warning("redis is not available, going on without it: %s", reason)
             self._on_change(False)
-            self._prober = asyncio.create_task(self._probe_until_back(), name="redis-probe")
-        waiting, self._waiting = self._waiting, []
-        for _, future in batch + waiting:
+            self._probing.start(self._probe_until_back(), "redis-probe")
+        for _, future in batch + self._queue.take_all():
             if not future.done():
                 future.set_exception(StoreUnavailable(reason))
 
@@ -161,6 +149,6 @@ class RedisLink:
             await asyncio.sleep(PROBE_INTERVAL_S)
             if self._breaker.allows():
                 try:
-                    await self._queue(("PING",))
+                    await self._send_queued(("PING",))
                 except StoreUnavailable as error:
                     log.debug("redis is still away: %s", error)

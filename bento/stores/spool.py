@@ -15,6 +15,8 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from bento.background import QueueWorker
+
 log = logging.getLogger("marquee.events")
 
 
@@ -35,9 +37,7 @@ class Spool:
         self._path = path
         self._lock = lock
         self._size_bytes = _without_cut_line(path)
-        self._waiting: list[tuple[bytes, asyncio.Future[bool]]] = []
-        self._writer: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._queue: QueueWorker[tuple[bytes, asyncio.Future[bool]]] = QueueWorker("spool", self._write)
         self._replaying = asyncio.Lock()
 
     @classmethod
@@ -76,7 +76,7 @@ class Spool:
     @property
     def is_empty(self) -> bool:
         """Nothing waits to be replayed."""
-        return self._size_bytes == 0 and not self._waiting
+        return self._size_bytes == 0 and not len(self._queue)
 
     @property
     def size_bytes(self) -> int:
@@ -90,9 +90,7 @@ class Spool:
         Raises: OSError when it cannot be written; then it was not acknowledged either.
         """
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((record, written))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_waiting(), name="spool")
+        self._queue.put((record, written))
         return await written
 
     async def replay(self, apply: Callable[[bytes], Awaitable[None]]) -> int:
@@ -116,7 +114,7 @@ class Spool:
                 for _ in range(OPEN_PASSES):
                     if not await take():
                         break
-                async with self._turn:
+                async with self._queue.paused():
                     await take()
                     if taken:
                         self._keep(b"")
@@ -124,44 +122,39 @@ class Spool:
                     offset = 0
             finally:
                 if offset:
-                    async with self._turn:
+                    async with self._queue.paused():
                         await asyncio.to_thread(self._forget_first, offset)
         return taken
 
     def _let_waiting_go(self) -> None:
         """Tell who waits to write that there is nothing to queue behind."""
-        waiting, self._waiting = self._waiting, []
-        for _, written in waiting:
+        for _, written in self._queue.take_all():
             if not written.done():
                 written.set_result(False)
 
     async def remove(self, matches: Callable[[bytes], bool]) -> int:
         """Forget the records that match; how many there were."""
-        async with self._replaying, self._turn:
+        async with self._replaying, self._queue.paused():
             lines = (await asyncio.to_thread(self._read)).splitlines(keepends=True)
             kept = [line for line in lines if not matches(line.rstrip(b"\n"))]
             if len(kept) < len(lines):
                 await asyncio.to_thread(self._keep, b"".join(kept))
         return len(lines) - len(kept)
 
-    async def _write_waiting(self) -> None:
+    async def _write(self, batch: list[tuple[bytes, asyncio.Future[bool]]]) -> None:
+        lines = b"".join(record + b"\n" for record, _ in batch)
+        failure: OSError | None = None
         try:
-            while self._waiting:
-                async with self._turn:
-                    batch, self._waiting = self._waiting, []
-                    lines = b"".join(record + b"\n" for record, _ in batch)
-                    try:
-                        await asyncio.to_thread(self._append, lines)
-                    except OSError as error:
-                        for _, written in batch:
-                            if not written.done():
-                                written.set_exception(error)
-                        continue
-                    for _, written in batch:
-                        if not written.done():
-                            written.set_result(True)
-        finally:
-            self._writer = None
+            await asyncio.to_thread(self._append, lines)
+        except OSError as error:
+            failure = error
+        for _, written in batch:
+            if written.done():  # the caller has left
+                continue
+            if failure is None:
+                written.set_result(True)
+            else:
+                written.set_exception(failure)
 
     def _append(self, lines: bytes) -> None:
         if not lines:

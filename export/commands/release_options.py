@@ -33,7 +33,7 @@ class ReleaseOptions:
     precision: PrecisionName = "fp32"
     """Of the exported networks; see `export.graphs.precision`."""
     poster_weights: str = "auto"
-    """Of the poster network; see `training.content.encode.poster_network`."""
+    """Of the poster network; see `training.content.poster_network`."""
     options_file: Path | None = None
     """JSON that replaces default options of the training; see `training.options`."""
 

@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from torch import nn
-from training.content.encode.torchvision_guard import guard_torchvision
 
 from export.example_inputs import Tensors
 from export.graphs.onnx_graphs import export_onnx, quiet_exporter
 from export.graphs.precision import Precision, reduce_precision
+from training.content.torchvision_guard import guard_torchvision
 
 WORKERS = min(2, len(os.sched_getaffinity(0)))
 """Processes that write graphs. A release has ten; more processes would wait for the slowest graph."""

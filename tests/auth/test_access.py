@@ -22,7 +22,7 @@ from bento.auth.accounts import Account, new_key
 from bento.auth.callers import ROLE_NAMES, Role, RoleName
 from bento.http.asgi import Route
 from bento.inference.over_http.application import _ROUTES as V2_ROUTES
-from bento.recommender.metrics import Metrics
+from bento.recommender.telemetry.metrics import Metrics
 from bento.serving.front_door import FrontDoor
 from bento.serving.worker import Worker
 from bento.settings import Settings

@@ -15,14 +15,14 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from torch import nn
-from training.content.encode.projection import Projection
-from training.content.encode.vectors import ContentVectors
 
 from features.catalog import Catalog, Film
 from features.posters import pixels
 from features.sources import SOURCE_WIDTHS, SOURCES
 from features.text import film_text, open_tokenizer, tokenize
 from training.checkpoint import DataFacts, Trained
+from training.content.projection import Projection
+from training.content.vectors import ContentVectors
 from training.data.dataset import Dataset, Events
 from training.fit.trainer import FittedModels
 from training.models.content_profile import ContentProfile

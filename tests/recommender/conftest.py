@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
-from bento.recommender.metrics import Metrics
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.questions import question_of
 from bento.recommender.ranking.candidates import Models
 from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.schemas import RecommendRequest, decode
+from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import Release, load_release
 from bento.stores.memory_stores import MemoryFeatureStore, MemoryResponseCache
 
@@ -55,6 +55,8 @@ class World:
     models: genre_world.GenreModels
     features: MemoryFeatureStore
     answers: MemoryResponseCache
+    model_client: Models
+    metrics: Metrics
     registry: CollectorRegistry
     cards: FilmCards
     pipeline: Pipeline
@@ -104,12 +106,13 @@ def make_world(shared: Release) -> Callable[..., World]:
         models, registry = genre_world.GenreModels(), CollectorRegistry()
         answers = MemoryResponseCache()
         features = MemoryFeatureStore(answers)
-        asked = Models(models, release.number, deadlines or Deadlines(timeout_s, timeout_s, 4 * timeout_s))
+        model_client = Models(models, release.number, deadlines or Deadlines(timeout_s, timeout_s, 4 * timeout_s))
         stores = stores or Stores(features, answers)
         explainer = Explainer(release, live_similarity(release))
         cards = FilmCards(release, Posters(release.folder))
-        pipeline = Pipeline(release, asked, stores, cards, explainer, Metrics(registry), **options)  # type: ignore[arg-type]
-        return World(release, models, features, answers, registry, cards, pipeline)
+        metrics = Metrics(registry)
+        pipeline = Pipeline(release, model_client, stores, cards, explainer, metrics, **options)  # type: ignore[arg-type]
+        return World(release, models, features, answers, model_client, metrics, registry, cards, pipeline)
 
     return make
 

@@ -103,7 +103,7 @@ async def make_worker(
             *EventRoutes(feedback, of, ids).routes(),
             *AdminFilmRoutes(of, catalogue, world.cards).routes(),
         ]
-        app = HotRoutes(Router(routes), world.pipeline._metrics, 2**20)
+        app = HotRoutes(Router(routes), world.metrics, 2**20)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m")  # type: ignore[arg-type]
         running.append(Worker(world, catalogue, client))
         await catalogue.start()

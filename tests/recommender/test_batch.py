@@ -57,7 +57,7 @@ async def client(world: World, jobs: PrecomputeJobs, precompute: Precompute) -> 
         *BatchRoutes(batch, jobs, precompute, ids, world.release, 10**6, now_s=lambda: 40.0).routes(),
         *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
-    app = HotRoutes(Router(routes), world.pipeline._metrics, 1_024)
+    app = HotRoutes(Router(routes), world.metrics, 1_024)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://marquee") as client:
         yield client

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bento.recommender.people.embedding_cache import AheadOfTime, EmbeddingCache
 from bento.recommender.people.events import Event
 from bento.recommender.pipeline import Stores
 from bento.recommender.questions import question_of
 from bento.recommender.ranking.candidates import Encoded
+from bento.recommender.ranking.embedding_cache import AheadOfTime, EmbeddingCache
 from bento.recommender.ranking.ordering import Ordering, Wishes
 from bento.recommender.ranking.wording import LanguageModel, Wording
 from bento.recommender.schemas import RecommendRequest
@@ -208,10 +208,12 @@ async def test_the_longest_unused_embedding_goes_first_and_a_partial_one_is_not_
 
 
 async def test_with_many_events_at_once_only_some_are_encoded_ahead(
-    remembering: Remembering, monkeypatch: pytest.MonkeyPatch
+    remembering: Remembering,
 ) -> None:
     ahead = AheadOfTime(remembering.world.release, remembering.features, remembering.world.pipeline.embeddings)
     for number in range(20):
+        await remembering.features.append(f"p{number}", [WatchEvent(302, 5.0, 2_000 + number)])
+    for number in range(20):
         await ahead.follow(Event(f"e{number}", f"p{number}", 302, "like", 5.0, 2_000, 2_000.0))
-    assert len(ahead._under_way) == 8
     await ahead.close()
+    assert remembering.world.models.calls["sequence_encoder"] == 8

@@ -61,7 +61,7 @@ async def client(world: World, release: Release, meaning: Meaning, tmp_path: Pat
     posters = Posters(tmp_path)
     cards, similarity = FilmCards(release, posters), live_similarity(release)
     routes = CatalogueRoutes(release, cards, similarity, posters, FilmSearch(release, meaning), RequestIds("id"))
-    app = HotRoutes(Router(routes.routes()), world.pipeline._metrics, 10_000)
+    app = HotRoutes(Router(routes.routes()), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
     posters.close()

@@ -73,7 +73,7 @@ async def client(world: World, feedback: Feedback) -> AsyncIterator[httpx.AsyncC
         *EventRoutes(feedback, world.release, ids, lambda: NOW_S).routes(),
         *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
-    app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
+    app = HotRoutes(Router(routes), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
 

@@ -147,7 +147,7 @@ class Shop:
     def __init__(self, world: World, spool: Spool) -> None:
         experiments, ids = Experiments([BLEND]), RequestIds("id")
         self.lists = MemoryImpressionLog()
-        self.impressions = Impressions(self.lists, experiments, world.pipeline._metrics, lambda: 1_000.0)
+        self.impressions = Impressions(self.lists, experiments.counter_keys(), world.metrics, lambda: 1_000.0)
         feedback = Feedback(world.features, MemoryEventLog(), spool, followers=[self.impressions])
         owners = (
             RecommendRoutes(Recommendations(world.pipeline, world.release, ids, experiments, self.impressions)),
@@ -155,7 +155,7 @@ class Shop:
             ExperimentRoutes(experiments, self.lists),
         )
         router = Router([route for owner in owners for route in owner.routes()])
-        transport = httpx.ASGITransport(HotRoutes(router, world.pipeline._metrics, 10_000))  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(HotRoutes(router, world.metrics, 10_000))  # type: ignore[arg-type]
         self.client = httpx.AsyncClient(transport=transport, base_url="http://m")
 
     async def serve(self, user_id: str) -> dict[str, object]:

@@ -18,16 +18,17 @@ from bento.http.asgi import HotRoutes, Router
 from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.films import FilmCards
-from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
+from bento.recommender.catalogue.filters import FilmFilter
 from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
-from bento.recommender.metrics import Metrics
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.ranking.candidates import Models
 from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.recommendations import Recommendations
+from bento.recommender.schemas import Filters, GenreFilter
+from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import load_release
 from bento.stores.memory_stores import MemoryFeatureStore, MemoryResponseCache
 from features.catalog import Catalog, Film

@@ -16,11 +16,11 @@ from bento.http.request_ids import RequestIds
 from bento.inference.core.errors import BackendFailed
 from bento.inference.core.messages import InferRequest, InferResponse
 from bento.recommender.catalogue.film_search import FilmSearch
-from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
+from bento.recommender.catalogue.filters import FilmFilter
 from bento.recommender.over_http import filtered_routes
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.schemas import FilteredAnswer, decode
+from bento.recommender.schemas import FilteredAnswer, Filters, GenreFilter, decode
 from features.catalog import Catalog, Film
 
 from .conftest import World
@@ -57,7 +57,7 @@ async def client(world: World, meaning: Meaning) -> AsyncIterator[httpx.AsyncCli
     search = FilmSearch(world.release, meaning)
     recommendations = Recommendations(world.pipeline, world.release, RequestIds("id"))
     routes = FilteredRoutes(recommendations, film_filter, search).routes()
-    app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
+    app = HotRoutes(Router(routes), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
     world.release.films = films

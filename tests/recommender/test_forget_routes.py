@@ -12,7 +12,6 @@ import pytest
 
 from bento.http.asgi import HotRoutes, Router
 from bento.http.request_ids import RequestIds
-from bento.recommender.experiments import Experiments
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.forget_routes import ForgetRoutes
 from bento.recommender.over_http.routes import RecommendRoutes
@@ -48,7 +47,7 @@ async def client(world: World, event_log: MemoryEventLog, spool: Spool) -> Async
         *EventRoutes(Feedback(world.features, event_log, spool), world.release, ids).routes(),
         *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
-    app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
+    app = HotRoutes(Router(routes), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
 
@@ -105,7 +104,7 @@ async def test_lists_that_are_still_to_be_written_are_forgotten_too(world: World
         await show(impressions)
 
     store.show = slow_show  # type: ignore[method-assign]
-    impressions = Impressions(store, Experiments(), world.pipeline._metrics)
+    impressions = Impressions(store, {}, world.metrics)
     body = (await world.pipeline.recommend(question_of(RecommendRequest("ann"), world.release))).body
     impressions.note("ann", "rec-1", body, {})
     await asyncio.sleep(0)  # the first is being written

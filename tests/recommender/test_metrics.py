@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from bento.recommender.metrics import FOLDER_VARIABLE, use_own_folder
+from bento.recommender.telemetry.metrics import FOLDER_VARIABLE, use_own_folder
 
 
 def test_outside_of_a_bentoml_worker_nothing_is_touched(tmp_path: Path) -> None:

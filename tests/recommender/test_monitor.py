@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 
@@ -10,19 +11,23 @@ import numpy as np
 import pytest
 
 from bento.http.asgi import HotRoutes, Router
+from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.experiments import Arm, Experiment, Experiments
 from bento.recommender.monitoring import drift
 from bento.recommender.monitoring.drift import drift_of, psi, reference_of
 from bento.recommender.monitoring.embedding_health import embedding_health
 from bento.recommender.monitoring.monitor import Bounds, Monitoring
-from bento.recommender.monitoring.observations import ListFacts, Observations, popularity_ranks
 from bento.recommender.over_http.monitor_routes import MonitorRoutes
 from bento.recommender.people.impressions import Impressions
+from bento.recommender.telemetry.observations import ListFacts, Observations
 from bento.stores.errors import StoreUnavailable
 from bento.stores.memory_stores import MemoryImpressionLog
 
 from .conftest import World
 from .genre_world import item_vectors
+
+WAIT_S = 10.0
+"""So long that a busy machine never ends a test early."""
 
 CHANCE = np.random.default_rng(1)
 
@@ -84,10 +89,10 @@ def test_health_counts_missing_and_broken_vectors() -> None:
 
 
 async def test_the_reference_is_what_the_models_answer_to_the_releases_people(world: World) -> None:
-    reference = await reference_of(world.release, world.pipeline._models)
+    reference = await reference_of(world.release, world.model_client)
     assert sorted(one.history_length for one in reference) == [1, 2]  # who has seen everything is recommended nothing
     world.models.failing.add("ease")
-    assert await reference_of(world.release, world.pipeline._models) == []
+    assert await reference_of(world.release, world.model_client) == []
 
 
 BLEND = Experiment("blend", [Arm("always", 0.5), Arm("popular", 0.5, preset="popular")])
@@ -101,7 +106,7 @@ def lists() -> MemoryImpressionLog:
 @pytest.fixture
 async def monitoring(world: World, lists: MemoryImpressionLog) -> AsyncIterator[Monitoring]:
     experiments = Experiments([BLEND])
-    monitoring = Monitoring(world.release, world.pipeline._models, world.pipeline._metrics, experiments, lists)
+    monitoring = Monitoring(world.release, world.model_client, world.metrics, experiments, lists)
     yield monitoring
     await monitoring.close()
 
@@ -109,7 +114,7 @@ async def monitoring(world: World, lists: MemoryImpressionLog) -> AsyncIterator[
 async def test_the_report_counts_what_was_answered(
     world: World, monitoring: Monitoring, lists: MemoryImpressionLog
 ) -> None:
-    impressions = Impressions(lists, Experiments([BLEND]), world.pipeline._metrics)
+    impressions = Impressions(lists, Experiments([BLEND]).counter_keys(), world.metrics)
     for user_id in ("ann", "ann", "nobody"):
         answered = await world.ask(json.dumps({"user_id": user_id, "top_k": 6}))
         body = {"recommendations": answered.recommendations, "strategy": answered.strategy, "release": 1}
@@ -137,10 +142,9 @@ async def test_drift_against_the_releases_people_raises_an_alert(
     for length in (10, 12, 14):  # the release's people have watched one or two films
         history = [film.movie_id for film in world.release.catalog.films[:length]]
         await world.ask(json.dumps({"history": history}))
-    await monitoring.report()
-    assert monitoring._reference_task is not None
-    await monitoring._reference_task
-    report = await monitoring.report()
+    async with asyncio.timeout(WAIT_S):
+        while (report := await monitoring.report()).drift["history_length"].psi is None:
+            await asyncio.sleep(0)  # the reference is made in the background
     assert report.drift["history_length"].state == "alert"
     assert "drift:history_length" in [alert.name for alert in report.alerts]
 
@@ -150,15 +154,15 @@ async def test_lists_made_by_wishes_are_not_measured_for_drift(world: World) -> 
     await world.ask('{"user_id": "nobody"}')
     world.models.failing.add("ease")
     await world.ask('{"history": [203]}')
-    assert not world.pipeline._metrics.observations.lists
+    assert not world.metrics.observations.lists
     world.models.failing.clear()
     await world.ask('{"history": [204]}')
-    assert len(world.pipeline._metrics.observations.lists) == 1
+    assert len(world.metrics.observations.lists) == 1
 
 
 async def test_a_part_that_is_often_left_out_raises_an_alert(world: World, monitoring: Monitoring) -> None:
     for number in range(100):
-        world.pipeline._metrics.observations.note({}, ["ease"] if number < 5 else [])
+        world.metrics.observations.note({}, ["ease"] if number < 5 else [])
     (alert,) = (await monitoring.report()).alerts
     assert (alert.name, alert.value, alert.threshold) == ("degraded:ease", 0.05, 0.05)
 
@@ -174,8 +178,8 @@ async def test_a_part_that_is_often_left_out_raises_an_alert(world: World, monit
 async def test_the_bounds_of_alerts_are_settings(
     world: World, lists: MemoryImpressionLog, bounds: Bounds, alerts: list[tuple[str, float, float]]
 ) -> None:
-    metrics = world.pipeline._metrics
-    monitoring = Monitoring(world.release, world.pipeline._models, metrics, Experiments(), lists, bounds=bounds)
+    metrics = world.metrics
+    monitoring = Monitoring(world.release, world.model_client, metrics, Experiments(), lists, bounds=bounds)
     for number in range(100):
         metrics.observations.note({"total": float(number + 1)}, ["ease"] if number < 10 else [])
     found = (await monitoring.report()).alerts
@@ -204,7 +208,10 @@ async def test_without_redis_the_report_lacks_lists_and_says_so(
 
 async def test_the_gauges_say_the_same(world: World, monitoring: Monitoring) -> None:
     await world.ask('{"user_id": "ann"}')
-    monitoring._gauges.show(await monitoring.report())
+    monitoring.start()
+    async with asyncio.timeout(WAIT_S):
+        while not world.metric("recsys_embedding_width", source="sequence"):
+            await asyncio.sleep(0)
     assert world.metric("recsys_coverage_ratio", kind="text") == 1
     assert world.metric("recsys_embedding_width", source="sequence") == 64
     assert world.metric("recsys_stage_latency_ms", stage="total", percentile="p99") > 0
@@ -216,7 +223,7 @@ async def test_programs_get_json_and_browsers_a_page(
     world: World, monitoring: Monitoring, make_world: Callable[..., World]
 ) -> None:
     await world.ask('{"user_id": "ann"}')
-    app = HotRoutes(Router(MonitorRoutes(monitoring).routes()), world.pipeline._metrics, 1_000)
+    app = HotRoutes(Router(MonitorRoutes(monitoring).routes()), world.metrics, 1_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         report = await client.get("/monitor")
         page = await client.get("/monitor", headers={"accept": "text/html,*/*"})

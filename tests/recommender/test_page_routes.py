@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from bento.http.asgi import HotRoutes, Router
-from bento.recommender.metrics import Metrics
 from bento.recommender.over_http.page_routes import CONTENT_TYPES, WEB, PageRoutes
+from bento.recommender.telemetry.metrics import Metrics
 
 FILES = {"index.html": b"<!doctype html>", "app.js": b"start()", "notes.md": b"not for browsers"}
 

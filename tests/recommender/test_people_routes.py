@@ -24,7 +24,7 @@ from .genre_world import movie_id
 @pytest.fixture
 async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
     routes = PeopleRoutes(world.release, world.cards, world.features, RequestIds("id")).routes()
-    app = HotRoutes(Router(routes), world.pipeline._metrics, 1_024)
+    app = HotRoutes(Router(routes), world.metrics, 1_024)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://marquee") as client:
         yield client

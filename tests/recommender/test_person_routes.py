@@ -32,7 +32,7 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
         *PersonRoutes(recommendations, world.cards, PersonFilms(release, world.features)).routes(),
         *MovieTitleRoutes(release, world.cards, live_similarity(release), titles, ids).routes(),
     ]
-    app = HotRoutes(Router(routes), world.pipeline._metrics, 1_024)
+    app = HotRoutes(Router(routes), world.metrics, 1_024)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://marquee") as client:
         yield client

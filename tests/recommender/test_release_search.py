@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bento.inference.core.errors import BackendFailed
-from bento.recommender.catalogue.filters import FilmFilter, Filters, GenreFilter
+from bento.recommender.catalogue.filters import FilmFilter
 from bento.recommender.ranking.qdrant_search import QdrantSearch
 from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
+from bento.recommender.schemas import Filters, GenreFilter
 from bento.release.film_table import FilmTable
 from export.index.faiss_index import build_index
 from export.python_models.film_index import FilmIndex

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bento.recommender.ranking.deadlines import Deadlines
-from bento.recommender.repeated_warnings import INTERVAL_S, RepeatedWarnings
+from bento.recommender.telemetry.repeated_warnings import INTERVAL_S, RepeatedWarnings
 
 from .conftest import World
 

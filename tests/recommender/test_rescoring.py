@@ -206,9 +206,7 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
     filtered = FilteredRoutes(
         recommendations, live_filter(world.release, world.cards), FilmSearch(world.release, world.models)
     )
-    app = HotRoutes(
-        Router([*RecommendRoutes(recommendations).routes(), *filtered.routes()]), world.pipeline._metrics, 10_000
-    )
+    app = HotRoutes(Router([*RecommendRoutes(recommendations).routes(), *filtered.routes()]), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
 

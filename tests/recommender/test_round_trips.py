@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster as RedisClusterClient
 
 from bento.recommender.pipeline import Stores
 from bento.stores.circuit_breaker import CircuitBreaker
@@ -16,6 +17,7 @@ from bento.stores.person import WatchEvent
 from bento.stores.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisFeatureStore, RedisResponseCache
 from tests.stores.redis_cluster import RedisCluster
+from tests.stores.redis_traffic import record_pipelines
 
 from .conftest import World
 
@@ -32,17 +34,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
 
 
 @pytest.fixture(params=["single", "cluster"])
-async def link(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RedisLink]:
+async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Redis | RedisClusterClient]:
     embedded = EmbeddedRedis(tmp_path)
     if request.param == "single":
         await embedded.open()
         url = embedded.url
     else:
         url = request.getfixturevalue("cluster").url
-    link = RedisLink(connect(url, TIMEOUT_S), TIMEOUT_S, CircuitBreaker(1.0))
+    yield connect(url, TIMEOUT_S)
+    await embedded.close()
+
+
+@pytest.fixture
+async def link(client: Redis | RedisClusterClient) -> AsyncIterator[RedisLink]:
+    link = RedisLink(client, TIMEOUT_S, CircuitBreaker(1.0))
     yield link
     await link.close()
-    await embedded.close()
 
 
 @pytest.fixture
@@ -51,17 +58,8 @@ def world(make_world: Callable[..., World], link: RedisLink) -> World:
 
 
 @pytest.fixture
-def sends(link: RedisLink, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands of every pipeline that is sent from now on."""
-    sent: list[list[str]] = []
-    send = link._send
-
-    async def counting(batch: list[Any]) -> None:
-        sent.append([command[0] for command, _ in batch])
-        await send(batch)
-
-    monkeypatch.setattr(link, "_send", counting)
-    return sent
+def sends(client: Redis | RedisClusterClient) -> list[list[str]]:
+    return record_pipelines(client)
 
 
 async def test_a_cached_answer_costs_one_round_trip(world: World, sends: list[list[str]]) -> None:

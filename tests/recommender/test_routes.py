@@ -13,9 +13,9 @@ import pytest
 from bento.http.asgi import HotRoutes, Message, Request, Response, Route, Router
 from bento.http.request_ids import RequestIds
 from bento.recommender.errors import WrongMethod
-from bento.recommender.metrics import Metrics
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.recommendations import Recommendations
+from bento.recommender.telemetry.metrics import Metrics
 
 from .conftest import World
 
@@ -29,7 +29,7 @@ def app(world: World) -> HotRoutes:
 
     routes = RecommendRoutes(Recommendations(world.pipeline, world.release, RequestIds("id"))).routes()
     routes.append(Route("GET", "/broken", broken))
-    return HotRoutes(Router(routes), world.pipeline._metrics, MAX_BODY_BYTES)
+    return HotRoutes(Router(routes), world.metrics, MAX_BODY_BYTES)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
         *CatalogueRoutes(release, world.cards, similarity, Posters(release.folder), search, ids).routes(),
         *BatchRoutes(batch, None, None, ids, release, 10**6).routes()[:1],  # type: ignore[arg-type]  # no job is put
     ]
-    app = HotRoutes(Router(routes), world.pipeline._metrics, 10_000)
+    app = HotRoutes(Router(routes), world.metrics, 10_000)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://marquee") as client:
         yield client

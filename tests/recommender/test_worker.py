@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bento.recommender.metrics import Metrics
+from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import NoRelease
 from bento.serving.worker import Worker
 from bento.settings import Settings

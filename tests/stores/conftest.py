@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
@@ -30,8 +31,15 @@ async def redis(tmp_path: Path) -> AsyncIterator[EmbeddedRedis]:
 
 
 @pytest.fixture
-async def link(redis: EmbeddedRedis) -> AsyncIterator[RedisLink]:
-    link = RedisLink(connect(redis.url, TIMEOUT_S), TIMEOUT_S, CircuitBreaker(retry_s=1.0))
+def client(redis: EmbeddedRedis) -> Redis:
+    client = connect(redis.url, TIMEOUT_S)
+    assert isinstance(client, Redis)
+    return client
+
+
+@pytest.fixture
+async def link(client: Redis) -> AsyncIterator[RedisLink]:
+    link = RedisLink(client, TIMEOUT_S, CircuitBreaker(retry_s=1.0))
     yield link
     await link.close()
 

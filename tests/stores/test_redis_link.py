@@ -7,14 +7,16 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
 from bento.stores.redis_link import BATCH_LIMIT, RedisLink, connect
+
+from .redis_traffic import record_pipelines
 
 pytestmark = pytest.mark.redis
 
@@ -43,9 +45,15 @@ def changes() -> list[bool]:
 
 
 @pytest.fixture
-async def impatient(redis: EmbeddedRedis, clock: Clock, changes: list[bool]) -> AsyncIterator[RedisLink]:
-    breaker = CircuitBreaker(RETRY_S, clock)
-    link = RedisLink(connect(redis.url, SHORT_TIMEOUT_S), SHORT_TIMEOUT_S, breaker, changes.append)
+def impatient_client(redis: EmbeddedRedis) -> Redis:
+    client = connect(redis.url, SHORT_TIMEOUT_S)
+    assert isinstance(client, Redis)
+    return client
+
+
+@pytest.fixture
+async def impatient(impatient_client: Redis, clock: Clock, changes: list[bool]) -> AsyncIterator[RedisLink]:
+    link = RedisLink(impatient_client, SHORT_TIMEOUT_S, CircuitBreaker(RETRY_S, clock), changes.append)
     yield link
     await link.close()
 
@@ -55,23 +63,10 @@ def pid_of(redis: EmbeddedRedis) -> int:
     return redis.pid
 
 
-def count_sends(link: RedisLink, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The size of every pipeline that is sent from now on."""
-    sends: list[int] = []
-    send = link._send
-
-    async def counting(batch: list[Any]) -> None:
-        sends.append(len(batch))
-        await send(batch)
-
-    monkeypatch.setattr(link, "_send", counting)
-    return sends
-
-
-async def test_what_is_asked_together_travels_together(link: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    sends = count_sends(link, monkeypatch)
+async def test_what_is_asked_together_travels_together(client: Redis, link: RedisLink) -> None:
+    sent = record_pipelines(client)
     await asyncio.gather(link.run("SET", "a", "1"), link.run("SET", "b", "2"), link.run("GET", "a"))
-    assert sends == [3]
+    assert sent == [["SET", "SET", "GET"]]
 
 
 async def test_answers_reach_whoever_asked(link: RedisLink) -> None:
@@ -110,17 +105,17 @@ async def test_a_killed_redis_is_noticed_at_once(
 
 
 async def test_a_hung_redis_costs_one_timeout_for_all(
-    impatient: RedisLink, redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+    impatient_client: Redis, impatient: RedisLink, redis: EmbeddedRedis
 ) -> None:
     await impatient.run("PING")
-    sends = count_sends(impatient, monkeypatch)
+    sent = record_pipelines(impatient_client)
     os.kill(pid_of(redis), signal.SIGSTOP)
     try:
         answers = await asyncio.gather(*(impatient.run("GET", "a") for _ in range(1_000)), return_exceptions=True)
     finally:
         os.kill(pid_of(redis), signal.SIGCONT)
     assert all(isinstance(answer, StoreUnavailable) for answer in answers)
-    assert sends == [BATCH_LIMIT]  # nobody behind the first batch was made to wait for a timeout of their own
+    assert [len(commands) for commands in sent] == [BATCH_LIMIT]  # the others did not wait for timeouts of their own
 
 
 async def test_nobody_waits_for_a_redis_that_is_known_to_hang(

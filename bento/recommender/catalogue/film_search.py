@@ -13,8 +13,8 @@ import numpy.typing as npt
 from bento.inference.core.errors import InferenceError
 from bento.inference.core.messages import InferRequest
 from bento.recommender.catalogue.title_search import CERTAIN, LiveTitles
-from bento.recommender.ranking.candidates import Inference
-from bento.recommender.repeated_warnings import RepeatedWarnings
+from bento.recommender.inference import Inference
+from bento.recommender.telemetry.repeated_warnings import RepeatedWarnings
 from bento.release.loading import Release
 
 log = logging.getLogger("marquee.recommender")

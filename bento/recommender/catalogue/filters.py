@@ -5,45 +5,14 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Annotated
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta, Struct
 
 from bento.recommender.errors import InvalidRequest
+from bento.recommender.schemas import Filters, GenreFilter
 from features.catalog import GENRES, Catalog, Film
-
-NAMES_LIMIT = 50
-
-Year = Annotated[int, Meta(ge=1800, le=2200)]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Names = Annotated[list[Name], Meta(max_length=NAMES_LIMIT)]
-
-
-class GenreFilter(Struct, frozen=True, forbid_unknown_fields=True):
-    """Genres of which a film has one (`any`), or all of them (`all`); both may be given."""
-
-    any: Names = []
-    all: Names = []
-
-
-class Filters(Struct, frozen=True, omit_defaults=True):
-    """What films must be. What is left out does not matter."""
-
-    genres: GenreFilter | Names | None = None
-    """A plain list means any of them."""
-    exclude_genres: Names = []
-    min_year: Year | None = None
-    max_year: Year | None = None
-    people: Names = []
-    """Directors or actors, by full name or any part of it: films with at least one of them."""
-    country: Name | None = None
-    min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
-    """Lowest mean of the stars; films that nobody rated do not pass."""
-    text: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
-    """What the film is about: the hundred films nearest in meaning pass."""
 
 
 class FilmFilter:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bento.background import Repeated
+from bento.background import Periodic
 from bento.recommender.catalogue.film_rows import FilmRows
 from bento.recommender.catalogue.new_film_encoder import NewFilmEncoder
 from bento.recommender.catalogue.title_search import EXACT, LiveTitles
@@ -54,7 +54,7 @@ class LiveCatalogue:
         self._rows = FilmRows(release.films)
         self._state = UNKNOWN
         self._turn = asyncio.Lock()
-        self._following: Repeated | None = None
+        self._following: Periodic | None = None
 
     async def start(self) -> None:
         """Serve what the store holds, and follow it from now on. Without Redis the release's films are served."""
@@ -62,7 +62,7 @@ class LiveCatalogue:
             await self.catch_up()
         except StoreUnavailable as error:
             log.info("added films are missing until redis is there: %s", error)
-        self._following = Repeated("live-catalogue", self._follow, POLL_INTERVAL_S)
+        self._following = Periodic("live-catalogue", self._follow, POLL_INTERVAL_S)
 
     async def close(self) -> None:
         """Stop following."""

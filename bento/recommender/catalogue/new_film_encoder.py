@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bento.inference.core.errors import InferenceError
 from bento.inference.core.messages import InferRequest
 from bento.recommender.errors import NotEncoded
-from bento.recommender.ranking.candidates import Inference
+from bento.recommender.inference import Inference
 from bento.release.loading import Release
 from bento.stores.film_records import FilmRecord, FilmVectors
 from features.catalog import Catalog, Film

@@ -14,8 +14,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.monitoring.observations import ListFacts, popularity_ranks
+from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.ranking.candidates import Models, Wanted
+from bento.recommender.telemetry.observations import ListFacts
 from bento.release.loading import Release
 
 REFERENCE_PEOPLE = 400

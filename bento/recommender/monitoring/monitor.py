@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bento.background import Repeated
+from bento.background import DetachedTasks, Periodic
 from bento.recommender.experiments import Experiments
-from bento.recommender.metrics import Metrics
 from bento.recommender.monitoring.drift import ALERT_FROM, FEWEST_LISTS, Drift, drift_of, reference_of
 from bento.recommender.monitoring.embedding_health import EmbeddingHealth, embedding_health
 from bento.recommender.monitoring.monitor_metrics import MonitorMetrics
 from bento.recommender.monitoring.monitor_report import Alert, CacheReport, Monitor, SampleList
-from bento.recommender.monitoring.observations import ListFacts, Observations
 from bento.recommender.over_http.experiment_routes import result_of
 from bento.recommender.ranking.candidates import Models
+from bento.recommender.telemetry.metrics import Metrics
+from bento.recommender.telemetry.observations import ListFacts, Observations
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression
@@ -74,21 +74,20 @@ class Monitoring:
         self._clock_s = clock_s
         self._started_s = clock_s()
         self._reference: list[ListFacts] = []
-        self._reference_task: asyncio.Task[None] | None = None
-        self._refreshing: Repeated | None = None
+        self._reference_begun = False
+        self._tasks = DetachedTasks()
+        self._refreshing: Periodic | None = None
         self._embeddings: tuple[int, dict[str, EmbeddingHealth]] | None = None
 
     def start(self) -> None:
         """Begin to refresh the metrics."""
-        self._refreshing = Repeated("monitor", self._refresh, REFRESH_S)
+        self._refreshing = Periodic("monitor", self._refresh, REFRESH_S)
 
     async def close(self) -> None:
         """Stop; a reference that is being made is given up."""
         if self._refreshing is not None:
             await self._refreshing.close()
-        if self._reference_task is not None:
-            self._reference_task.cancel()
-            await asyncio.gather(self._reference_task, return_exceptions=True)
+        await self._tasks.cancel()
 
     async def report(self) -> Monitor:
         """How things are now. Nothing that is missing makes it fail."""
@@ -133,8 +132,9 @@ class Monitoring:
 
     def _make_reference(self) -> None:
         """Begin to make the reference, in the background, once there is enough to compare with it."""
-        if self._reference_task is None and len(self._metrics.observations.lists) >= FEWEST_LISTS:
-            self._reference_task = asyncio.create_task(self._ask_for_reference(), name="drift-reference")
+        if not self._reference_begun and len(self._metrics.observations.lists) >= FEWEST_LISTS:
+            self._reference_begun = True
+            self._tasks.start(self._ask_for_reference(), "drift-reference")
 
     async def _ask_for_reference(self) -> None:
         self._reference = await reference_of(self._release, self._models)

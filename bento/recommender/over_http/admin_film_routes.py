@@ -12,11 +12,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.catalogue.films import FilmCards, FilmDetails
-from bento.recommender.catalogue.filters import Name, Year
 from bento.recommender.catalogue.live_catalogue import LiveCatalogue
 from bento.recommender.catalogue.poster_intake import as_jpeg
 from bento.recommender.errors import InvalidRequest, UnknownMovie
-from bento.recommender.schemas import decode
+from bento.recommender.schemas import Name, Year, decode
 from bento.release.loading import Release
 from bento.stores.film_records import FilmRecord
 from features.catalog import GENRES, Film

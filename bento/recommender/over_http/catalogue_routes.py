@@ -16,14 +16,13 @@ from bento.http.asgi import About, Request, Response, Route
 from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.films import FilmCards, FilmDetails, SortKey
-from bento.recommender.catalogue.filters import Year
+from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.catalogue.posters import Picture, Posters
 from bento.recommender.catalogue.similarity import By, ItemSimilarity
 from bento.recommender.errors import InvalidRequest, UnknownMovie
-from bento.recommender.questions import row_of
 from bento.recommender.ranking.shortfall import too_few_neighbours
 from bento.recommender.recommendations import reason_header, release_headers
-from bento.recommender.schemas import MovieId, TopK, convert, decode
+from bento.recommender.schemas import MovieId, TopK, Year, convert, decode
 from bento.release.film_table import Live
 from bento.release.loading import Release
 from features.catalog import GENRES

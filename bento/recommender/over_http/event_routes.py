@@ -12,9 +12,9 @@ from msgspec import Meta, Struct
 
 from bento.http.asgi import About, Request, Response, Route
 from bento.http.request_ids import RequestIds
+from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.errors import InvalidRequest, UnknownMovie
 from bento.recommender.people.events import DISLIKE_RATING, LIKE_RATING, Acknowledgement, Event, Feedback
-from bento.recommender.questions import row_of
 from bento.recommender.schemas import EventRequest, MovieId, Timestamp, UserId, decode
 from bento.release.loading import Release
 from bento.stores.person import CLICKED

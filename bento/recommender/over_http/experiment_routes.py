@@ -113,7 +113,7 @@ class ExperimentRoutes:
 
 async def result_of(experiment: Experiment, store: ImpressionLog) -> ExperimentResult:
     """What an experiment shows so far. Raises: StoreUnavailable."""
-    counts = await store.counts(f"{experiment.name}:{experiment.edition}", [arm.name for arm in experiment.arms])
+    counts = await store.counts(experiment.counter_key, [arm.name for arm in experiment.arms])
     arms = [_arm_result(arm.name, arm.share, msgspec.to_builtins(arm), counts[arm.name]) for arm in experiment.arms]
     return ExperimentResult(experiment.name, experiment.edition, arms, METHOD, comparisons(arms))
 

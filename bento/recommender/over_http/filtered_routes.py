@@ -8,9 +8,9 @@ import numpy.typing as npt
 from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.catalogue.film_search import TEXT_MODEL, FilmSearch
 from bento.recommender.catalogue.films import FilmCards
-from bento.recommender.catalogue.filters import FilmFilter, Filters, JoinedFilter, applied
+from bento.recommender.catalogue.filters import FilmFilter, JoinedFilter, applied
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.schemas import FilteredAnswer, FilteredRequest, FilteredTail, decode
+from bento.recommender.schemas import FilteredAnswer, FilteredRequest, FilteredTail, Filters, decode
 from bento.release.film_table import FilmTable, Live
 from bento.release.loading import Release
 from features.catalog import Catalog

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 import msgspec
 from msgspec import Struct
 
-from bento.background import Repeated
+from bento.background import Periodic
 from bento.recommender.errors import NotStored
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import EventLog, FeatureStore
@@ -91,7 +91,7 @@ class Feedback:
         self._now_s = now_s
         self._followers = followers
         self._tell_spool_bytes = tell_spool_bytes
-        self._replayer: Repeated | None = None
+        self._replayer: Periodic | None = None
         self._refused_for = ""
         """Why the last replay ended early."""
         self._spooled: dict[tuple[str, str], asyncio.Task[bool]] = {}
@@ -99,7 +99,7 @@ class Feedback:
 
     def start(self) -> None:
         """Begin to look after the spool."""
-        self._replayer = Repeated("spool-replay", self._look_after_spool, REPLAY_INTERVAL_S)
+        self._replayer = Periodic("spool-replay", self._look_after_spool, REPLAY_INTERVAL_S)
 
     async def close(self) -> None:
         """Stop looking after the spool; what waits there is replayed by the next start."""

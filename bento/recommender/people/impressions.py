@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 
 import msgspec
 
-from bento.recommender.experiments import Experiments
-from bento.recommender.metrics import Metrics
+from bento.background import QueueWorker
 from bento.recommender.people.events import Event
+from bento.recommender.telemetry.metrics import Metrics
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression
 from bento.stores.interfaces import ImpressionLog
@@ -54,17 +53,18 @@ class Impressions:
     def __init__(
         self,
         store: ImpressionLog,
-        experiments: Experiments,
+        counter_keys: Mapping[str, str],
         metrics: Metrics,
         now_s: Callable[[], float] = time.time,
     ) -> None:
+        """`counter_keys`: experiment -> the name under which the store counts it, for those that run."""
         self._store = store
-        self._keys = {name: f"{name}:{running.edition}" for name, running in experiments.running.items()}
+        self._keys = counter_keys
         self._metrics = metrics
         self._now_s = now_s
-        self._waiting: deque[tuple[str | None, Impression]] = deque(maxlen=WAITING_LIMIT)
-        self._writer: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._queue: QueueWorker[tuple[str | None, Impression]] = QueueWorker(
+            "impressions", self._write, BATCH, WAITING_LIMIT
+        )
 
     def note(self, user_id: str | None, recommendation_id: str, body: bytes, arms: Mapping[str, str]) -> None:
         """Note a served list; body: JSON of `schemas.AnswerBody`."""
@@ -73,11 +73,8 @@ class Impressions:
         impression = Impression(
             recommendation_id, movie_ids, arms, served.strategy, served.release, round(self._now_s(), 3)
         )
-        if len(self._waiting) == WAITING_LIMIT:
+        if not self._queue.put((user_id, impression)):
             self._metrics.impressions.labels("lost").inc()
-        self._waiting.append((user_id, impression))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_waiting(), name="impressions")
 
     async def follow(self, event: Event) -> None:
         """Count the list that an event quotes as clicked, where the event says that its film was chosen."""
@@ -89,27 +86,16 @@ class Impressions:
 
     async def forget(self, user_id: str) -> None:
         """Forget the lists that a person was served, also those still to be written. Raises: StoreUnavailable."""
-        async with self._turn:
-            waiting = [one for one in self._waiting if one[0] != user_id]
-            self._waiting.clear()
-            self._waiting.extend(waiting)
+        async with self._queue.paused() as waiting:
+            waiting[:] = [one for one in waiting if one[0] != user_id]
             await self._store.forget(user_id)
 
     async def close(self) -> None:
         """Wait until what was noted is written."""
-        if self._writer is not None:
-            await self._writer
+        await self._queue.close()
 
-    async def _write_waiting(self) -> None:
-        try:
-            while self._waiting:
-                async with self._turn:
-                    batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-                    if not batch:  # somebody was forgotten meanwhile
-                        break
-                    await asyncio.gather(self._show([impression for _, impression in batch]), self._write(batch))
-        finally:
-            self._writer = None
+    async def _write(self, batch: list[tuple[str | None, Impression]]) -> None:
+        await asyncio.gather(self._show([impression for _, impression in batch]), self._note(batch))
 
     async def _show(self, impressions: list[Impression]) -> None:
         try:
@@ -117,7 +103,7 @@ class Impressions:
         except StoreUnavailable as error:
             log.debug("lists are not shown: %s", error)
 
-    async def _write(self, batch: list[tuple[str | None, Impression]]) -> None:
+    async def _note(self, batch: list[tuple[str | None, Impression]]) -> None:
         served = [(user_id, impression) for user_id, impression in batch if user_id is not None]
         stored = len(batch)
         try:

@@ -11,9 +11,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from bento.http.request_ids import RequestIds
+from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.errors import InvalidRequest, NotStored, UnknownMovie
 from bento.recommender.people.events import LIKE_RATING, Event, Feedback
-from bento.recommender.questions import row_of
 from bento.recommender.schemas import MovieId
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable

@@ -12,18 +12,19 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bento.inference.core.errors import InferenceError
-from bento.inference.core.messages import InferRequest, InferResponse
-from bento.recommender.catalogue.filters import Filters
+from bento.inference.core.messages import InferRequest
+from bento.recommender.inference import Inference
 from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
 from bento.recommender.ranking.rescoring import rescored, scorer_inputs
-from bento.recommender.repeated_warnings import RepeatedWarnings
+from bento.recommender.schemas import Filters
+from bento.recommender.telemetry.repeated_warnings import RepeatedWarnings
 from bento.release.film_table import AddedFilms
 from features.history import WatchHistory, history_tensors
 from features.scorers import MLP, SCORER_MODELS
@@ -59,13 +60,6 @@ FUSION_INPUTS = {
     "poster": "poster_profile",
 }
 """Source -> the input of `fusion` that takes its embedding. Popularity is the same for everybody and has none."""
-
-
-class Inference(Protocol):
-    """What the recommender needs of the inference server."""
-
-    async def infer(self, request: InferRequest) -> InferResponse:
-        """Answer one request. Raises: InferenceError."""
 
 
 @dataclass(slots=True)

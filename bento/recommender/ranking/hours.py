@@ -13,6 +13,7 @@ import logging
 import numpy as np
 import numpy.typing as npt
 
+from bento.background import DetachedTasks
 from bento.recommender.ranking.candidates import Ranked
 from bento.release.loading import Release
 from bento.stores.known_people import KnownPeople
@@ -106,17 +107,15 @@ class Hours:
     def __init__(self, release: Release) -> None:
         self._release = release
         self._lifts: Lifts | None = None
-        self._counting: asyncio.Task[None] | None = None
+        self._counting = DetachedTasks()
 
     def start(self) -> None:
         """Begin to count, beside the event loop; until it is done the hour changes nothing."""
-        self._counting = asyncio.create_task(self._count(), name="hours")
+        self._counting.start(self._count(), "hours")
 
     async def close(self) -> None:
         """Stop."""
-        if self._counting is not None:
-            self._counting.cancel()
-            await asyncio.gather(self._counting, return_exceptions=True)
+        await self._counting.cancel()
 
     async def _count(self) -> None:
         release = self._release

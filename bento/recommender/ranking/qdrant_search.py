@@ -21,8 +21,9 @@ from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
 from bento.inference.core.errors import BackendFailed
-from bento.recommender.catalogue.filters import Filters, GenreFilter, genres_named, plain
+from bento.recommender.catalogue.filters import genres_named, plain
 from bento.recommender.ranking.release_search import Ranked, ReleaseQuestion
+from bento.recommender.schemas import Filters, GenreFilter
 from bento.release.film_table import FilmTable
 from features.catalog import Film
 from features.sources import FUSED_WIDTH, SOURCES, source_slices

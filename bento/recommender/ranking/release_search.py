@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.catalogue.filters import Filters
+from bento.recommender.schemas import Filters
 
 Float32 = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from bento.background import Repeated
-from bento.recommender.monitoring.observations import popularity_ranks
+from bento.background import Periodic
+from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.people.events import Event
 from bento.release.film_table import FilmTable
 from bento.stores.errors import StoreUnavailable
@@ -39,11 +39,11 @@ class Trending:
         self._values: dict[int, float] = {}
         self.revision = 0
         """Grows when what is popular has changed."""
-        self._refreshing: Repeated | None = None
+        self._refreshing: Periodic | None = None
 
     def start(self) -> None:
         """Begin to read, in the background."""
-        self._refreshing = Repeated("trending", self.refresh, REFRESH_S)
+        self._refreshing = Periodic("trending", self.refresh, REFRESH_S)
 
     async def close(self) -> None:
         """Stop."""

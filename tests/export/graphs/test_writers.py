@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training.content.encode.poster_encoder import PosterEncoder
 
 from export.errors import ExportError, ParityFailed, SignatureMismatch
 from export.example_inputs import candidate_batch, empty_history, history_batch
 from export.graphs.writers import GraphOrder, GraphWorkers, Here
 from export.layout import COMMITTED_REPOSITORY, read_config
 from features.sources import SOURCES
+from training.content.poster_encoder import PosterEncoder
 from training.models.mlp_scorer import DotScorer
 
 

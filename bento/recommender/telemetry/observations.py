@@ -90,10 +90,3 @@ class Observations:
 def _percentiles(values: Iterable[float]) -> npt.NDArray[np.float64]:
     found: npt.NDArray[np.float64] = np.percentile(np.fromiter(values, dtype=np.float64), PERCENTILES)
     return found
-
-
-def popularity_ranks(popularity: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(N,) 1 for the most popular film, 0 for the least; ties in catalogue order."""
-    ranks = np.empty(len(popularity), dtype=np.float32)
-    ranks[np.argsort(-popularity, kind="stable")] = np.linspace(1, 0, len(popularity), dtype=np.float32)
-    return ranks

@@ -6,12 +6,11 @@ person's new history is encoded in the background, so that the next answer finds
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
+from bento.background import DetachedTasks, LruCache
 from bento.recommender.people.events import Event
 from bento.recommender.people.histories import merged
 from bento.recommender.ranking.candidates import Encoded
@@ -37,21 +36,16 @@ class EmbeddingCache:
         self, encode: Callable[[WatchHistory, int | None], Awaitable[Encoded]], limit: int = EMBEDDINGS_LIMIT
     ) -> None:
         self._encode = encode
-        self._limit = limit
-        self._kept: OrderedDict[bytes, Encoded] = OrderedDict()
+        self._encoded: LruCache[bytes, Encoded] = LruCache(limit)
 
     async def encode(self, history: WatchHistory, request_end_ns: int | None = None) -> Encoded:
         """As `Models.encode`. What was made without all sources is not remembered."""
         key = _key(history)
-        kept = self._kept.get(key)
-        if kept is not None:
-            self._kept.move_to_end(key)
-            return kept
-        encoded = await self._encode(history, request_end_ns)
-        if not encoded.missing:
-            self._kept[key] = encoded
-            if len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
+        encoded = self._encoded.get(key)
+        if encoded is None:
+            encoded = await self._encode(history, request_end_ns)
+            if not encoded.missing:
+                self._encoded.put(key, encoded)
         return encoded
 
 
@@ -62,19 +56,16 @@ class AheadOfTime:
         self._release = release
         self._features = features
         self._embeddings = embeddings
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._encoding = DetachedTasks()
 
     async def follow(self, event: Event) -> None:
         """Begin to encode; whoever sent the event does not wait."""
-        if len(self._under_way) >= AHEAD_LIMIT:
-            return
-        task = asyncio.create_task(self._encode(event.user_id), name="encode-ahead")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        if len(self._encoding) < AHEAD_LIMIT:
+            self._encoding.start(self._encode(event.user_id), "encode-ahead")
 
     async def close(self) -> None:
         """Wait for what is under way."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._encoding.finish()
 
     async def _encode(self, user_id: str) -> None:
         try:

@@ -1,0 +1,1 @@
+"""What the recommender measures of itself: metrics, recent observations, stage times, rate-limited warnings."""
