@@ -63,17 +63,22 @@ class OnnxModel:
             raise LoadFailed(f"unable to find '{self._path}' for model instance '{source.name}'")
 
     def complete_config(self, config: ModelConfig) -> None:
-        """Inputs, outputs, and for graphs whose first axes are all free a batch size with dynamic batching."""
+        """Inputs, outputs, and for graphs whose first axes are all the same free one a batch size and dynamic batching.
+
+        Where the first axes are free but of different names, an output may have other rows than the inputs: requests
+        that share a batch would get each other's.
+        """
         if config.input and config.output:
             return
         session = self._any_session(config)
         inputs, outputs = session.get_inputs(), session.get_outputs()
-        batches = all(len(io.shape) > 0 and not isinstance(io.shape[0], int) for io in (*inputs, *outputs))
-        if batches:
+        first_axes = {io.shape[0] if io.shape else 0 for io in (*inputs, *outputs)}
+        may_batch = not any(isinstance(axis, int) for axis in first_axes)
+        if may_batch and len(first_axes) == 1:
             config.max_batch_size = config.max_batch_size or DEFAULT_MAX_BATCH_SIZE
             if config.max_batch_size > 1 and config.WhichOneof("scheduling_choice") is None:
                 config.dynamic_batching.SetInParent()
-        elif config.max_batch_size:
+        elif config.max_batch_size and not may_batch:
             raise LoadFailed(
                 f"autofill failed for model '{config.name}': model does not support batching while non-zero "
                 "max_batch_size is specified"

@@ -179,6 +179,49 @@ async def test_a_configuration_that_contradicts_the_file_is_refused(
         await start_server()
 
 
+def write_positions(repository: Path, config: str = "") -> None:
+    """P = [[row, column], ...] of the elements of X that are not zero: as many rows as there are such elements."""
+    write_onnx(
+        repository,
+        "positions",
+        [helper.make_node("NonZero", ["X"], ["T"]), helper.make_node("Transpose", ["T"], ["P"])],
+        [tensor("X", "FP32", ["batch", 2])],
+        [tensor("P", "INT64", ["found", 2])],
+        config=config,
+    )
+
+
+async def test_a_model_whose_answers_have_other_rows_than_its_requests_is_not_batched(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_positions(repository)
+    server = await start_server()
+    config = server.model_config("positions")
+    assert (config.max_batch_size, config.HasField("dynamic_batching")) == (0, False)
+    assert [list(io.dims) for io in (*config.input, *config.output)] == [[-1, 2], [-1, 2]]
+    given = [[0, 7], [7, 7], [0, 0], [7, 0]]  # 4 rows, and 4 elements that are not zero
+    requests = [InferRequest("positions", {"X": np.array([row], np.float32)}) for row in given]
+    answers = await asyncio.gather(*map(server.infer, requests))
+    assert [answer.outputs["P"].tolist() for answer in answers] == [[[0, 1]], [[0, 0], [0, 1]], [], [[0, 0]]]
+
+
+async def test_a_batch_size_is_no_reason_to_join_requests_whose_answers_have_other_rows(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_positions(repository, "max_batch_size: 8")
+    config = (await start_server()).model_config("positions")
+    assert (config.max_batch_size, config.HasField("dynamic_batching")) == (8, False)
+
+
+@pytest.mark.parametrize("axis", ["batch", None])
+async def test_a_model_with_one_free_first_axis_is_batched(
+    axis: str | None, repository: Path, start_server: StartServer
+) -> None:
+    write_identity(repository, "same", shape=[axis, 2])  # type: ignore[list-item]
+    config = (await start_server()).model_config("same")
+    assert (config.max_batch_size, config.HasField("dynamic_batching")) == (4, True)
+
+
 async def test_a_model_that_cannot_batch_refuses_a_batch_size(repository: Path, start_server: StartServer) -> None:
     write_identity(repository, "same", shape=[2, 2], config="max_batch_size: 4")
     with pytest.raises(RepositoryFailed, match="model does not support batching while non-zero max_batch_size"):
