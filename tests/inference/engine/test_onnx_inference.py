@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -220,6 +221,66 @@ async def test_a_model_with_one_free_first_axis_is_batched(
     write_identity(repository, "same", shape=[axis, 2])  # type: ignore[list-item]
     config = (await start_server()).model_config("same")
     assert (config.max_batch_size, config.HasField("dynamic_batching")) == (4, True)
+
+
+def x_to_y(x: str, y: str) -> str:
+    return f'input {{ name: "X" data_type: TYPE_FP32 dims: {x} }} output {{ name: "Y" data_type: TYPE_FP32 dims: {y} }}'
+
+
+FREE, OF_ONE, COMPLETE = (
+    ["batch", 3],
+    [1, 3],
+    "dimensions .an initial batch dimension because .*, making complete shape ",
+)
+
+
+@pytest.mark.parametrize(
+    ("shape", "config", "message"),
+    [
+        (FREE, f"max_batch_size: 8 {x_to_y('[4]', '[3]')}",
+         rf"input 'X': the model expects 2 dimensions .shape \[-1,3\]. but .* 2 {COMPLETE}\[-1,4\]"),
+        (FREE, f"max_batch_size: 8 {x_to_y('[3]', '[4]')}",
+         rf"output 'Y': the model expects 2 dimensions .shape \[-1,3\]. but .* 2 {COMPLETE}\[-1,4\]"),
+        (FREE, f"max_batch_size: 8 {x_to_y('[1, 3]', '[3]')}",
+         rf"input 'X': the model expects 2 dimensions .shape \[-1,3\]. but .* 3 {COMPLETE}\[-1,1,3\]"),
+        (OF_ONE, f"max_batch_size: 8 {x_to_y('[3]', '[3]')}",
+         rf"input 'X': the model expects 2 dimensions .shape \[1,3\]. but .* 2 {COMPLETE}\[-1,3\]"),
+        (FREE, x_to_y("[3]", "[3]"),
+         r"input 'X': the model expects 2 dimensions .shape \[-1,3\]. but .* 1 dimensions .shape \[3\]."),
+        (OF_ONE, x_to_y("[2, 3]", "[1, 3]"),
+         r"input 'X': the model expects 2 dimensions .shape \[1,3\]. but .* 2 dimensions .shape \[2,3\]."),
+        (FREE, 'max_batch_size: 8 ' + x_to_y('[3] reshape { shape: [1, 3] }', '[3]'),
+         rf"input 'X': the model expects 2 dimensions .shape \[-1,3\]. but .* 3 {COMPLETE}\[-1,1,3\]"),
+    ],
+)  # fmt: skip
+async def test_a_shape_that_contradicts_the_file_is_refused_with_both(
+    shape: list[int | str], config: str, message: str, repository: Path, start_server: StartServer
+) -> None:
+    write_identity(repository, "same", shape=shape, config=config)
+    server = await start_server(exit_on_error=False)
+    (row,) = server.repository_index()
+    assert row["state"] == "UNAVAILABLE"
+    assert re.search(f"unable to load model 'same', {message}", row["reason"]), row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "config"),
+    [
+        (FREE, f"max_batch_size: 8 {x_to_y('[-1]', '[-1]')}"),
+        (["batch", "width"], f"max_batch_size: 8 {x_to_y('[3]', '[3]')}"),
+        (["batch", "width"], x_to_y("[2, -1]", "[2, 3]")),
+        (["batch", 1, 3], "max_batch_size: 8 " + x_to_y("[3] reshape { shape: [1, 3] }", "[1, 3]")),
+        (OF_ONE, f"max_batch_size: 1 {x_to_y('[3]', '[3]')}"),
+    ],
+)
+async def test_a_shape_that_the_file_leaves_open_may_be_configured(
+    shape: list[int | str], config: str, repository: Path, start_server: StartServer
+) -> None:
+    write_identity(repository, "same", shape=shape, config=config)
+    rows = 1 if shape == OF_ONE else 2
+    given = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
+    answer = await (await start_server()).infer(InferRequest("same", {"X": given}))
+    assert answer.outputs["Y"].reshape(rows, 3).tolist() == given.tolist()
 
 
 async def test_a_model_that_cannot_batch_refuses_a_batch_size(repository: Path, start_server: StartServer) -> None:
