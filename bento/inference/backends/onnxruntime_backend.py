@@ -220,7 +220,8 @@ class BoundSession:
 
 
 def _types(session: onnxruntime.InferenceSession) -> set[str]:
-    return {tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())}
+    arguments = (*session.get_inputs(), *session.get_overridable_initializers(), *session.get_outputs())
+    return {argument.type for argument in arguments}
 
 
 def _has_strings(session: onnxruntime.InferenceSession) -> bool:

@@ -42,7 +42,7 @@ class Argument(Protocol):
 
 
 def complete_config(config: ModelConfig, session: onnxruntime.InferenceSession) -> None:
-    """Inputs, outputs, and for graphs whose first axes are all the same free one a batch size and dynamic batching.
+    """Inputs without a default, outputs, and where all first axes are the same free one a batch size and batching.
 
     Where the first axes are free but of different names, an output may have other rows than the inputs: requests that
     share a batch would get each other's. Raises: LoadFailed.
@@ -90,10 +90,13 @@ def _datatype(argument: Argument) -> str:
 
 
 def check_config(config: ModelConfig, session: onnxruntime.InferenceSession) -> None:
-    """Hold a configuration against the graph: names, types and shapes. Raises: LoadFailed where they disagree."""
+    """Hold a configuration against the graph: names, types and shapes. Raises: LoadFailed where they disagree.
+
+    An input for which the graph has a default (an overridable initializer) may be left out of the configuration.
+    """
     ragged = RaggedBatch(config)
     for kind, declared, arguments in (
-        ("input", config.input, session.get_inputs()),
+        ("input", config.input, [*session.get_inputs(), *session.get_overridable_initializers()]),
         ("output", config.output, session.get_outputs()),
     ):
         known = {argument.name: argument for argument in arguments}
@@ -110,7 +113,9 @@ def check_config(config: ModelConfig, session: onnxruntime.InferenceSession) -> 
             if not ragged.reshapes(io.name):
                 _check_shape(config, kind, io, known[io.name])
     served, _ = control_and_state_names(config)
-    expected = len(config.input) + len(served | batch_input_names(config))
+    with_default = {initializer.name for initializer in session.get_overridable_initializers()}
+    without_default = [io for io in config.input if io.name not in with_default]
+    expected = len(without_default) + len(served | batch_input_names(config))
     if expected != len(session.get_inputs()):
         raise LoadFailed(
             f"unable to load model '{config.name}', configuration expects {expected} inputs, model provides "

@@ -223,6 +223,55 @@ async def test_a_model_with_one_free_first_axis_is_batched(
     assert (config.max_batch_size, config.HasField("dynamic_batching")) == (4, True)
 
 
+def write_scaled(repository: Path, config: str) -> None:
+    """Y = X * factor, where the factor is 10 unless a request says otherwise."""
+    write_onnx(
+        repository,
+        "scaled",
+        [helper.make_node("Mul", ["X", "factor"], ["Y"])],
+        [tensor("X", "FP32", ["batch", 2]), tensor("factor", "FP32", [1])],
+        [tensor("Y", "FP32", ["batch", 2])],
+        initializers=[helper.make_tensor("factor", TensorProto.FLOAT, [1], [10.0])],
+        config=config,
+    )
+
+
+SCALED = """
+    input [{ name: "X" data_type: TYPE_FP32 dims: [ -1, 2 ] },
+           { name: "factor" data_type: TYPE_FP32 dims: [ 1 ] optional: true }]
+    output [{ name: "Y" data_type: TYPE_FP32 dims: [ -1, 2 ] }]
+"""
+
+
+async def test_an_optional_input_left_out_has_the_default_of_the_file(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_scaled(repository, SCALED)
+    server = await start_server()
+    given = np.array([[1, 2]], np.float32)
+    answers = [
+        await server.infer(InferRequest("scaled", {"X": given, **more}))
+        for more in ({}, {"factor": np.array([3], np.float32)}, {})
+    ]
+    assert [answer.outputs["Y"].tolist() for answer in answers] == [[[10, 20]], [[3, 6]], [[10, 20]]]
+
+
+async def test_an_input_with_a_default_need_not_be_configured(repository: Path, start_server: StartServer) -> None:
+    write_scaled(repository, "")
+    server = await start_server()
+    assert [io.name for io in server.model_config("scaled").input] == ["X"]
+    answer = await server.infer(InferRequest("scaled", {"X": np.array([[1, 2]], np.float32)}))
+    assert answer.outputs["Y"].tolist() == [[10, 20]]
+
+
+async def test_an_input_with_a_default_is_held_against_the_file_too(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_scaled(repository, SCALED.replace("dims: [ 1 ]", "dims: [ 5 ]"))
+    with pytest.raises(RepositoryFailed, match=r"input 'factor': the model expects 1 dimensions \(shape \[1\]\)"):
+        await start_server()
+
+
 def x_to_y(x: str, y: str) -> str:
     return f'input {{ name: "X" data_type: TYPE_FP32 dims: {x} }} output {{ name: "Y" data_type: TYPE_FP32 dims: {y} }}'
 
