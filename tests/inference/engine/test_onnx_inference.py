@@ -223,6 +223,62 @@ async def test_a_model_with_one_free_first_axis_is_batched(
     assert (config.max_batch_size, config.HasField("dynamic_batching")) == (4, True)
 
 
+def write_total(repository: Path, dims: str = "[ 1 ]") -> None:
+    """Y = the sum of X, a tensor without dimensions."""
+    write_onnx(
+        repository,
+        "total",
+        [helper.make_node("ReduceSum", ["X"], ["Y"], keepdims=0)],
+        [tensor("X", "FP32", ["n", 2])],
+        [tensor("Y", "FP32", [])],
+        config=f"""
+            input [{{ name: "X" data_type: TYPE_FP32 dims: [ -1, 2 ] }}]
+            output [{{ name: "Y" data_type: TYPE_FP32 dims: {dims} }}]
+        """,
+    )
+
+
+@pytest.mark.parametrize(("dims", "value"), [("[ 1 ]", [10]), ("[ -1 ]", [10]), ("[ 1, 1 ]", [[10]])])
+async def test_a_tensor_without_dimensions_has_the_configured_ones(
+    dims: str, value: object, repository: Path, start_server: StartServer
+) -> None:
+    write_total(repository, dims)
+    server = await start_server()
+    for _ in range(5):  # whoever is asked the same again takes shortcuts
+        answer = await server.infer(InferRequest("total", {"X": np.array([[1, 2], [3, 4]], np.float32)}))
+        assert answer.outputs["Y"].tolist() == value
+
+
+async def test_a_graph_without_a_configuration_answers_without_dimensions_in_a_shape_of_one(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_total(repository)
+    (repository / "total" / "config.pbtxt").unlink()
+    answer = await (await start_server()).infer(InferRequest("total", {"X": np.array([[1, 2]], np.float32)}))
+    assert answer.outputs["Y"].tolist() == [3]
+
+
+async def test_an_ensemble_passes_on_a_tensor_without_dimensions(repository: Path, start_server: StartServer) -> None:
+    write_total(repository)
+    write_identity(repository, "same", shape=["n"])
+    (repository / "same" / "config.pbtxt").write_text("input { name: 'X' data_type: TYPE_FP32 dims: -1 } "
+                                                      "output { name: 'Y' data_type: TYPE_FP32 dims: -1 }")  # fmt: skip
+    (repository / "both" / "1").mkdir(parents=True)
+    (repository / "both" / "config.pbtxt").write_text("""
+        platform: "ensemble"
+        input [{ name: "IN" data_type: TYPE_FP32 dims: [ -1, 2 ] }]
+        output [{ name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }]
+        ensemble_scheduling {
+            step [{ model_name: "total" model_version: -1
+                    input_map { key: "X" value: "IN" } output_map { key: "Y" value: "sum" } },
+                  { model_name: "same" model_version: -1
+                    input_map { key: "X" value: "sum" } output_map { key: "Y" value: "OUT" } }]
+        }
+    """)
+    answer = await (await start_server()).infer(InferRequest("both", {"IN": np.array([[1, 2]], np.float32)}))
+    assert answer.outputs["OUT"].tolist() == [3]
+
+
 def write_scaled(repository: Path, config: str) -> None:
     """Y = X * factor, where the factor is 10 unless a request says otherwise."""
     write_onnx(
