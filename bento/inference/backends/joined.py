@@ -42,11 +42,16 @@ class JoinedInstance:
         self._states = tuple(state.output_name for state in config.sequence_batching.state)
         ragged = RaggedBatch(config)
         self._ragged = ragged if ragged.is_needed else None
+        self._of_one = {} if config.max_batch_size else _shapes_of_one(config)
+        self._gives_scalars = False
 
     def fixed(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> FixedRun | None:
         """The function with memory for tensors like these, where it has such a thing."""
         make = getattr(self._function, "fixed", None)
-        return None if make is None or self._ragged is not None or self._states else make(inputs, outputs)
+        if make is None or self._ragged is not None or self._states or self._gives_scalars:
+            return None
+        fixed: FixedRun | None = make(inputs, outputs)
+        return fixed
 
     def execute(self, calls: Sequence[Call]) -> ExecutionTimes:
         """Run the calls as one batch; when that fails, each by itself, so that a bad request fails alone."""
@@ -66,7 +71,8 @@ class JoinedInstance:
     def _execute_one(self, call: Call) -> ExecutionTimes:
         inputs_ready_ns = time.monotonic_ns()
         try:
-            call.answer(self._function.run(call.inputs, self._wanted((call,))))
+            outputs = self._function.run(call.inputs, self._wanted((call,)))
+            call.answer(self._with_axes(outputs) if self._of_one else outputs)
         except BackendFailed as error:
             call.fail(error)
         return ExecutionTimes(inputs_ready_ns, time.monotonic_ns())
@@ -88,6 +94,14 @@ class JoinedInstance:
                 call.answer(part)
         return ExecutionTimes(inputs_ready_ns, inferred_ns)
 
+    def _with_axes(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors without dimensions in the shape that the configuration has for them: the protocol knows none such."""
+        scalars = {name: shape for name, shape in self._of_one.items() if name in outputs and not outputs[name].ndim}
+        if not scalars:
+            return outputs
+        self._gives_scalars = True
+        return {**outputs, **{name: outputs[name].reshape(shape) for name, shape in scalars.items()}}
+
     def _wanted(self, calls: Sequence[Call]) -> tuple[str, ...]:
         """Outputs that at least one call wants, and states; empty = all."""
         if not all(call.request.requested_outputs for call in calls):
@@ -98,6 +112,12 @@ class JoinedInstance:
     def close(self) -> None:
         """Let go of the model."""
         self._function.close()
+
+
+def _shapes_of_one(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Shapes of the outputs that may have just one element."""
+    shapes = {io.name: io.reshape.shape if io.HasField("reshape") else io.dims for io in config.output}
+    return {name: (1,) * len(shape) for name, shape in shapes.items() if set(shape) <= {1, -1}}
 
 
 def _cut_apart(calls: Sequence[Call], outputs: dict[str, Tensor]) -> None:

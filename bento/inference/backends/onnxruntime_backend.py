@@ -18,31 +18,14 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 from bento.inference.backends.interface import Instance, ModelSource
 from bento.inference.backends.joined import JoinedInstance
 from bento.inference.backends.onnxruntime_fast import BoundMemory
+from bento.inference.backends.onnxruntime_graph import check_config, complete_config
 from bento.inference.backends.onnxruntime_settings import providers, session_options
-from bento.inference.backends.ragged import batch_input_names
-from bento.inference.core.datatypes import config_type_name, datatype_of_config
 from bento.inference.core.errors import BackendFailed, BackendMissing, LoadFailed
 from bento.inference.core.messages import Tensor
-from bento.inference.core.model_config import DEFAULT_MAX_BATCH_SIZE, control_and_state_names, path_inside
+from bento.inference.core.model_config import path_inside
 
 log = structlog.get_logger()
 
-_DATATYPES = {
-    "tensor(bool)": "BOOL",
-    "tensor(uint8)": "UINT8",
-    "tensor(uint16)": "UINT16",
-    "tensor(uint32)": "UINT32",
-    "tensor(uint64)": "UINT64",
-    "tensor(int8)": "INT8",
-    "tensor(int16)": "INT16",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-    "tensor(bfloat16)": "BF16",
-    "tensor(string)": "BYTES",
-}
 _BFLOAT16_ONNX_TYPE = 16
 """`TensorProto.BFLOAT16`, written out because serving does not need the onnx package."""
 
@@ -61,32 +44,14 @@ class OnnxModel:
             raise LoadFailed(f"unable to find '{self._path}' for model instance '{source.name}'")
 
     def complete_config(self, config: ModelConfig) -> None:
-        """Inputs, outputs, and for graphs whose first axes are all free a batch size with dynamic batching."""
-        if config.input and config.output:
-            return
-        session = self._any_session(config)
-        inputs, outputs = session.get_inputs(), session.get_outputs()
-        batches = all(len(io.shape) > 0 and not isinstance(io.shape[0], int) for io in (*inputs, *outputs))
-        if batches:
-            config.max_batch_size = config.max_batch_size or DEFAULT_MAX_BATCH_SIZE
-            if config.max_batch_size > 1 and config.WhichOneof("scheduling_choice") is None:
-                config.dynamic_batching.SetInParent()
-        elif config.max_batch_size:
-            raise LoadFailed(
-                f"autofill failed for model '{config.name}': model does not support batching while non-zero "
-                "max_batch_size is specified"
-            )
-        told, kept = control_and_state_names(config)
-        told |= batch_input_names(config)
-        if not config.input:
-            _declare(config.input, [io for io in inputs if io.name not in told], config.max_batch_size)
-        if not config.output:
-            _declare(config.output, [io for io in outputs if io.name not in kept], config.max_batch_size)
+        """Inputs, outputs and batching, as far as the graph tells."""
+        if not (config.input and config.output):
+            complete_config(config, self._any_session(config))
 
     def create_instance(self, name: str, config: ModelConfig, kind: int, device_id: int) -> Instance:
         """An instance on the CPU or, for KIND_GPU, on that GPU."""
         session = self._session(config, device_id if kind == ModelInstanceGroup.KIND_GPU else None)
-        _check_names_and_types(config, session)
+        check_config(config, session)
         on_gpu = session.get_providers()[0] in ("CUDAExecutionProvider", "TensorrtExecutionProvider")
         device = f"cuda:{device_id}" if on_gpu else "cpu"
         if kind == ModelInstanceGroup.KIND_GPU and not on_gpu:
@@ -255,55 +220,12 @@ class BoundSession:
 
 
 def _types(session: onnxruntime.InferenceSession) -> set[str]:
-    return {tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())}
+    arguments = (*session.get_inputs(), *session.get_overridable_initializers(), *session.get_outputs())
+    return {argument.type for argument in arguments}
 
 
 def _has_strings(session: onnxruntime.InferenceSession) -> bool:
     return "tensor(string)" in _types(session)
-
-
-def _declare(declared: object, arguments: Sequence[object], max_batch_size: int) -> None:
-    """Write the graph's inputs or outputs into a configuration."""
-    for argument in arguments:
-        shape = [size if isinstance(size, int) else -1 for size in argument.shape]  # type: ignore[attr-defined]
-        dims = shape[1:] if max_batch_size else shape
-        datatype = _datatype(argument)
-        io = declared.add(name=argument.name, data_type=config_type_name(datatype), dims=dims or [1])  # type: ignore[attr-defined]
-        if not dims and max_batch_size:
-            io.reshape.SetInParent()
-
-
-def _datatype(argument: object) -> str:
-    try:
-        return _DATATYPES[argument.type]  # type: ignore[attr-defined]
-    except KeyError:
-        raise LoadFailed(f"unsupported datatype {argument.type} for tensor '{argument.name}'") from None  # type: ignore[attr-defined]
-
-
-def _check_names_and_types(config: ModelConfig, session: onnxruntime.InferenceSession) -> None:
-    """Raises LoadFailed where configuration and graph disagree."""
-    for kind, declared, arguments in (
-        ("input", config.input, session.get_inputs()),
-        ("output", config.output, session.get_outputs()),
-    ):
-        known = {argument.name: argument for argument in arguments}
-        for io in declared:
-            if io.name not in known:
-                allowed = ", ".join(sorted(known))
-                raise LoadFailed(f"unexpected inference {kind} '{io.name}', allowed {kind}s are: {allowed}")
-            told, actual = datatype_of_config(io.data_type), _datatype(known[io.name])
-            if told != actual:
-                raise LoadFailed(
-                    f"unable to load model '{config.name}', configuration expects datatype "
-                    f"{config_type_name(told)} for {kind} '{io.name}', model provides {config_type_name(actual)}"
-                )
-    served, _ = control_and_state_names(config)
-    expected = len(config.input) + len(served | batch_input_names(config))
-    if expected != len(session.get_inputs()):
-        raise LoadFailed(
-            f"unable to load model '{config.name}', configuration expects {expected} inputs, model provides "
-            f"{len(session.get_inputs())}"
-        )
 
 
 def _as_text(tensor: Tensor) -> Tensor:

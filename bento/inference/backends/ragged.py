@@ -28,6 +28,10 @@ class RaggedBatch:
         }
         self.is_needed = bool(self._ragged or self._told or self._scattered)
 
+    def reshapes(self, name: str) -> bool:
+        """Whether the model reads or writes this tensor in another shape than the configuration's."""
+        return name in self._ragged or name in self._scattered
+
     def join(self, calls: Sequence[Call]) -> dict[str, Tensor]:
         """Inputs of the batch: ragged ones as one (total elements,) tensor, the rest row by row."""
         inputs = {}

@@ -15,7 +15,7 @@ from typing import Protocol
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from bento.inference.core.calls import Lease
-from bento.inference.core.errors import InferenceError, InvalidRequest, LoadFailed, in_ensemble, request_prefix
+from bento.inference.core.errors import InferenceError, LoadFailed, in_ensemble
 from bento.inference.core.messages import InferRequest, InferResponse, Parameters, RequestTiming, Tensor
 from bento.inference.models.contract import Contract
 from bento.inference.models.ensemble_run import DataflowRun, Step, step_of
@@ -147,6 +147,8 @@ class Ensemble:
             self._cache.forget(self._cache_owner)
 
     def _response(self, request: InferRequest, outputs: dict[str, Tensor], timing: RequestTiming) -> InferResponse:
+        if not outputs:  # the parameters are those of the model that wrote one
+            return InferResponse(self.name, self.version, request.id, outputs, {}, timing)
         sequence = request.sequence
         parameters: Parameters = {
             "sequence_id": sequence.id if sequence else 0,
@@ -180,7 +182,7 @@ class Ensemble:
             raise PartMissing(message) from error
 
     async def _run(self, request: InferRequest, rows: int) -> tuple[dict[str, Tensor], RequestTiming]:
-        """Ensemble outputs, and the composing models' times summed up."""
+        """Ensemble outputs, as far as the models gave them, and the composing models' times summed up."""
         wanted = set(request.requested_outputs or self._contract.outputs)
         steps = self._needed_steps(wanted)
         models = [self._find(step) for step in steps]
@@ -195,13 +197,8 @@ class Ensemble:
         finally:
             for model in models:
                 model.lease.leave()
-        missing = wanted - tensors.keys()
-        if missing:
-            raise InvalidRequest(
-                f"{request_prefix(request.id)}unexpected deadlock, at least one output is not set while no more "
-                "ensemble steps can be made"
-            )
-        return {name: tensors[name] for name in self._contract.outputs if name in wanted}, timing
+        there = wanted & tensors.keys()  # a model may leave outputs out
+        return {name: tensors[name] for name in self._contract.outputs if name in there}, timing
 
     def _needed_steps(self, wanted: set[str]) -> list[Step]:
         if len(wanted) == len(self._contract.outputs):

@@ -35,7 +35,7 @@ async def _decode(call: HttpCall) -> DecodedRequest:
         raise Unsupported("HTTP end point doesn't support models with decoupled transaction policy")
     body = await call.body()
     length = json_length(call.headers.get(_JSON_LENGTH_HEADER), len(body))
-    if length:
+    if length is not None:
         known_headers = call.state.known_headers
         decoded = known_headers.read(body, length, model, version)
         if decoded is None:

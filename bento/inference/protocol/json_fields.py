@@ -19,6 +19,8 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 
 def parse_json(body: Buffer) -> Any:
     """The JSON value in `body`; NaN and infinities are allowed. Raises: MalformedJson, also when nested too deeply."""
+    if not len(body):
+        raise MalformedJson("failed to parse the request JSON buffer: The document is empty. at 0")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -33,8 +33,10 @@ RAW_INPUT = "raw_input"
 """What Triton calls the only input of a raw request in its messages."""
 
 
-def json_length(header: bytes | None, body_size: int) -> int:
+def json_length(header: bytes | None, body_size: int) -> int | None:
     """Length of the JSON part, from the Inference-Header-Content-Length header; without it, the whole body.
+
+    None = the header says 0: the body is one raw input.
 
     Raises: InvalidRequest when it is not a number or reaches beyond the body.
     """
@@ -47,7 +49,7 @@ def json_length(header: bytes | None, body_size: int) -> int:
         raise InvalidRequest(f"Unable to parse Inference-Header-Content-Length, got: {text}") from error
     if not 0 <= length <= body_size:
         raise InvalidRequest(f"inference header size should be in range (0, {body_size}), got: {text}")
-    return length
+    return length or None
 
 
 def decode_request(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -176,6 +177,214 @@ async def test_a_configuration_that_contradicts_the_file_is_refused(
     write_identity(repository, "same", config=f"max_batch_size: 4 {config}")
     with pytest.raises(RepositoryFailed, match=message):
         await start_server()
+
+
+def write_positions(repository: Path, config: str = "") -> None:
+    """P = [[row, column], ...] of the elements of X that are not zero: as many rows as there are such elements."""
+    write_onnx(
+        repository,
+        "positions",
+        [helper.make_node("NonZero", ["X"], ["T"]), helper.make_node("Transpose", ["T"], ["P"])],
+        [tensor("X", "FP32", ["batch", 2])],
+        [tensor("P", "INT64", ["found", 2])],
+        config=config,
+    )
+
+
+async def test_a_model_whose_answers_have_other_rows_than_its_requests_is_not_batched(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_positions(repository)
+    server = await start_server()
+    config = server.model_config("positions")
+    assert (config.max_batch_size, config.HasField("dynamic_batching")) == (0, False)
+    assert [list(io.dims) for io in (*config.input, *config.output)] == [[-1, 2], [-1, 2]]
+    given = [[0, 7], [7, 7], [0, 0], [7, 0]]  # 4 rows, and 4 elements that are not zero
+    requests = [InferRequest("positions", {"X": np.array([row], np.float32)}) for row in given]
+    answers = await asyncio.gather(*map(server.infer, requests))
+    assert [answer.outputs["P"].tolist() for answer in answers] == [[[0, 1]], [[0, 0], [0, 1]], [], [[0, 0]]]
+
+
+async def test_a_batch_size_is_no_reason_to_join_requests_whose_answers_have_other_rows(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_positions(repository, "max_batch_size: 8")
+    config = (await start_server()).model_config("positions")
+    assert (config.max_batch_size, config.HasField("dynamic_batching")) == (8, False)
+
+
+@pytest.mark.parametrize("axis", ["batch", None])
+async def test_a_model_with_one_free_first_axis_is_batched(
+    axis: str | None, repository: Path, start_server: StartServer
+) -> None:
+    write_identity(repository, "same", shape=[axis, 2])  # type: ignore[list-item]
+    config = (await start_server()).model_config("same")
+    assert (config.max_batch_size, config.HasField("dynamic_batching")) == (4, True)
+
+
+def write_total(repository: Path, dims: str = "[ 1 ]") -> None:
+    """Y = the sum of X, a tensor without dimensions."""
+    write_onnx(
+        repository,
+        "total",
+        [helper.make_node("ReduceSum", ["X"], ["Y"], keepdims=0)],
+        [tensor("X", "FP32", ["n", 2])],
+        [tensor("Y", "FP32", [])],
+        config=f"""
+            input [{{ name: "X" data_type: TYPE_FP32 dims: [ -1, 2 ] }}]
+            output [{{ name: "Y" data_type: TYPE_FP32 dims: {dims} }}]
+        """,
+    )
+
+
+@pytest.mark.parametrize(("dims", "value"), [("[ 1 ]", [10]), ("[ -1 ]", [10]), ("[ 1, 1 ]", [[10]])])
+async def test_a_tensor_without_dimensions_has_the_configured_ones(
+    dims: str, value: object, repository: Path, start_server: StartServer
+) -> None:
+    write_total(repository, dims)
+    server = await start_server()
+    for _ in range(5):  # whoever is asked the same again takes shortcuts
+        answer = await server.infer(InferRequest("total", {"X": np.array([[1, 2], [3, 4]], np.float32)}))
+        assert answer.outputs["Y"].tolist() == value
+
+
+async def test_a_graph_without_a_configuration_answers_without_dimensions_in_a_shape_of_one(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_total(repository)
+    (repository / "total" / "config.pbtxt").unlink()
+    answer = await (await start_server()).infer(InferRequest("total", {"X": np.array([[1, 2]], np.float32)}))
+    assert answer.outputs["Y"].tolist() == [3]
+
+
+async def test_an_ensemble_passes_on_a_tensor_without_dimensions(repository: Path, start_server: StartServer) -> None:
+    write_total(repository)
+    write_identity(repository, "same", shape=["n"])
+    (repository / "same" / "config.pbtxt").write_text("input { name: 'X' data_type: TYPE_FP32 dims: -1 } "
+                                                      "output { name: 'Y' data_type: TYPE_FP32 dims: -1 }")  # fmt: skip
+    (repository / "both" / "1").mkdir(parents=True)
+    (repository / "both" / "config.pbtxt").write_text("""
+        platform: "ensemble"
+        input [{ name: "IN" data_type: TYPE_FP32 dims: [ -1, 2 ] }]
+        output [{ name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }]
+        ensemble_scheduling {
+            step [{ model_name: "total" model_version: -1
+                    input_map { key: "X" value: "IN" } output_map { key: "Y" value: "sum" } },
+                  { model_name: "same" model_version: -1
+                    input_map { key: "X" value: "sum" } output_map { key: "Y" value: "OUT" } }]
+        }
+    """)
+    answer = await (await start_server()).infer(InferRequest("both", {"IN": np.array([[1, 2]], np.float32)}))
+    assert answer.outputs["OUT"].tolist() == [3]
+
+
+def write_scaled(repository: Path, config: str) -> None:
+    """Y = X * factor, where the factor is 10 unless a request says otherwise."""
+    write_onnx(
+        repository,
+        "scaled",
+        [helper.make_node("Mul", ["X", "factor"], ["Y"])],
+        [tensor("X", "FP32", ["batch", 2]), tensor("factor", "FP32", [1])],
+        [tensor("Y", "FP32", ["batch", 2])],
+        initializers=[helper.make_tensor("factor", TensorProto.FLOAT, [1], [10.0])],
+        config=config,
+    )
+
+
+SCALED = """
+    input [{ name: "X" data_type: TYPE_FP32 dims: [ -1, 2 ] },
+           { name: "factor" data_type: TYPE_FP32 dims: [ 1 ] optional: true }]
+    output [{ name: "Y" data_type: TYPE_FP32 dims: [ -1, 2 ] }]
+"""
+
+
+async def test_an_optional_input_left_out_has_the_default_of_the_file(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_scaled(repository, SCALED)
+    server = await start_server()
+    given = np.array([[1, 2]], np.float32)
+    answers = [
+        await server.infer(InferRequest("scaled", {"X": given, **more}))
+        for more in ({}, {"factor": np.array([3], np.float32)}, {})
+    ]
+    assert [answer.outputs["Y"].tolist() for answer in answers] == [[[10, 20]], [[3, 6]], [[10, 20]]]
+
+
+async def test_an_input_with_a_default_need_not_be_configured(repository: Path, start_server: StartServer) -> None:
+    write_scaled(repository, "")
+    server = await start_server()
+    assert [io.name for io in server.model_config("scaled").input] == ["X"]
+    answer = await server.infer(InferRequest("scaled", {"X": np.array([[1, 2]], np.float32)}))
+    assert answer.outputs["Y"].tolist() == [[10, 20]]
+
+
+async def test_an_input_with_a_default_is_held_against_the_file_too(
+    repository: Path, start_server: StartServer
+) -> None:
+    write_scaled(repository, SCALED.replace("dims: [ 1 ]", "dims: [ 5 ]"))
+    with pytest.raises(RepositoryFailed, match=r"input 'factor': the model expects 1 dimensions \(shape \[1\]\)"):
+        await start_server()
+
+
+def x_to_y(x: str, y: str) -> str:
+    return f'input {{ name: "X" data_type: TYPE_FP32 dims: {x} }} output {{ name: "Y" data_type: TYPE_FP32 dims: {y} }}'
+
+
+FREE, OF_ONE, COMPLETE = (
+    ["batch", 3],
+    [1, 3],
+    "dimensions .an initial batch dimension because .*, making complete shape ",
+)
+
+
+@pytest.mark.parametrize(
+    ("shape", "config", "message"),
+    [
+        (FREE, f"max_batch_size: 8 {x_to_y('[4]', '[3]')}",
+         rf"input 'X': the model expects 2 dimensions .shape \[-1,3\]. but .* 2 {COMPLETE}\[-1,4\]"),
+        (FREE, f"max_batch_size: 8 {x_to_y('[3]', '[4]')}",
+         rf"output 'Y': the model expects 2 dimensions .shape \[-1,3\]. but .* 2 {COMPLETE}\[-1,4\]"),
+        (FREE, f"max_batch_size: 8 {x_to_y('[1, 3]', '[3]')}",
+         rf"input 'X': the model expects 2 dimensions .shape \[-1,3\]. but .* 3 {COMPLETE}\[-1,1,3\]"),
+        (OF_ONE, f"max_batch_size: 8 {x_to_y('[3]', '[3]')}",
+         rf"input 'X': the model expects 2 dimensions .shape \[1,3\]. but .* 2 {COMPLETE}\[-1,3\]"),
+        (FREE, x_to_y("[3]", "[3]"),
+         r"input 'X': the model expects 2 dimensions .shape \[-1,3\]. but .* 1 dimensions .shape \[3\]."),
+        (OF_ONE, x_to_y("[2, 3]", "[1, 3]"),
+         r"input 'X': the model expects 2 dimensions .shape \[1,3\]. but .* 2 dimensions .shape \[2,3\]."),
+        (FREE, 'max_batch_size: 8 ' + x_to_y('[3] reshape { shape: [1, 3] }', '[3]'),
+         rf"input 'X': the model expects 2 dimensions .shape \[-1,3\]. but .* 3 {COMPLETE}\[-1,1,3\]"),
+    ],
+)  # fmt: skip
+async def test_a_shape_that_contradicts_the_file_is_refused_with_both(
+    shape: list[int | str], config: str, message: str, repository: Path, start_server: StartServer
+) -> None:
+    write_identity(repository, "same", shape=shape, config=config)
+    server = await start_server(exit_on_error=False)
+    (row,) = server.repository_index()
+    assert row["state"] == "UNAVAILABLE"
+    assert re.search(f"unable to load model 'same', {message}", row["reason"]), row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "config"),
+    [
+        (FREE, f"max_batch_size: 8 {x_to_y('[-1]', '[-1]')}"),
+        (["batch", "width"], f"max_batch_size: 8 {x_to_y('[3]', '[3]')}"),
+        (["batch", "width"], x_to_y("[2, -1]", "[2, 3]")),
+        (["batch", 1, 3], "max_batch_size: 8 " + x_to_y("[3] reshape { shape: [1, 3] }", "[1, 3]")),
+        (OF_ONE, f"max_batch_size: 1 {x_to_y('[3]', '[3]')}"),
+    ],
+)
+async def test_a_shape_that_the_file_leaves_open_may_be_configured(
+    shape: list[int | str], config: str, repository: Path, start_server: StartServer
+) -> None:
+    write_identity(repository, "same", shape=shape, config=config)
+    rows = 1 if shape == OF_ONE else 2
+    given = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
+    answer = await (await start_server()).infer(InferRequest("same", {"X": given}))
+    assert answer.outputs["Y"].reshape(rows, 3).tolist() == given.tolist()
 
 
 async def test_a_model_that_cannot_batch_refuses_a_batch_size(repository: Path, start_server: StartServer) -> None:

@@ -93,6 +93,69 @@ async def test_steps_that_no_requested_output_needs_do_not_run(repository: Path,
     assert gate("unneeded").batches == []
 
 
+HALF = """
+    import triton_python_backend_utils as pb_utils
+
+    class TritonPythonModel:
+        def execute(self, requests):
+            return [
+                pb_utils.InferenceResponse(
+                    [pb_utils.Tensor("A", pb_utils.get_input_tensor_by_name(request, "X").as_numpy())]
+                )
+                for request in requests
+            ]
+"""
+"""Answers A = X, and never the B that its configuration promises."""
+
+
+def write_half(repository: Path) -> None:
+    write_python(
+        repository,
+        "half",
+        """
+        max_batch_size: 4
+        input [{ name: "X" data_type: TYPE_FP32 dims: [ 1 ] }]
+        output [{ name: "A" data_type: TYPE_FP32 dims: [ 1 ] }, { name: "B" data_type: TYPE_FP32 dims: [ 1 ] }]
+        """,
+        HALF,
+    )
+
+
+def half_step(a: str, b: str) -> str:
+    return (
+        'step { model_name: "half" model_version: -1 input_map { key: "X" value: "IN" } '
+        f'output_map {{ key: "A" value: "{a}" }} output_map {{ key: "B" value: "{b}" }} }}'
+    )
+
+
+TWO_OUTPUTS = ONE_TO_ONE + ' output { name: "MORE" data_type: TYPE_FP32 dims: 1 }'
+
+
+@pytest.mark.parametrize(
+    ("requested", "given"),
+    [((), ["OUT"]), (("MORE", "OUT"), ["OUT"]), (("OUT",), ["OUT"]), (("MORE",), [])],
+)
+async def test_what_a_step_leaves_out_is_left_out_of_the_answer(
+    requested: tuple[str, ...], given: list[str], repository: Path, start_server: StartServer
+) -> None:
+    write_half(repository)
+    write_ensemble(repository, "pair", half_step("OUT", "MORE"), tensors=TWO_OUTPUTS)
+    server = await start_server()
+    request = InferRequest("pair", {"IN": np.full((1, 1), 5, np.float32)}, requested_outputs=requested)
+    answer = await server.infer(request)
+    assert {name: tensor.tolist() for name, tensor in answer.outputs.items()} == {name: [[5]] for name in given}
+
+
+async def test_a_step_that_needs_what_another_left_out_says_so(repository: Path, start_server: StartServer) -> None:
+    write_half(repository)
+    write_add_constant(repository, "plus", 1.0)
+    steps = f"{half_step('OUT', 'b')} {step('plus', 'b', 'MORE')}"
+    write_ensemble(repository, "chain", steps, tensors=TWO_OUTPUTS)
+    server = await start_server()
+    with pytest.raises(InvalidRequest, match=r"in ensemble 'chain', .* missing required input\(s\) \['X'\]"):
+        await server.infer(InferRequest("chain", {"IN": np.full((1, 1), 5, np.float32)}))
+
+
 async def test_ensembles_batch_with_other_requests_of_their_models(repository: Path, start_server: StartServer) -> None:
     write_gated(repository, "shared", "max_batch_size: 8 dynamic_batching { preferred_batch_size: [ 2 ] "
                 "max_queue_delay_microseconds: 60000000 }")  # fmt: skip

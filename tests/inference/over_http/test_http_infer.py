@@ -150,6 +150,21 @@ def test_a_raw_request_that_does_not_fit_is_refused(connection, model, body, tex
     assert json.loads(answer)["error"].startswith(f"[request id: <id_unknown>] {text}")
 
 
+@pytest.mark.parametrize("model", ["simple", "identity_fp32", "raw_string"])
+def test_an_empty_body_is_no_raw_input_unless_the_header_says_so(connection, model):
+    status, _, answer = post(connection, f"/v2/models/{model}/infer", b"")
+    assert (status, json.loads(answer)) == (
+        400, {"error": "failed to parse the request JSON buffer: The document is empty. at 0"}
+    )  # fmt: skip
+
+
+def test_an_empty_body_is_a_raw_input_where_the_header_says_so(connection):
+    path = "/v2/models/identity_fp32/infer"
+    status, _, answer = post(connection, path, b"", Inference_Header_Content_Length="0")
+    output = {"name": "OUTPUT0", "datatype": "FP32", "shape": [0], "parameters": {"binary_data_size": 0}}
+    assert (status, json.loads(answer)["outputs"]) == (200, [output])
+
+
 @pytest.mark.parametrize(
     ("datatype", "array"),
     [

@@ -60,6 +60,17 @@ def test_broken_json_is_the_clients_fault_here(case, reference, ours):
     assert json.loads(body)["error"].startswith(beginning)
 
 
+@pytest.mark.parametrize("model", ["simple", "identity_fp32"])
+def test_an_empty_body_is_no_raw_input_here(model, reference, ours):
+    # Triton takes it for a raw input, so a body that was lost on the way is answered as if it were an empty tensor.
+    case = post("an empty body", f"/v2/models/{model}/infer", b"")
+    expected_status, _, expected = ask(reference.http, case)
+    status, _, body = ask(ours.http, case)
+    assert (expected_status, status) == (400 if model == "simple" else 200, 400)
+    assert model != "simple" or b"Raw request must only have 1 input" in expected
+    assert json.loads(body) == {"error": "failed to parse the request JSON buffer: The document is empty. at 0"}
+
+
 def test_a_required_input_that_is_missing_is_the_clients_fault_here(reference, ours):
     # Triton only counts inputs: with an optional one in its place the model gets the request, and breaks.
     tensor = {"name": "INPUT1", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}

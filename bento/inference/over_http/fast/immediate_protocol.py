@@ -87,7 +87,7 @@ class AtOnceProtocol(JoinedWritesProtocol):
     def on_message_complete(self) -> None:
         """The parser waits for the next one."""
         super().on_message_complete()
-        self._between = True
+        self._between = not self.parser.ignores_offer()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection if nothing came since; requests answered at once do not touch the timer."""
