@@ -239,7 +239,7 @@ def use_command(
         make_current(repository, number)
     print(f"Release {number} is current")
     if store := Tracking(False, tracking_uri).store(home):
-        from training.tracking.runs.registry import serve_release
+        from training.tracking.registry import serve_release
 
         data = read_manifest(repository).releases[number].data.name
         if version := serve_release(store, data, repository, number):

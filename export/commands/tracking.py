@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from export.errors import TrackingUnavailable
 
 if TYPE_CHECKING:
-    from training.tracking.runs.runs import Store
+    from training.tracking.runs import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Tracking:
 
         Raises: TrackingUnavailable when it is wanted and MLflow is not installed.
         """
-        from training.tracking.runs.runs import Store, available
+        from training.tracking.runs import Store, available
 
         if not self.wanted:
             return Store.existing(self.uri, home)
@@ -40,6 +40,6 @@ NOT_TRACKED = Tracking(wanted=False)
 
 def registered_line(data: str, version: str) -> str:
     """What a release is in the registry, for people."""
-    from training.tracking.runs.registry import SERVED, model_name
+    from training.tracking.registry import SERVED, model_name
 
     return f"Version {version} of {model_name(data)} in MLflow has the alias {SERVED!r}"
