@@ -15,12 +15,10 @@ import typer
 
 from bento.release.loading import MANIFEST, NoRelease, ReleaseError, read_manifest
 from bento.settings import Settings, WrongSetting
-from bento.stores.circuit_breaker import CircuitBreaker
-from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
 from bento.stores.film_records import UNKNOWN
+from bento.stores.opening import open_redis
 from bento.stores.redis_films import RedisFilmStore
-from bento.stores.redis_link import RedisLink, connect
 from features.catalog import Film
 
 app = typer.Typer(no_args_is_help=True, help="Films that were added since the release (POST /admin/movies).")
@@ -75,11 +73,7 @@ async def added_films(settings: Settings) -> list[AddedFilm]:
     if release is None:
         raise NoRelease(settings.model_repository, f"release {number} is not in {MANIFEST}")
     name = release.data.name
-    embedded = EmbeddedRedis(settings.home) if settings.redis_url is None else None
-    if embedded is not None:
-        await embedded.open()
-    link = RedisLink(connect(settings.redis_url or embedded.url, TIMEOUT_S), TIMEOUT_S, CircuitBreaker(1.0))  # type: ignore[union-attr]
-    try:
+    async with open_redis(settings, timeout_s=TIMEOUT_S) as link:
         store = RedisFilmStore(link, f"marquee:{name}", "export")
         records = [change.record for change in (await store.changes(UNKNOWN)).changes]
         return [
@@ -87,10 +81,6 @@ async def added_films(settings: Settings) -> list[AddedFilm]:
             for record in records
             if record.film is not None and not record.hidden
         ]
-    finally:
-        await link.close()
-        if embedded is not None:
-            await embedded.close()
 
 
 def append_films(data: Path, added: Iterable[AddedFilm]) -> int:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -17,10 +16,8 @@ from rich.table import Table
 from bento.auth.accounts import Accounts, RedisAccounts, new_key
 from bento.auth.callers import RoleName
 from bento.settings import Settings, WrongSetting
-from bento.stores.circuit_breaker import CircuitBreaker
-from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
-from bento.stores.redis_link import RedisLink, connect
+from bento.stores.opening import open_redis
 
 keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
@@ -68,17 +65,7 @@ def _run(ask: Callable[[Accounts], Awaitable[T]]) -> T:
     """Ask the service's Redis; ends the command in one line when it does not answer."""
 
     async def asked() -> T:
-        settings = Settings.from_env(os.environ)
-        async with AsyncExitStack() as stack:
-            url = settings.redis_url
-            if url is None:
-                embedded = EmbeddedRedis(settings.home)
-                await embedded.open()
-                stack.push_async_callback(embedded.close)
-                url = embedded.url
-            timeout_s = settings.redis_timeout_ms / 1_000
-            link = RedisLink(connect(url, timeout_s), timeout_s, CircuitBreaker(settings.redis_retry_ms / 1_000))
-            stack.push_async_callback(link.close)
+        async with open_redis(Settings.from_env(os.environ)) as link:
             return await ask(RedisAccounts(link, "marquee"))
 
     try:

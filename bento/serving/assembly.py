@@ -39,14 +39,13 @@ from bento.recommender.telemetry.metrics import Metrics
 from bento.release.film_table import Live
 from bento.release.loading import Release, load_release
 from bento.settings import Settings
-from bento.stores.circuit_breaker import CircuitBreaker
-from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
+from bento.stores.opening import open_redis
 from bento.stores.popularity import RedisPopularity
 from bento.stores.precompute_jobs import PrecomputeJobs
 from bento.stores.redis_films import RedisFilmStore
 from bento.stores.redis_impressions import RedisImpressionLog
-from bento.stores.redis_link import RedisLink, connect
+from bento.stores.redis_link import RedisLink
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
 from bento.stores.spool import Spool
 
@@ -280,17 +279,7 @@ def _server_options(settings: Settings, release: Release) -> ServerOptions:
 
 
 async def _start_redis(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> RedisLink:
-    if settings.redis_url is None:
-        embedded = EmbeddedRedis(settings.home)
-        await embedded.open()
-        stack.push_async_callback(embedded.close)
-        url = embedded.url
-    else:
-        url = settings.redis_url
-    timeout_s = settings.redis_timeout_ms / 1_000
-    breaker = CircuitBreaker(settings.redis_retry_ms / 1_000)
-    link = RedisLink(connect(url, timeout_s), timeout_s, breaker, metrics.redis_available.set)
-    stack.push_async_callback(link.close)
+    link = await stack.enter_async_context(open_redis(settings, metrics.redis_available.set))
     metrics.redis_available.set(True)
     try:
         await link.run("PING")  # connects, so that the first request does not wait for it

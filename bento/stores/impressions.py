@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -35,11 +35,3 @@ class Counts:
     """Lists of which at least one film was chosen."""
     people: int = 0
     """Roughly: within one percent."""
-
-
-@dataclass(slots=True)
-class PersonImpressions:
-    """One person's lists in memory, oldest first."""
-
-    by_id: dict[str, Impression] = field(default_factory=dict)
-    clicked: set[str] = field(default_factory=set)

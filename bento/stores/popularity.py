@@ -7,7 +7,6 @@ Source: G. Cormode et al., "Forward decay: a practical time decay model for stre
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Protocol
 
 from bento.stores.redis_link import RedisLink
@@ -46,17 +45,3 @@ class RedisPopularity:
         flat = await self._link.run("ZREVRANGE", self._key, 0, count - 1, "WITHSCORES")
         pairs = flat if flat and isinstance(flat[0], tuple | list) else zip(flat[::2], flat[1::2], strict=True)
         return {int(movie_id): float(value) / growth(now_s) for movie_id, value in pairs}
-
-
-class MemoryPopularity:
-    """In this process alone."""
-
-    def __init__(self) -> None:
-        self._sums: dict[int, float] = defaultdict(float)
-
-    async def add(self, movie_id: int, weight: float, at_s: float) -> None:
-        self._sums[movie_id] += weight * growth(at_s)
-
-    async def top(self, count: int, now_s: float) -> dict[int, float]:
-        best = sorted(self._sums, key=self._sums.__getitem__, reverse=True)[:count]
-        return {movie_id: self._sums[movie_id] / growth(now_s) for movie_id in best}

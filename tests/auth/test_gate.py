@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from bento.auth.accounts import Account, ApiKey, MemoryAccounts, new_key
+from bento.auth.accounts import Account, ApiKey, new_key
 from bento.auth.callers import Caller, Role
 from bento.auth.gate import Gate, check_person
 from bento.auth.rate_limits import MemoryRateLimits
@@ -16,6 +16,7 @@ from bento.auth.tokens import Tokens
 from bento.recommender.errors import CannotCheck, NotAllowed, NotSignedIn, TooManyRequests
 from bento.settings import Settings
 from bento.stores.errors import StoreUnavailable
+from tests.auth.memory_accounts import MemoryAccounts
 
 TOKENS = Tokens("s" * 32)
 ANN = Caller("user:ann", Role.USER, "ann")

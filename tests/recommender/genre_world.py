@@ -90,8 +90,13 @@ class GenreModels:
         if request.model_name in self.behind:
             await self._given_up[self.behind[request.model_name]].wait()
         await asyncio.sleep(0)
-        outputs = getattr(self, f"_{request.model_name}")(request.inputs)
+        outputs = self.compute(request.model_name, request.inputs)
         return InferResponse(request.model_name, request.model_version, request.id, outputs)
+
+    def compute(self, model: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The outputs of one model."""
+        outputs: dict[str, Any] = getattr(self, f"_{model}")(inputs)
+        return outputs
 
     def _taste(self, inputs: dict[str, Any], width: int) -> np.ndarray:
         tokens = inputs["history"][0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from . import genre_world
+from tests.recommender import genre_world
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = (*genre_world.ENCODERS, "retrieval")
@@ -23,7 +23,7 @@ from tests.recommender.genre_world import GenreModels
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.compute = getattr(GenreModels(), "_" + args["model_name"])
+        self.models, self.name = GenreModels(), args["model_name"]
 
     def execute(self, requests):
         return [self.answer(request) for request in requests]
@@ -32,7 +32,7 @@ class TritonPythonModel:
         inputs = {{tensor.name(): tensor.as_numpy() for tensor in request.inputs()}}
         rows = len(next(iter(inputs.values())))
         singles = [{{name: values[row:row + 1] for name, values in inputs.items()}} for row in range(rows)]
-        answers = [self.compute(single) for single in singles]
+        answers = [self.models.compute(self.name, single) for single in singles]
         outputs = {{name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}}
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, values) for name, values in outputs.items()])
 """

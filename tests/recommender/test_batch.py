@@ -26,9 +26,8 @@ from bento.stores.errors import StoreUnavailable
 from bento.stores.person import WatchEvent
 from bento.stores.precompute_jobs import PrecomputeJobs
 from bento.stores.redis_link import RedisLink, connect
-
-from .conftest import World
-from .genre_world import films_of, movie_id
+from tests.recommender.genre_world import films_of, movie_id
+from tests.recommender.world import World
 
 pytestmark = pytest.mark.redis
 

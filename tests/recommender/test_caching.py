@@ -25,9 +25,8 @@ from bento.stores.person import WatchEvent
 from bento.stores.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisFeatureStore, RedisResponseCache
 from features.history import WatchHistory
-
-from . import genre_world
-from .conftest import World
+from tests.recommender import genre_world
+from tests.recommender.world import World
 
 pytestmark = pytest.mark.redis
 

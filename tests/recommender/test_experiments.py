@@ -21,11 +21,10 @@ from bento.recommender.people.impressions import Impressions
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import RecommendRequest
 from bento.stores.errors import StoreUnavailable
-from bento.stores.memory_stores import MemoryEventLog, MemoryImpressionLog
 from bento.stores.spool import Spool
-
-from .conftest import World
-from .genre_world import WEIGHTS
+from tests.recommender.genre_world import WEIGHTS
+from tests.recommender.world import World
+from tests.stores.memory_stores import MemoryEventLog, MemoryImpressionLog
 
 BLEND = Experiment("blend", [Arm("always", 0.5), Arm("popular", 0.5, preset="popular")])
 PEOPLE = [f"person {number}" for number in range(20_000)]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from .conftest import World
-from .genre_world import N_FILMS
+from tests.recommender.genre_world import N_FILMS
+from tests.recommender.world import World
 
 TIMEOUT_S = 0.05
 NEURAL = ("sequence_encoder", "user_tower")

@@ -14,9 +14,8 @@ from bento.recommender.schemas import RecommendRequest
 from bento.stores.errors import StoreUnavailable
 from bento.stores.person import WatchEvent
 from features.sources import SOURCES
-
-from .conftest import World
-from .genre_world import N_FILMS, films_of, movie_id
+from tests.recommender.genre_world import N_FILMS, films_of, movie_id
+from tests.recommender.world import World
 
 SHORT_TIMEOUT_S = 0.05
 

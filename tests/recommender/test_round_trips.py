@@ -16,10 +16,9 @@ from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.person import WatchEvent
 from bento.stores.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisFeatureStore, RedisResponseCache
+from tests.recommender.world import World
 from tests.stores.redis_cluster import RedisCluster
 from tests.stores.redis_traffic import record_pipelines
-
-from .conftest import World
 
 pytestmark = pytest.mark.redis
 

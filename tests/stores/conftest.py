@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,10 @@ from redis.asyncio import Redis
 
 from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
-from bento.stores.interfaces import EventLog, FeatureStore, ResponseCache
-from bento.stores.memory_stores import MemoryEventLog, MemoryFeatureStore, MemoryResponseCache
 from bento.stores.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
+from tests.stores.examples import REAL, Stores, Ticks
+from tests.stores.memory_stores import MemoryEventLog, MemoryFeatureStore, MemoryResponseCache
 
 from .redis_cluster import RedisCluster
 
@@ -44,24 +43,6 @@ async def link(client: Redis) -> AsyncIterator[RedisLink]:
     await link.close()
 
 
-class Ticks:
-    """A clock in microseconds that moves by one at every look."""
-
-    def __init__(self) -> None:
-        self.now_us = 1_000
-
-    def __call__(self) -> int:
-        self.now_us += 1
-        return self.now_us
-
-
-@dataclass
-class Stores:
-    features: FeatureStore
-    answers: ResponseCache
-    log: EventLog
-
-
 @pytest.fixture(scope="session")
 def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with RedisCluster(tmp_path_factory.mktemp("cluster")) as url:
@@ -75,9 +56,6 @@ async def cluster_link(cluster_url: str) -> AsyncIterator[RedisLink]:
     link = RedisLink(client, TIMEOUT_S, CircuitBreaker(retry_s=1.0))
     yield link
     await link.close()
-
-
-REAL = [pytest.param(fixture, marks=pytest.mark.redis, id=fixture) for fixture in ("link", "cluster_link")]
 
 
 @pytest.fixture(params=["memory", *REAL])

@@ -20,12 +20,11 @@ from bento.stores.film_records import (
     unpack_change,
 )
 from bento.stores.interfaces import FilmStore
-from bento.stores.memory_stores import MemoryFilmStore
 from bento.stores.redis_films import RedisFilmStore
 from bento.stores.redis_link import RedisLink
 from features.catalog import Film
-
-from .conftest import REAL
+from tests.stores.examples import REAL
+from tests.stores.memory_stores import MemoryFilmStore
 
 FILM = Film(7, "Solaris", 1972, ("Sci-Fi",), "Andrei Tarkovsky", ("Donatas Banionis",), "USSR", "An ocean thinks.")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bento.stores.popularity import HALF_LIFE_S, MemoryPopularity, PopularityStore, RedisPopularity
-
-from .conftest import REAL
+from bento.stores.popularity import HALF_LIFE_S, PopularityStore, RedisPopularity
+from tests.stores.examples import REAL
+from tests.stores.memory_stores import MemoryPopularity
 
 NOW_S = 2_100_000_000.0
 """2036: the sums are some 2^550 by then."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bento.stores.precompute_jobs import PrecomputeJobs
-
-from .conftest import REAL
+from tests.stores.examples import REAL
 
 LONG_MS = 60_000
 

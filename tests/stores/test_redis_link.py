@@ -15,8 +15,7 @@ from bento.stores.circuit_breaker import CircuitBreaker
 from bento.stores.embedded_redis import EmbeddedRedis
 from bento.stores.errors import StoreUnavailable
 from bento.stores.redis_link import BATCH_LIMIT, RedisLink, connect
-
-from .redis_traffic import record_pipelines
+from tests.stores.redis_traffic import record_pipelines
 
 pytestmark = pytest.mark.redis
 

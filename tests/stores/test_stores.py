@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bento.stores import memory_stores, redis_stores
+from bento.stores import redis_stores
 from bento.stores.person import CLICKED, Appended, DamagedState, PersonState, WatchEvent
 from bento.stores.redis_link import RedisLink
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore
-
-from .conftest import REAL, Stores
+from tests.stores import memory_stores
+from tests.stores.examples import REAL, Stores
 
 
 def events_of(state: PersonState) -> list[tuple[int, float, int]]:
