@@ -17,7 +17,7 @@ from bento.http.request_ids import RequestIds
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.people import events
-from bento.recommender.people.events import Feedback
+from bento.recommender.people.events import Event, Feedback
 from bento.recommender.recommendations import Recommendations
 from bento.stores.errors import StoreUnavailable
 from bento.stores.memory_stores import MemoryEventLog
@@ -268,6 +268,36 @@ async def test_a_replay_after_a_crash_counts_nothing_twice(feedback: Feedback, s
         await spool.replay(feedback._apply)
     state = await world.features.read("new")
     assert state.events.tolist() == [(302, 0.0, 5)]
+
+
+class Counter:
+    """A follower that remembers what it counted."""
+
+    def __init__(self) -> None:
+        self.counted: list[str] = []
+
+    async def follow(self, event: Event) -> None:
+        self.counted.append(event.event_id)
+
+
+async def test_a_replay_after_a_crash_is_followed_once(redis: Switch, event_log: MemoryEventLog, spool: Spool) -> None:
+    followers = [Counter(), Counter()]
+    feedback = Feedback(redis, event_log, spool, followers=followers)  # type: ignore[arg-type]
+    for record in (RECORD, RECORD, RECORD.replace(b"e1", b"e2")):
+        await spool.add(record)
+        await spool.replay(feedback._apply)
+    assert [follower.counted for follower in followers] == [["e1", "e2"]] * 2
+
+
+async def test_an_event_that_redis_takes_is_followed_once(
+    redis: Switch, event_log: MemoryEventLog, spool: Spool
+) -> None:
+    follower = Counter()
+    feedback = Feedback(redis, event_log, spool, now_s=lambda: NOW_S, followers=[follower])  # type: ignore[arg-type]
+    event = Event("e1", "new", 302, "view", 0.0, 5, 5.0)
+    statuses = [(await feedback.accept(event)).status for _ in range(2)]
+    assert statuses == ["accepted", "duplicate"]
+    assert follower.counted == ["e1"]
 
 
 async def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from export.errors import ManifestUnreadable, UnknownRelease
 from export.release import publish as module
-from export.release.manifest import Manifest, Release, read_manifest, write_manifest
+from export.release.manifest import FileFacts, Manifest, Release, read_manifest, write_manifest
 from export.release.publish import make_current, open_draft, publish, repository_lock
 from export.release.validate import validate
 
@@ -27,6 +29,7 @@ def publish_copy(repository: Path, keep: int = 3) -> int:
     draft = open_draft(repository)
     for model in newest.models:
         for name in newest.models[model].files:
+            (draft.folder(model) / name).parent.mkdir(exist_ok=True)
             (draft.folder(model) / name).write_bytes((repository / model / str(number) / name).read_bytes())
     publish(draft, newest, keep)
     return draft.number
@@ -89,6 +92,69 @@ def test_a_crash_while_publishing_leaves_the_former_release(
     assert validate(repository) == []
     assert versions(repository, "hybrid_candidates") == ["1", str(number)]
     assert number == (3 if crash_after else 2), "a number that a server may have seen is not used again"
+
+
+class Disk:
+    """Follows what was made durable and what got another name."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.renamed: list[tuple[Path, Path]] = []
+        self.lost_at: list[list[str]] = []
+        """At each renaming, what under the old name a power cut would have taken."""
+        self._durable: set[Path] = set()
+        self._fsync = os.fsync
+        patch.setattr(os, "fsync", self.fsync)
+        for way in ("rename", "replace"):
+            patch.setattr(Path, way, self.moving(getattr(Path, way)))
+
+    def fsync(self, descriptor: int) -> None:
+        self._fsync(descriptor)
+        self._durable.add(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    def moving(self, move: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+        def moved(path: Path, target: Path) -> Path:
+            inside = {path, *path.rglob("*")}
+            self.lost_at.append(sorted(str(lost) for lost in inside - self._durable))
+            self.renamed.append((path, target))
+            self._durable.discard(path.parent)  # the new name is not on the disk yet
+            return move(path, target)
+
+        return moved
+
+    def is_durable(self, path: Path) -> bool:
+        return path in self._durable
+
+
+def test_files_are_on_the_disk_before_they_are_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = repository / "ease" / "1" / "nested"
+    folder.mkdir()
+    (folder / "more.bin").write_bytes(b"more")
+    manifest = read_manifest(repository)
+    facts = replace(manifest.releases[1].models["ease"], files={"nested/more.bin": FileFacts("", 4)})
+    models = {**manifest.releases[1].models, "ease": facts}
+    write_manifest(repository, manifest.with_current(1, {1: replace(manifest.releases[1], models=models)}))
+    disk = Disk(monkeypatch)
+    publish_copy(repository)
+    assert len(disk.renamed) == len(models) + 1
+    assert disk.lost_at == [[]] * len(disk.renamed)
+
+
+def test_a_release_is_named_when_the_names_of_its_folders_are_on_the_disk(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    durable: dict[str, bool] = {}
+    write = module.write_manifest
+
+    def write_and_look(repository: Path, manifest: Manifest) -> None:
+        durable.update({model: disk.is_durable(repository / model) for model in manifest.releases[2].models})
+        write(repository, manifest)
+
+    monkeypatch.setattr(module, "write_manifest", write_and_look)
+    publish_copy(repository)
+    assert durable == dict.fromkeys(read_manifest(repository).releases[2].models, True)
+    assert disk.renamed[-1][1] == repository / "release.json"
+    assert disk.is_durable(repository)
 
 
 def test_a_draft_begins_empty_after_a_crash(repository: Path) -> None:

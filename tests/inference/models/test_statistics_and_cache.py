@@ -14,7 +14,7 @@ from bento.inference.core.messages import InferRequest
 from bento.inference.models.response_cache import ResponseCache, cache_key
 from bento.inference.server import InferenceServer
 from tests.inference.gates import gate
-from tests.inference.model_folders import write_add_constant, write_gated, write_identity
+from tests.inference.model_folders import write_add_constant, write_add_sub, write_gated, write_identity
 from tests.inference.running_servers import StartServer
 
 CACHING = "max_batch_size: 4 response_cache { enable: true }"
@@ -98,6 +98,18 @@ class TestCachingModels:
         write_add_constant(repository, "plus", 5.0, config=CACHING)
         await server.load_model("plus")
         assert (await server.infer(of(1))).outputs["Y"].tolist() == [[6]]
+
+    async def test_answers_are_kept_apart_by_the_outputs_that_were_asked_for(
+        self, repository: Path, start_server: StartServer
+    ) -> None:
+        write_add_sub(repository, config=CACHING)
+        server = await start_server(response_cache_bytes=1 << 20)
+        inputs = {name: np.full((1, 16), value, np.int32) for name, value in (("INPUT0", 5), ("INPUT1", 3))}
+        asked: list[tuple[str, ...]] = [("OUTPUT0",), ("OUTPUT1",), (), ("OUTPUT1",)]
+        answers = [await server.infer(InferRequest("simple", inputs, requested_outputs=names)) for names in asked]
+        first_values = [{name: int(output[0, 0]) for name, output in answer.outputs.items()} for answer in answers]
+        assert first_values == [{"OUTPUT0": 8}, {"OUTPUT1": 2}, {"OUTPUT0": 8, "OUTPUT1": 2}, {"OUTPUT1": 2}]
+        assert statistics_of(server, "simple")["execution_count"] == 3
 
     async def test_ensembles_cache_too(self, repository: Path, start_server: StartServer) -> None:
         write_add_constant(repository, "plus", 1.0)

@@ -225,6 +225,24 @@ class TestExplicitControl:
         assert await ask(server) == 1
         assert server.is_ready()
 
+    @pytest.mark.parametrize("broken", [1, 2, 3])
+    async def test_when_one_of_several_versions_fails_none_is_replaced(
+        self, broken: int, repository: Path, start_server: StartServer
+    ) -> None:
+        write_versions(repository, 1, 2, 3, policy="all { }")
+        server = await start_server(model_control_mode="explicit", load_models=("*",))
+        for version in (1, 2, 3, 4):
+            write_add_constant(repository, "plus", 10.0 + version, version=version)
+        (repository / "plus" / str(broken) / "model.onnx").write_bytes(b"broken")
+        with pytest.raises(LoadFailed, match=f"^load failed for model 'plus': version {broken} is at UNAVAILABLE"):
+            await server.load_model("plus")
+        assert [await ask(server, version=version) for version in ("1", "2", "3", "")] == [1, 2, 3, 3]
+        with pytest.raises(ModelNotReady):
+            await ask(server, version="4")
+        assert states(server) == {("plus", str(version)): "READY" for version in (1, 2, 3)} | {
+            ("plus", "4"): "UNAVAILABLE"
+        }
+
     async def test_an_unchanged_model_is_not_loaded_again(self, repository: Path, start_server: StartServer) -> None:
         write_versions(repository, 1)
         server = await start_server(model_control_mode="explicit", load_models=("*",))
