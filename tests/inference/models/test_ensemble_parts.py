@@ -11,9 +11,9 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from bento.inference.core.calls import Lease
 from bento.inference.core.errors import BackendFailed
 from bento.inference.core.messages import InferRequest, InferResponse, RequestTiming, SequenceControl
-from bento.inference.core.calls import Lease
 from bento.inference.models.ensembles import Ensemble
 from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
 from bento.inference.models.response_cache import ResponseCache
