@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.inference.protocol.test_upgrade_offers import chunked, post
 
 from tests.conftest import Service
 from tests.inference.over_http.java_client import posted
+from tests.inference.over_http.test_upgrade_offers import chunked, post
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

@@ -16,7 +16,7 @@ from training.evaluation.evaluate import BY_MLP, HYBRID, OFFLINE, Evaluation, ev
 from training.fit.trainer import FittedModels
 from training.models.mlp_scorer import SCORER_INPUTS
 from training.models.serving import HISTORY_INPUTS
-from training.ranking import scoring as evaluation
+from training.ranking import scoring
 from training.ranking.metrics import RankingMetrics
 
 POPULARITY = np.array([6, 5, 4, 3, 2, 1], dtype=np.float32)
@@ -109,9 +109,9 @@ def test_without_a_source_the_hybrid_is_the_blend_of_the_others() -> None:
 def test_people_who_are_scored_one_by_one_get_what_they_get_together(monkeypatch: pytest.MonkeyPatch) -> None:
     people = split(((0,), (1,)), ((1,), (2,)), ((0, 1, 2), (5,)), ((4,), (3,)), ((3,), (4,)))
     together = mrr(evaluate(models(LeastPopularFirst()), people, only("popularity")))
-    monkeypatch.setattr(evaluation, "SCORE_BYTES", 2 * 4 * len(SOURCES) * len(POPULARITY))
+    monkeypatch.setattr(scoring, "SCORE_BYTES", 2 * 4 * len(SOURCES) * len(POPULARITY))
 
-    assert [chunk.tolist() for chunk in evaluation.chunks(5, len(POPULARITY))] == [[0, 1], [2, 3], [4]]
+    assert [chunk.tolist() for chunk in scoring.chunks(5, len(POPULARITY))] == [[0, 1], [2, 3], [4]]
     assert mrr(evaluate(models(LeastPopularFirst()), people, only("popularity"))) == together
     assert together["popularity"] == [1, 0.5, pytest.approx(1 / 3, abs=1e-6), 0.25, 0.25]
 
