@@ -2,10 +2,10 @@
 
 It needs no framework, so any ASGI server runs it and any ASGI application mounts it; paths start with /v2 either way.
 Statuses and texts are tritonserver 2.51's, with few differences on purpose: JSON that is malformed or of the wrong kind
-is 400 instead of 500; a body that cannot be decompressed, and a header length that is no number, are 400 instead of
-being taken for empty; an empty body is JSON that is missing, not an empty raw input, unless the header length says 0; a
-body over the limit is 413; a required input that is missing never reaches the model. A request with the header
-Inference-Timing gets its times in Server-Timing.
+is 400 instead of 500; a member that is null counts as absent; a body that cannot be decompressed, and a header length
+that is no number, are 400 instead of being taken for empty; an empty body is JSON that is missing, not an empty raw
+input, unless the header length says 0; a body over the limit is 413; a required input that is missing never reaches the
+model. A request with the header Inference-Timing gets its times in Server-Timing.
 """
 
 from __future__ import annotations

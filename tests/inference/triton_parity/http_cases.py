@@ -180,7 +180,7 @@ REQUESTS = [
         {"sequence_start": 1},
     )),
     *(post(f"parameter {value}", SIMPLE, simple(parameters=value)) for value in (
-        {"triton_x": 1}, {"mine": [1]}, {"mine": None}, {"mine": 1.5}, {"timeout": 5},
+        {"triton_x": 1}, {"mine": [1]}, {"mine": 1.5}, {"timeout": 5},
     )),
     post("an id of another kind", SIMPLE, simple(id=5), "malformed"),
     post("a missing input", SIMPLE, {**simple(id="abc"), "inputs": simple()["inputs"][:1]}),
@@ -213,6 +213,7 @@ REQUESTS = [
     post("an unknown version", "/v2/models/simple/versions/3/infer", simple()),
     post("version 0", "/v2/models/simple/versions/0/infer", simple()),
     post("a huge version", "/v2/models/simple/versions/99999999999999999999/infer", simple()),
+    post("a byte-order mark", SIMPLE, b"\xef\xbb\xbf" + json.dumps(simple()).encode()),
     post("a list", SIMPLE, "[]", "malformed"),
     post("a number", SIMPLE, "5", "malformed"),
     post("a header too long", SIMPLE, simple(), Inference_Header_Content_Length="99999"),
