@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message import Message
-from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from tests.inference.triton_parity.grpc_cases import CASES, STREAMS, GrpcCase
@@ -51,24 +50,6 @@ def test_both_streams_answer_alike(requests, empty_final, stubs):
         sent.append(copy)
     expected, answers = (list(stub.ModelStreamInfer(iter(sent), timeout=60)) for stub in stubs)
     assert [shown(answer) for answer in answers] == [shown(answer) for answer in expected]
-
-
-@pytest.mark.parametrize(
-    ("model", "name", "values"),
-    [("failing", "INPUT0", [1]), ("repeat_int32", "IN", [-1]), ("nope", "INPUT0", [1]), ("identity_int32", "X", [1])],
-)
-def test_both_streams_end_alike_for_a_client_that_wants_errors_as_status(model, name, values, stubs):
-    request = pb.ModelInferRequest(model_name=model)
-    item = request.inputs.add(name=name, datatype="INT32", shape=[len(values)])
-    item.contents.int_contents.extend(values)
-    ends = []
-    for stub in stubs:
-        call = stub.ModelStreamInfer(iter([request]), metadata=(("triton_grpc_error", "true"),), timeout=60)
-        try:
-            ends.append(([answer.error_message for answer in call], call.code(), call.details()))
-        except grpc.RpcError as error:
-            ends.append(([], error.code(), error.details()))
-    assert ends[1] == ends[0]
 
 
 def shown(answer: Message) -> str:

@@ -9,7 +9,16 @@ import zlib
 
 import pytest
 
-from tests.inference.triton_parity.http_cases import BROKEN_JSON, ENDPOINTS, REQUESTS, SIMPLE, HttpCase, post, simple
+from tests.inference.triton_parity.http_cases import (
+    BROKEN_JSON,
+    ENDPOINTS,
+    GENERATE,
+    REQUESTS,
+    SIMPLE,
+    HttpCase,
+    post,
+    simple,
+)
 
 pytestmark = pytest.mark.triton
 
@@ -33,7 +42,7 @@ def plain(headers: dict[str, str], body: bytes) -> bytes:
     return gzip.decompress(body) if coding == "gzip" else zlib.decompress(body) if coding == "deflate" else body
 
 
-@pytest.mark.parametrize("case", [*ENDPOINTS, *REQUESTS], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*ENDPOINTS, *REQUESTS, *GENERATE], ids=lambda case: case.name)
 def test_both_servers_answer_alike(case, reference, ours):
     expected_status, expected_headers, expected = ask(reference.http, case)
     status, headers, body = ask(ours.http, case)
