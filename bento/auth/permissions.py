@@ -64,7 +64,7 @@ METRICS: Access = Role.SERVICE
 V2_PUBLIC = re.compile(r"/v2/health/(live|ready)")
 V2_SERVICE = re.compile(
     r"/v2"
-    r"|/v2/models/[^/]+(/versions/[0-9]+)?(/(infer|ready|config|stats))?"
+    r"|/v2/models/[^/]+(/versions/[0-9]+)?(/(infer|generate|generate_stream|ready|config|stats))?"
     r"|/v2/repository(/[^/]+)?/index"
     r"|/v2/(system|cuda)sharedmemory(/region/[^/]+)?/status"
 )

@@ -233,6 +233,7 @@ V2_PATHS = [
     *(("GET", f"/v2/models/ease{rest}") for rest in ("", "/ready", "/config", "/stats", "/trace/setting")),
     *(("GET", f"/v2/models/ease/versions/1{rest}") for rest in ("", "/ready", "/config", "/stats")),
     *(("POST", f"/v2/models/ease{rest}") for rest in ("/infer", "/versions/1/infer", "/trace/setting")),
+    *(("POST", f"/v2/models/ease{of}/generate{way}") for of in ("", "/versions/1") for way in ("", "_stream")),
     *(("POST", f"/v2/repository{rest}") for rest in ("/index", "/models/none/load", "/models/none/unload")),
     *(("POST", f"/v2/repository/main{rest}") for rest in ("/index", "/models/none/load", "/models/none/unload")),
     *(("GET", f"/v2/{memory}{rest}") for memory in MEMORIES for rest in ("/status", "/region/x/status")),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from math import prod
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
@@ -197,14 +196,11 @@ class Contract:
         )  # the lone bracket is Triton's own
 
     def _no_rows(self, request: InferRequest, name: str, tensor: Tensor) -> InvalidRequest:
-        """Triton takes a batch of none for a tensor without batch axis, whose bytes are missing."""
-        elements = prod(tensor.shape[1:])
-        where = f"input '{name}' for model '{self.model_name}'"
-        if self.inputs[name].datatype == "BYTES":
-            text = f"expected {elements} string elements for inference {where}, got 0"
-        else:
-            text = f"input byte size mismatch for {where}. Expected {elements * tensor.itemsize}, got 0"
-        return InvalidRequest(request_prefix(request.id) + text)
+        """Triton refuses it too, but speaks of bytes that are missing."""
+        return InvalidRequest(
+            f"{request_prefix(request.id)}inference request batch-size must be >= 1 for '{self.model_name}', got shape "
+            f"{dims_text(tensor.shape)} for input '{name}'"
+        )
 
     def _wrong_type(self, request: InferRequest, name: str, tensor: Tensor) -> InvalidRequest:
         datatype = datatype_of(tensor).replace("INVALID", "<invalid>")

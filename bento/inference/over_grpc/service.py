@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2 as pb
 
-from bento.inference.core.errors import InvalidRequest, Unsupported
+from bento.inference.core.errors import InferenceError, InvalidRequest, Unsupported
 from bento.inference.core.messages import InferResponse
 from bento.inference.models.prepared_requests import OnTheWire
 from bento.inference.over_grpc.codec import decode_request
@@ -21,7 +21,7 @@ from bento.inference.over_grpc.errors import UndecodableMessage, reported, toler
 from bento.inference.over_grpc.fast_messages import KnownAnswers, KnownMessage, KnownMessages
 from bento.inference.over_grpc.health import ReadinessServicer
 from bento.inference.over_grpc.settings import SettingsServicer
-from bento.inference.over_grpc.stream import InferStream
+from bento.inference.over_grpc.stream import ENDS_ON_ERROR, InferStream
 from bento.inference.protocol.front_end import (
     DEFAULT_MAX_BODY_BYTES,
     TIMING_REQUEST_HEADER,
@@ -108,11 +108,16 @@ class V2Servicer(SettingsServicer):
     async def ModelStreamInfer(
         self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: ServicerContext
     ) -> None:
-        """Any number of requests and answers; errors travel inside the stream, which lives on."""
-        stream = InferStream(self.server, self.state.regions, context.write, deadline_ns(context))
+        """Any number of requests and answers; errors travel in the stream, which lives on unless told otherwise."""
+        ends_on_error = ENDS_ON_ERROR in tuple(context.invocation_metadata() or ())
+        stream = InferStream(
+            self.server, self.state.regions, context.write, deadline_ns(context), ends_on_error=ends_on_error
+        )
         self._streams.add(stream)
         try:
             await stream.run(request_iterator)
+        except InferenceError as error:
+            await context.abort(grpc.StatusCode[error.grpc_status], str(error))
         finally:
             self._streams.discard(stream)
 

@@ -1,7 +1,9 @@
 """ModelStreamInfer: many requests and answers over one stream.
 
 Answers of ordinary models come in the order of their requests, those of decoupled models as they are ready. An error is
-an answer like any other; the stream lives on.
+an answer like any other; the stream lives on. For a client that sends the metadata `triton_grpc_error: true` an error
+of a request that had been queued ends the stream instead, with its status; as in tritonserver, what is wrong with the
+request itself remains an answer.
 """
 
 from __future__ import annotations
@@ -31,7 +33,18 @@ _MAX_IN_FLIGHT = 1024
 """Requests of one stream that run at a time; more stay unread, so that a client cannot fill the memory."""
 
 
+ENDS_ON_ERROR = ("triton_grpc_error", "true")
+"""Metadata of a client that wants an error to be the stream's status."""
+
 _AFTER_QUEUEING = (BackendFailed, QueueTimeout, DeadlineExceeded)
+
+
+class StreamFailed(Exception):
+    """A request failed, and its client wants the stream to end with that."""
+
+    def __init__(self, error: InferenceError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class InferStream:
@@ -43,19 +56,28 @@ class InferStream:
         regions: SharedMemoryRegistry,
         write: Callable[[pb.ModelStreamInferResponse], Awaitable[None]],
         deadline_ns: int | None,
+        *,
+        ends_on_error: bool = False,
     ) -> None:
         self._server = server
         self._regions = regions
         self._write = write
         self._deadline_ns = deadline_ns
+        self._ends_on_error = ends_on_error
         self._writing = asyncio.Lock()
         self._free = asyncio.Semaphore(_MAX_IN_FLIGHT)
         self._reading: asyncio.Task[None] | None = None
 
     async def run(self, requests: AsyncIterator[pb.ModelInferRequest | UndecodableMessage]) -> None:
-        """Answer until the client has no more requests and all are answered."""
-        async with asyncio.TaskGroup() as tasks:
-            self._reading = tasks.create_task(self._read(requests, tasks))
+        """Answer until the client has no more requests and all are answered. Raises: InferenceError, to end with it."""
+        failed: InferenceError | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._reading = tasks.create_task(self._read(requests, tasks))
+        except* StreamFailed as failures:
+            failed = next(failure.error for failure in failures.exceptions if isinstance(failure, StreamFailed))
+        if failed is not None:
+            raise failed
 
     def end(self) -> None:
         """Take no more requests; those that came are answered, then the stream ends."""
@@ -86,6 +108,8 @@ class InferStream:
         try:
             reply = await self._reply(message)
             await previous.wait()
+            if isinstance(reply, StreamFailed):
+                raise reply
             await self._send(reply)
         finally:
             done.set()
@@ -97,12 +121,14 @@ class InferStream:
         except InferenceError:
             return False  # the request fails with this very error, in its turn
 
-    async def _reply(self, message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
+    async def _reply(self, message: pb.ModelInferRequest) -> pb.ModelStreamInferResponse | StreamFailed:
         try:
             self._server.is_decoupled(message.model_name, checked_version(message.model_version))
             decoded = self._decode(message)
             return _answer(await answer(self._server, decoded), decoded, True)
         except InferenceError as error:
+            if self._ends_with(error):
+                return StreamFailed(error)
             return _error(error, message, final=True)
         except Exception:
             logger.exception("ModelStreamInfer failed")
@@ -122,12 +148,18 @@ class InferStream:
             async for response in self._server.infer_stream(decoded.request):
                 ended = response.final
                 if response.error is not None:  # the model may go on after it
+                    if self._ends_on_error:
+                        raise StreamFailed(response.error)
                     await self._send(_error(response.error, message, final=False, from_model=True))
                 else:
                     await self._send(_answer(classified(self._server, decoded, response), decoded, ended))
         except InferenceError as error:
+            if self._ends_with(error):
+                raise StreamFailed(error) from error
             ended = not isinstance(error, _AFTER_QUEUEING)
             await self._send(_error(error, message, final=False))
+        except StreamFailed:
+            raise
         except Exception:
             logger.exception("ModelStreamInfer failed")
             await self._send(_error(INTERNAL_ERROR, message, final=True))
@@ -138,6 +170,9 @@ class InferStream:
             )
             empty.parameters[FINAL_RESPONSE].bool_param = True
             await self._send(pb.ModelStreamInferResponse(infer_response=empty))
+
+    def _ends_with(self, error: InferenceError) -> bool:
+        return self._ends_on_error and isinstance(error, _AFTER_QUEUEING)
 
     def _decode(self, message: pb.ModelInferRequest) -> DecodedRequest:
         decoded = decode_request(message, self._regions)

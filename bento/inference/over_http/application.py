@@ -2,10 +2,11 @@
 
 It needs no framework, so any ASGI server runs it and any ASGI application mounts it; paths start with /v2 either way.
 Statuses and texts are tritonserver 2.51's, with few differences on purpose: JSON that is malformed or of the wrong kind
-is 400 instead of 500; a body that cannot be decompressed, and a header length that is no number, are 400 instead of
-being taken for empty; an empty body is JSON that is missing, not an empty raw input, unless the header length says 0; a
-body over the limit is 413; a required input that is missing never reaches the model. A request with the header
-Inference-Timing gets its times in Server-Timing.
+is 400 instead of 500; a member that is null counts as absent; a body that cannot be decompressed, and a header length
+that is no number, are 400 instead of being taken for empty; an empty body is JSON that is missing, not an empty raw
+input, unless the header length says 0; a body over the limit is 413; a required input that is missing never reaches the
+model; a model that does not give /generate exactly one answer is 400. A request with the header Inference-Timing gets
+its times in Server-Timing.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from bento.inference.core.errors import InferenceError
 from bento.inference.over_http import endpoints
 from bento.inference.over_http.body import ClientGone, Receive, UnsupportedCoding
 from bento.inference.over_http.call import HttpCall, Reply, Scope, Send
+from bento.inference.over_http.generate import EventStream, generate, generate_stream
 from bento.inference.over_http.infer import infer
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
 from bento.inference.server import InferenceServer
 
 logger = logging.getLogger(__name__)
 
-Endpoint = Callable[[HttpCall], Awaitable[Reply]]
+Endpoint = Callable[[HttpCall], Awaitable[Reply | EventStream]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _MODEL = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[0-9]+))?"
@@ -35,6 +37,8 @@ _ROUTES: tuple[tuple[re.Pattern[str], tuple[str, ...], Endpoint], ...] = tuple(
     (re.compile(pattern), tuple(methods.split()), endpoint)
     for pattern, methods, endpoint in (
         (rf"{_MODEL}/infer", "POST", infer),
+        (rf"{_MODEL}/generate", "POST", generate),
+        (rf"{_MODEL}/generate_stream", "POST", generate_stream),
         (r"/v2/models/stats", "GET", endpoints.model_statistics),
         (_MODEL, "GET", endpoints.model_metadata),
         (rf"{_MODEL}/ready", "GET", endpoints.model_ready),
@@ -87,7 +91,7 @@ def make_http_app(
 
 async def _reply(
     server: InferenceServer, state: FrontEndState, scope: Scope, receive: Receive, max_body_bytes: int
-) -> Reply | None:
+) -> Reply | EventStream | None:
     """What to answer; None when the client is gone."""
     path, method = _path(scope), scope["method"]
     if state.log_settings.log_verbose_level:

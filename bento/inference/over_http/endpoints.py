@@ -10,7 +10,7 @@ from bento.inference.core.errors import InvalidRequest, Unsupported
 from bento.inference.core.model_config_json import model_config_json
 from bento.inference.over_http.call import TEXT, HttpCall, Reply
 from bento.inference.protocol.front_end import checked_version
-from bento.inference.protocol.json_fields import as_array, as_bool, as_string, as_unsigned
+from bento.inference.protocol.json_fields import as_array, as_bool, as_string, as_unsigned, without_nulls
 from bento.inference.protocol.json_tensors import MalformedJson
 from bento.inference.protocol.log_settings import Setting
 from bento.inference.protocol.shared_memory import UnknownRegion
@@ -51,7 +51,7 @@ async def model_statistics(call: HttpCall) -> Reply:
 
 async def repository_index(call: HttpCall) -> Reply:
     """POST /v2/repository/index."""
-    asked = await call.json_object()
+    asked = without_nulls(await call.json_object())
     ready_only = as_bool(asked.get("ready", False), "ready")
     return Reply.of_json(call.server.repository_index(ready_only))
 
@@ -60,10 +60,11 @@ async def repository_control(call: HttpCall) -> Reply:
     """POST /v2/repository/models/M/load and …/unload."""
     if call.path_fields["repository"]:
         raise Unsupported("'repository_name' specification is not supported")
-    asked = await call.json_object()
+    asked = without_nulls(await call.json_object())
     parameters = asked.get("parameters", {})
     if type(parameters) is not dict:
         raise MalformedJson("attempt to get members for non-object")
+    parameters = without_nulls(parameters)
     model = call.path_fields["model"]
     if call.path_fields["action"] == "unload":
         unload_dependents = as_bool(parameters.get("unload_dependents", False), "unload_dependents")
@@ -91,7 +92,7 @@ async def system_shared_memory(call: HttpCall) -> Reply:
         return Reply()
     if not region:
         raise InvalidRequest("'region name' is necessary to register system shared memory region")
-    asked = await call.json_object()
+    asked = without_nulls(await call.json_object())
     for name in ("key", "byte_size"):
         if name not in asked:
             raise InvalidRequest(f"Shared memory register request has no '{name}' field")

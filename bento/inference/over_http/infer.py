@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from bento.inference.core.errors import Unsupported
 from bento.inference.core.messages import InferResponse
@@ -15,6 +17,8 @@ from bento.inference.protocol.v2_codec import decode_raw_request, decode_request
 _JSON_LENGTH_HEADER = b"inference-header-content-length"
 _TIMING_HEADER = TIMING_REQUEST_HEADER.encode()
 
+T = TypeVar("T")
+
 _WATCH_AFTER_S = 0.02
 """When to start to watch whether the client is still there: a task for every request would cost more than most run."""
 
@@ -24,7 +28,7 @@ async def infer(call: HttpCall) -> Reply:
     decoded = await _decode(call)
     response = answer_now(call.server, decoded)
     if response is None:
-        response = await _answer_while_connected(call, decoded)
+        response = await while_connected(call.receive, answer(call.server, decoded))
     return await _encode(call, response, decoded)
 
 
@@ -45,19 +49,19 @@ async def _decode(call: HttpCall) -> DecodedRequest:
     return decode_raw_request(body, version, server.model_config(model, version))
 
 
-async def _answer_while_connected(call: HttpCall, decoded: DecodedRequest) -> InferResponse:
-    """The answer, unless the client leaves before it is there. Raises: ClientGone; InferenceError."""
+async def while_connected(receive: Receive, answering: Awaitable[T]) -> T:
+    """What is awaited, unless the client leaves before it is there. Raises: ClientGone; InferenceError."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     watcher: asyncio.Task[bool] | None = None
 
     def watch() -> None:
         nonlocal watcher
-        watcher = loop.create_task(_cancel_on_disconnect(call.receive, task))
+        watcher = loop.create_task(cancel_on_disconnect(receive, task))
 
     timer = loop.call_later(_WATCH_AFTER_S, watch)
     try:
-        return await answer(call.server, decoded)
+        return await answering
     except asyncio.CancelledError:
         if watcher is not None and watcher.done() and not watcher.cancelled() and watcher.result():
             task.uncancel()
@@ -69,7 +73,8 @@ async def _answer_while_connected(call: HttpCall, decoded: DecodedRequest) -> In
             watcher.cancel()
 
 
-async def _cancel_on_disconnect(receive: Receive, task: asyncio.Task[object]) -> bool:
+async def cancel_on_disconnect(receive: Receive, task: asyncio.Task[Any]) -> bool:
+    """Wait until the client has left, and cancel `task` then."""
     while (await receive())["type"] != "http.disconnect":
         pass
     return task.cancel()

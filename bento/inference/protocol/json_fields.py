@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from typing import Any
 
 import orjson
@@ -18,12 +19,17 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 
 
 def parse_json(body: Buffer) -> Any:
-    """The JSON value in `body`; NaN and infinities are allowed. Raises: MalformedJson, also when nested too deeply."""
+    """The JSON value in `body`, behind a byte-order mark too; NaN and infinities are allowed.
+
+    Raises: MalformedJson, also when it is nested too deeply.
+    """
     if not len(body):
         raise MalformedJson("failed to parse the request JSON buffer: The document is empty. at 0")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if bytes(body[: len(BOM_UTF8)]) == BOM_UTF8:
+            return parse_json(body[len(BOM_UTF8) :])
         if b"NaN" in bytes(body) or b"Infinity" in bytes(body):
             return _parse_with_nan(body)
         raise MalformedJson(f"failed to parse the request JSON buffer: {error.msg}. at {error.pos}") from error
@@ -44,6 +50,13 @@ def parse_json_object(body: Buffer) -> JsonObject:
     if type(value) is not dict:
         raise MalformedJson("attempt to access JSON non-object as object")
     return value
+
+
+def without_nulls(members: JsonObject) -> JsonObject:
+    """The members that have a value: clients of many languages write null where they have nothing to say."""
+    if None not in members.values():
+        return members
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def whole_number(text: str) -> int | None:

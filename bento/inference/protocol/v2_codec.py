@@ -23,6 +23,7 @@ from bento.inference.protocol.json_fields import (
     as_unsigned,
     parse_json,
     required,
+    without_nulls,
 )
 from bento.inference.protocol.json_tensors import MalformedJson, tensor_from_json, tensor_to_json
 from bento.inference.protocol.output_delivery import IN_BINARY, IN_JSON, DecodedRequest, OutputDelivery
@@ -60,7 +61,7 @@ def decode_request(
     Raises: InvalidRequest (MalformedJson for JSON that is not what the protocol prescribes); UnknownRegion.
     """
     header = parse_json(body if header_length == len(body) else memoryview(body)[:header_length])
-    members = header if type(header) is dict else {}
+    members = without_nulls(header) if type(header) is dict else {}
     request = InferRequest(model_name, {}, model_version)
     decoded = DecodedRequest(request)
     if "id" in members:
@@ -136,10 +137,7 @@ def encode_response(response: InferResponse, decoded: DecodedRequest) -> tuple[i
 
 def _read_input(item: Any, decoded: DecodedRequest, body: Buffer, start: int, regions: SharedMemoryRegistry) -> int:
     """Add one input to the request; returns where the next binary input starts."""
-    members = item if type(item) is dict else {}
-    parameters = members.get("parameters")
-    if type(parameters) is not dict:
-        parameters = {}
+    members, parameters = _members(item)
     is_binary, is_shared = "binary_data_size" in parameters, "shared_memory_region" in parameters
     if is_binary + is_shared + ("data" in members) != 1:
         raise _not_one_source(members, parameters)
@@ -172,6 +170,13 @@ def _read_input(item: Any, decoded: DecodedRequest, body: Buffer, start: int, re
     return end
 
 
+def _members(item: Any) -> tuple[JsonObject, JsonObject]:
+    """Of an input or output, and of its parameters."""
+    members = without_nulls(item) if type(item) is dict else {}
+    parameters = members.get("parameters")
+    return members, without_nulls(parameters) if type(parameters) is dict else {}
+
+
 def _not_one_source(members: JsonObject, parameters: JsonObject) -> InvalidRequest:
     places = {"data": members, "binary_data_size": parameters, "shared_memory_region": parameters}
     sources = [f"'{name}'" for name, place in places.items() if name in place]
@@ -190,9 +195,7 @@ def _shared_memory(parameters: JsonObject, regions: SharedMemoryRegistry) -> mem
 
 
 def _read_output(item: Any, decoded: DecodedRequest, regions: SharedMemoryRegistry) -> None:
-    members = item if type(item) is dict else {}
-    parameters = members.get("parameters")
-    parameters = parameters if type(parameters) is dict else {}
+    members, parameters = _members(item)
     in_shared_memory = "shared_memory_region" in parameters
     if in_shared_memory and "classification" in parameters:
         raise InvalidRequest("Output can't set both 'shared_memory_region' and 'classification'")
@@ -215,6 +218,7 @@ def _read_parameters(parameters: Any, decoded: DecodedRequest) -> None:
     if type(parameters) is not dict:
         raise MalformedJson("failed to get request params.: attempt to get members for non-object")
     request = decoded.request
+    parameters = without_nulls(parameters)
     for name, value in parameters.items():
         if name == "binary_data_output":
             decoded.default_delivery = IN_BINARY if as_bool(value, name) else IN_JSON

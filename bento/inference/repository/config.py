@@ -29,7 +29,7 @@ _INSTANCES_ON_CPU = {"onnxruntime": 2}
 
 
 def read_config(model_folder: Path) -> ModelConfig:
-    """Parse a model folder's `config.pbtxt`; a missing file is an empty configuration.
+    """Parse a model folder's `config.pbtxt`, behind a byte-order mark too; a missing file is an empty configuration.
 
     Raises: LoadFailed when the text is not a model configuration.
     """
@@ -37,7 +37,7 @@ def read_config(model_folder: Path) -> ModelConfig:
     if not path.is_file():
         return ModelConfig()
     try:
-        return text_format.Parse(path.read_text(encoding="utf-8"), ModelConfig())
+        return text_format.Parse(path.read_text(encoding="utf-8-sig"), ModelConfig())
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise LoadFailed(f"failed to read text proto from {path}: {error}") from error
 
@@ -48,7 +48,7 @@ def parse_override(config_json: str) -> ModelConfig:
     Raises: LoadFailed when it is not one.
     """
     try:
-        return json_format.Parse(config_json, ModelConfig())
+        return json_format.Parse(config_json.removeprefix("\ufeff"), ModelConfig())
     except json_format.ParseError as error:
         raise LoadFailed(f"failed to parse the override model configuration: {error}") from error
 
@@ -129,7 +129,7 @@ def read_labels(config: ModelConfig, model_folder: Path) -> dict[str, list[str]]
         if output.label_filename:
             path = path_inside(model_folder, output.label_filename)
             try:
-                labels[output.name] = path.read_text(encoding="utf-8").splitlines()
+                labels[output.name] = path.read_text(encoding="utf-8-sig").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 raise LoadFailed(f"failed to read label file {path} of output '{output.name}': {error}") from error
     return labels

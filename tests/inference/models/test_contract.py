@@ -94,9 +94,14 @@ def test_a_model_without_batch_axis_has_no_rows() -> None:
             request({"INPUT0": ints(1, 16), "INPUT1": ints(2, 16)}),
             "[request id: <id_unknown>] input 'INPUT0' batch size does not match other inputs for 'simple'",
         ),
+        (
+            request(both(0, 16), id="7"),
+            "[request id: 7] inference request batch-size must be >= 1 for 'simple', got shape [0,16] for input "
+            "'INPUT1'",
+        ),
     ],
 )
-def test_a_misfit_is_refused_in_tritons_words(asked: InferRequest, message: str) -> None:
+def test_a_misfit_is_refused_in_words(asked: InferRequest, message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         contract().check(asked)
     assert str(caught.value) == message

@@ -299,6 +299,45 @@ def test_a_decoupled_request_does_not_let_others_overtake(stub, numpy_models):
         next(call)
 
 
+ENDS_ON_ERROR = (("triton_grpc_error", "true"),)
+ONE = np.array([1], np.int32)
+
+
+def seen_in_stream(stub, requests, metadata):
+    """Ids of the answers, texts of the errors among them, and the status and text that the stream ends with."""
+    call = stub.ModelStreamInfer(iter(requests), metadata=metadata, timeout=20)
+    seen = []
+    try:
+        seen.extend(answer.error_message or answer.infer_response.id for answer in call)
+    except grpc.RpcError as error:
+        return seen, error.code(), error.details()
+    return seen, call.code(), call.details()
+
+
+def test_a_client_may_have_an_error_end_its_stream(stub):
+    requests = [one("identity_int32", ONE, id="1"), one("failing", ONE, id="2"), one("identity_int32", ONE, id="3")]
+    assert seen_in_stream(stub, requests, ENDS_ON_ERROR) == (["1"], grpc.StatusCode.INTERNAL, "the film is missing")
+
+
+@pytest.mark.parametrize("value", ["false", "1", "TRUE"])
+def test_an_error_ends_no_stream_without_the_word_for_it(stub, value):
+    requests = [one("failing", ONE, id="1"), one("identity_int32", ONE, id="2")]
+    seen, code, _ = seen_in_stream(stub, requests, (("triton_grpc_error", value),))
+    assert (seen, code) == (["the film is missing", "2"], grpc.StatusCode.OK)
+
+
+def test_a_request_that_is_wrong_itself_ends_no_stream(stub):
+    requests = [one("nope", ONE, id="1"), one("identity_int32", ONE, id="2")]
+    seen, code, _ = seen_in_stream(stub, requests, ENDS_ON_ERROR)
+    assert (seen, code) == (["Request for unknown model: 'nope' is not found", "2"], grpc.StatusCode.OK)
+
+
+def test_an_error_of_a_decoupled_model_may_end_its_stream(stub):
+    requests = [one("repeat_int32", np.array([4, -1, 5], np.int32), name="IN")]
+    _, code, text = seen_in_stream(stub, requests, ENDS_ON_ERROR)
+    assert (code, text) == (grpc.StatusCode.INTERNAL, "negative")
+
+
 def test_an_error_between_two_answers_travels_in_the_stream(stub):
     requests = [one("repeat_int32", np.array([4, -1], np.int32), name="IN", id="r"), simple(id="s")]
     answers = list(stub.ModelStreamInfer(iter(requests), timeout=20))

@@ -105,6 +105,13 @@ def test_loading_passes_configuration_and_files_on(connection, numpy_models):
     assert numpy_models.server.loads[-1] == ("a", "{}", {"1/model.onnx": b"\0onnx"})
 
 
+@pytest.mark.parametrize("value", [{"parameters": None}, {"parameters": {"config": None, "file:x": None, "x": None}}])
+def test_load_parameters_that_are_null_are_as_good_as_absent(connection, numpy_models, value):
+    assert call(connection, "POST", "/v2/repository/models/a/load", value) == (200, None)
+    assert numpy_models.server.loads[-1] == ("a", None, None)
+    assert call(connection, "POST", "/v2/repository/index", {"ready": None})[0] == 200
+
+
 @pytest.mark.parametrize(
     ("path", "value", "status", "text"),
     [

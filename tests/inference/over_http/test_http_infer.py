@@ -150,6 +150,50 @@ def test_a_raw_request_that_does_not_fit_is_refused(connection, model, body, tex
     assert json.loads(answer)["error"].startswith(f"[request id: <id_unknown>] {text}")
 
 
+NULL_INPUT = {"data": SIXTEEN, "parameters": {"binary_data_size": None, "shared_memory_region": None}}
+NULL_OUTPUT = {"name": "OUTPUT0", "parameters": {"binary_data": None, "classification": None}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": None},
+        {"parameters": None},
+        {"outputs": None},
+        {"parameters": {"priority": None, "sequence_id": None, "mine": None, "binary_data_output": None}},
+        {"inputs": [{**tensor, **NULL_INPUT} for tensor in simple_json()["inputs"]]},
+        {"inputs": [{**tensor, "parameters": None} for tensor in simple_json()["inputs"]]},
+        {"outputs": [NULL_OUTPUT, {"name": "OUTPUT1", "parameters": None}]},
+    ],
+)
+def test_a_member_that_is_null_is_as_good_as_absent(connection, change):
+    answer = infer_json(connection, "simple", {**simple_json(), **change})
+    assert answer == infer_json(connection, "simple", simple_json())
+
+
+def test_inputs_that_are_null_are_missing(connection):
+    status, answer = infer_json(connection, "simple", {"inputs": None})
+    assert (status, answer["error"]) == (
+        400, "Unable to parse 'inputs': attempt to access non-existing object member 'inputs'"
+    )  # fmt: skip
+
+
+def test_a_byte_order_mark_before_the_json_is_passed_over(connection):
+    path, body = "/v2/models/simple/infer", json.dumps(simple_json()).encode()
+    assert post(connection, path, b"\xef\xbb\xbf" + body)[2] == post(connection, path, body)[2]
+    header = b"\xef\xbb\xbf" + json.dumps(simple_binary()).encode()
+    length = {"Inference-Header-Content-Length": str(len(header))}
+    status, _, answer = post(connection, path, header + PACKED + PACKED, **length)
+    assert (status, json.loads(answer)["outputs"][0]["data"]) == (200, DOUBLED)
+
+
+@pytest.mark.parametrize("body", [b"\xef\xbb\xbf", b"\xef\xbb\xbf\xef\xbb\xbf[", b"\xef\xbb"])
+def test_a_byte_order_mark_makes_no_json_of_anything(connection, body):
+    status, _, answer = post(connection, "/v2/models/simple/infer", body)
+    assert status == 400
+    assert json.loads(answer)["error"].startswith("failed to parse the request JSON buffer: ")
+
+
 @pytest.mark.parametrize("model", ["simple", "identity_fp32", "raw_string"])
 def test_an_empty_body_is_no_raw_input_unless_the_header_says_so(connection, model):
     status, _, answer = post(connection, f"/v2/models/{model}/infer", b"")

@@ -16,6 +16,7 @@ from bento.inference.repository.config import (
     fill_instance_groups,
     parse_override,
     read_config,
+    read_labels,
 )
 from bento.inference.repository.config_validation import validate_instance_groups, validate_scheduling, validate_tensors
 from tests.inference.model_folders import write_add_sub, write_identity
@@ -30,6 +31,18 @@ def test_a_file_that_is_no_configuration_is_refused_with_its_path(tmp_path: Path
     (tmp_path / "config.pbtxt").write_text("max_batch_size: many")
     with pytest.raises(LoadFailed, match=r"failed to read text proto from .*config\.pbtxt"):
         read_config(tmp_path)
+
+
+def test_a_byte_order_mark_before_a_configuration_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "config.pbtxt").write_text("max_batch_size: 3", encoding="utf-8-sig")
+    assert read_config(tmp_path).max_batch_size == 3
+    assert parse_override('\ufeff{"max_batch_size": 3}').max_batch_size == 3
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_label(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("drama\ncomedy\n", encoding="utf-8-sig")
+    config = parsed('output { name: "Y" label_filename: "labels.txt" }')
+    assert read_labels(config, tmp_path) == {"Y": ["drama", "comedy"]}
 
 
 def test_an_override_is_json_in_protobuf_names() -> None:

@@ -180,7 +180,7 @@ REQUESTS = [
         {"sequence_start": 1},
     )),
     *(post(f"parameter {value}", SIMPLE, simple(parameters=value)) for value in (
-        {"triton_x": 1}, {"mine": [1]}, {"mine": None}, {"mine": 1.5}, {"timeout": 5},
+        {"triton_x": 1}, {"mine": [1]}, {"mine": 1.5}, {"timeout": 5},
     )),
     post("an id of another kind", SIMPLE, simple(id=5), "malformed"),
     post("a missing input", SIMPLE, {**simple(id="abc"), "inputs": simple()["inputs"][:1]}),
@@ -213,6 +213,7 @@ REQUESTS = [
     post("an unknown version", "/v2/models/simple/versions/3/infer", simple()),
     post("version 0", "/v2/models/simple/versions/0/infer", simple()),
     post("a huge version", "/v2/models/simple/versions/99999999999999999999/infer", simple()),
+    post("a byte-order mark", SIMPLE, b"\xef\xbb\xbf" + json.dumps(simple()).encode()),
     post("a list", SIMPLE, "[]", "malformed"),
     post("a number", SIMPLE, "5", "malformed"),
     post("a header too long", SIMPLE, simple(), Inference_Header_Content_Length="99999"),
@@ -304,3 +305,39 @@ BROKEN_JSON = [
     post(f"broken: {text[:20]}", SIMPLE, text)
     for text in ("{", b"\xff\xfe", '{"inputs":[{"name":"INPUT0"}]} trailing', '{"inputs": [01]}', '{"a": 1e400}')
 ]
+
+
+def _generate(model: str, value: Any, expect: Expectation = "same", stream: bool = False) -> HttpCase:
+    path = f"/v2/models/{model}/generate{'_stream' if stream else ''}"
+    return post(f"{path.rpartition('/')[2]} {model} {str(value)[:60]}", path, value, expect)
+
+
+GENERATE: tuple[HttpCase, ...] = (
+    *(_generate(model, value, stream=stream) for stream in (False, True) for model, value in (
+        ("identity_fp32", {"INPUT0": 1.5}), ("identity_fp32", {"INPUT0": [1, 2, 3]}), ("identity_fp32", {}),
+        ("identity_fp32", {"INPUT0": []}), ("identity_fp32", {"INPUT0": [[1], [2]]}),
+        ("identity_fp32", {"INPUT0": 1, "id": "q7"}), ("identity_int8", {"INPUT0": 300}),
+        ("identity_uint64", {"INPUT0": 2**64 - 1}), ("identity_bool", {"INPUT0": [True, False]}),
+        ("identity_string", {"INPUT0": "é中"}), ("identity_string", {"INPUT0": ["a", "b"]}),
+        ("identity_fp16", {"INPUT0": 1}), ("identity_2d", {"INPUT0": [1, 2]}), ("identity_2d", {"INPUT0": [1, 2, 3]}),
+        ("classifier", {"INPUT0": [1, 2, 3, 4, 5]}), ("classifier", {"INPUT0": SIXTEEN[:10]}),
+        ("classifier", {"INPUT0": SIXTEEN[:4]}), ("simple", {"INPUT0": SIXTEEN, "INPUT1": SIXTEEN}),
+        ("simple", {"INPUT0": 1, "INPUT1": 2}), ("simple_identity", {"INPUT0": ["a", "b"]}),
+        ("raw_string", {"INPUT0": "a"}), ("optional", {"INPUT0": [1, 2]}), ("numbers", {"INPUT0": 3}),
+        ("failing", {"INPUT0": 1}), ("nope", {"INPUT0": 1}), ("identity_int32/versions/1", {"INPUT0": 1}),
+        ("identity_int32/versions/3", {"INPUT0": 1}), ("repeat_int32", {"IN": [4]}), ("repeat_int32", {"IN": [-1]}),
+        ("echo_parameters", {"INPUT0": 1, "a": 2, "b": "x", "c": True, "d": 1.5, "priority": 3}),
+        ("echo_parameters", {"INPUT0": 1, "parameters": {"a": 2, "timeout": 7}}),
+        ("echo_parameters", {"INPUT0": 1, "e": [1]}), ("echo_parameters", {"INPUT0": 1, "parameters": {"e": {}}}),
+        ("sequence_direct", {"INPUT0": 1, "sequence_id": 3}),
+    )),
+    *(_generate("repeat_int32", {"IN": values}, stream=True) for values in ([1, 2], [1, -1, 2], [])),
+    *(_generate(model, value, "malformed") for model, value in (
+        ("identity_fp32", [1]), ("identity_fp32", b""), ("identity_fp32", {"INPUT0": "a"}),
+        ("identity_fp32", {"INPUT0": [[1, 2]]}), ("identity_int32", {"INPUT0": 1.5}),
+        ("identity_string", {"INPUT0": 5}), ("echo_parameters", {"INPUT0": 1, "id": 5}),
+        ("echo_parameters", {"INPUT0": 1, "parameters": 5}), ("echo_parameters", {"INPUT0": {}}),
+    )),
+    get("/v2/models/identity_fp32/generate"),
+)  # fmt: skip
+"""The generate extension."""

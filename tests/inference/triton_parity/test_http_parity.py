@@ -9,7 +9,16 @@ import zlib
 
 import pytest
 
-from tests.inference.triton_parity.http_cases import BROKEN_JSON, ENDPOINTS, REQUESTS, HttpCase, post
+from tests.inference.triton_parity.http_cases import (
+    BROKEN_JSON,
+    ENDPOINTS,
+    GENERATE,
+    REQUESTS,
+    SIMPLE,
+    HttpCase,
+    post,
+    simple,
+)
 
 pytestmark = pytest.mark.triton
 
@@ -33,7 +42,7 @@ def plain(headers: dict[str, str], body: bytes) -> bytes:
     return gzip.decompress(body) if coding == "gzip" else zlib.decompress(body) if coding == "deflate" else body
 
 
-@pytest.mark.parametrize("case", [*ENDPOINTS, *REQUESTS], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*ENDPOINTS, *REQUESTS, *GENERATE], ids=lambda case: case.name)
 def test_both_servers_answer_alike(case, reference, ours):
     expected_status, expected_headers, expected = ask(reference.http, case)
     status, headers, body = ask(ours.http, case)
@@ -58,6 +67,22 @@ def test_broken_json_is_the_clients_fault_here(case, reference, ours):
     beginning = "failed to parse the request JSON buffer: "
     assert json.loads(expected)["error"].startswith(beginning)
     assert json.loads(body)["error"].startswith(beginning)
+
+
+@pytest.mark.parametrize("members", [{"id": None}, {"parameters": None}, {"parameters": {"mine": None}}])
+def test_a_member_that_is_null_is_no_mistake_here(members, reference, ours):
+    case = post("null", SIMPLE, simple(**members))
+    assert ask(reference.http, case)[0] in (400, 500)
+    assert ask(ours.http, case) == ask(ours.http, post("absent", SIMPLE, simple()))
+
+
+def test_a_batch_of_none_is_refused_in_plainer_words_here(reference, ours):
+    tensors = [{"name": name, "shape": [0, 16], "datatype": "INT32", "data": []} for name in ("INPUT0", "INPUT1")]
+    case = post("a batch of none", SIMPLE, {"inputs": tensors})
+    (expected_status, _, expected), (status, _, body) = ask(reference.http, case), ask(ours.http, case)
+    assert (expected_status, status) == (400, 400)
+    assert b"input byte size mismatch for input 'INPUT1' for model 'simple'. Expected 64, got 0" in expected
+    assert b"batch-size must be >= 1 for 'simple', got shape [0,16] for input 'INPUT1'" in body
 
 
 @pytest.mark.parametrize("model", ["simple", "identity_fp32"])
