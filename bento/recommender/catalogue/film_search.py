@@ -14,7 +14,7 @@ from bento.inference.core.errors import InferenceError
 from bento.inference.core.messages import InferRequest
 from bento.recommender.catalogue.title_search import CERTAIN, LiveTitles
 from bento.recommender.inference import Inference
-from bento.recommender.telemetry.repeated_warnings import RepeatedWarnings
+from bento.recommender.telemetry.limited_warnings import LimitedWarnings
 from bento.release.loading import Release
 
 log = logging.getLogger("marquee.recommender")
@@ -40,7 +40,7 @@ class FilmSearch:
     def __init__(self, release: Release, inference: Inference) -> None:
         self._release = release
         self._inference = inference
-        self._warnings = RepeatedWarnings(log)
+        self._warnings = LimitedWarnings(log)
         self.titles = LiveTitles(release)
 
     async def find(self, query: str, limit: int) -> tuple[list[Hit], list[str]]:

@@ -44,11 +44,11 @@ class TitleSearch:
         self._popularity = popularity
         rows_of: dict[str, list[int]] = defaultdict(list)
         for row, title in enumerate(self._titles):
-            for run in _runs(title):
+            for run in trigrams(title):
                 rows_of[run].append(row)
         self._rows_of = {run: np.array(rows, dtype=np.int64) for run, rows in rows_of.items()}
         self._spelling = Spelling(self._titles, popularity)
-        self._n_runs = np.array([len(_runs(title)) for title in self._titles], dtype=np.int64)
+        self._n_runs = np.array([len(trigrams(title)) for title in self._titles], dtype=np.int64)
 
     def find(self, query: str, limit: int) -> list[tuple[int, float]]:
         """Rows with scores, best first: 3..4 the title begins so, 2..3 a word does, 1..2 it contains it, below 1 it
@@ -67,7 +67,7 @@ class TitleSearch:
     def _scores(self, wanted: str) -> npt.NDArray[np.float64]:
         """(N,) as `find` tells them; 0 for other titles."""
         shared = self._shared_runs(wanted)
-        scores = self._closeness(shared, len(_runs(wanted)))
+        scores = self._closeness(shared, len(trigrams(wanted)))
         within = {wanted[at : at + 3] for at in range(len(wanted) - 2)}  # runs of every title that holds all of it
         for row in np.flatnonzero(shared >= max(len(within), 1)).tolist():
             literal = self._literal(row, wanted)
@@ -77,7 +77,7 @@ class TitleSearch:
 
     def _shared_runs(self, wanted: str) -> npt.NDArray[np.int64]:
         """(N,) runs of letters that each title shares with the query; a query of one or two letters counts words."""
-        rows = [self._rows_of[run] for run in _runs(wanted) if run in self._rows_of]
+        rows = [self._rows_of[run] for run in trigrams(wanted) if run in self._rows_of]
         if not rows:
             return np.zeros(len(self._titles), dtype=np.int64)
         return np.bincount(np.concatenate(rows), minlength=len(self._titles))
@@ -134,7 +134,7 @@ def normalised(title: str) -> str:
     return " ".join(re.sub(r"[^\w\s]", " ", plain).split())
 
 
-def _runs(text: str) -> set[str]:
+def trigrams(text: str) -> set[str]:
     """Runs of three letters, with the beginnings of words marked by a space."""
     padded = f"  {text} "
     return {padded[at : at + 3] for at in range(len(padded) - 2)}

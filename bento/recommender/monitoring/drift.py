@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.recommender.catalogue.popularity import popularity_ranks
-from bento.recommender.ranking.candidates import Models, Wanted
+from bento.recommender.ranking.candidates import Models, RetrievalRequest
 from bento.recommender.telemetry.observations import ListFacts
 from bento.release.loading import Release
 
@@ -91,7 +91,7 @@ async def reference_of(release: Release, models: Models, people: int = REFERENCE
         if not len(history.item_rows):
             continue
         encoded = await models.encode(history)
-        ranked = await models.retrieve(encoded, Wanted(release.weights, TOP_K, np.unique(history.item_rows)))
+        ranked = await models.retrieve(encoded, RetrievalRequest(release.weights, TOP_K, np.unique(history.item_rows)))
         if ranked is not None and len(ranked.rows) and not encoded.missing:
             reference.append(ListFacts.of(history.item_rows, ranked.rows, ranked.scores, ranks))
         await asyncio.sleep(0)

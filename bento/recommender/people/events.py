@@ -82,15 +82,15 @@ class Feedback:
         spool: Spool,
         now_s: Callable[[], float] = time.time,
         followers: Sequence[Follower] = (),
-        tell_spool_bytes: Callable[[int], None] = lambda size: None,
+        on_spool_bytes: Callable[[int], None] = lambda size: None,
     ) -> None:
-        """`tell_spool_bytes` hears once a round how much waits in the spool."""
+        """`on_spool_bytes` hears once a round how much waits in the spool."""
         self._features = features
         self._log = event_log
         self._spool = spool
         self._now_s = now_s
         self._followers = followers
-        self._tell_spool_bytes = tell_spool_bytes
+        self._on_spool_bytes = on_spool_bytes
         self._replayer: Periodic | None = None
         self._refused_for = ""
         """Why the last replay ended early."""
@@ -99,7 +99,7 @@ class Feedback:
 
     def start(self) -> None:
         """Begin to look after the spool."""
-        self._replayer = Periodic("spool-replay", self._look_after_spool, REPLAY_INTERVAL_S)
+        self._replayer = Periodic("spool-replay", self.replay, REPLAY_INTERVAL_S)
 
     async def close(self) -> None:
         """Stop looking after the spool; what waits there is replayed by the next start."""
@@ -131,7 +131,7 @@ class Feedback:
         appended = await self._append(event)
         if not appended.duplicate:
             await asyncio.gather(
-                self._log.append(event.user_id, msgspec.json.encode(event)), self._tell_followers(event)
+                self._log.append(event.user_id, msgspec.json.encode(event)), self._notify_followers(event)
             )
         late = event.timestamp_s < appended.newest_before_s
         status: Literal["accepted", "duplicate"] = "duplicate" if appended.duplicate else "accepted"
@@ -161,11 +161,12 @@ class Feedback:
         watched = WatchEvent(event.movie_id, event.rating, event.timestamp_s)
         return await self._features.append(event.user_id, [watched], idempotency_key=event.event_id)
 
-    async def _look_after_spool(self) -> None:
+    async def replay(self) -> None:
+        """Give the events of the spool to Redis, as far as it takes them. Raises: OSError, when the disk fails."""
         try:
             await self._replay()
         finally:
-            self._tell_spool_bytes(self._spool.size_bytes)
+            self._on_spool_bytes(self._spool.size_bytes)
 
     async def _replay(self) -> None:
         if self._spool.is_empty:
@@ -191,9 +192,9 @@ class Feedback:
         appended = await self._append(event)  # counted before, perhaps: then it changes nothing
         await self._log.append(event.user_id, record)
         if not appended.duplicate:
-            await self._tell_followers(event)
+            await self._notify_followers(event)
 
-    async def _tell_followers(self, event: Event) -> None:
+    async def _notify_followers(self, event: Event) -> None:
         try:
             await asyncio.gather(*(follower.follow(event) for follower in self._followers))
         except StoreUnavailable as error:

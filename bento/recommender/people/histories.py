@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bento.stores.known_people import EMPTY_HISTORY
+from bento.release.people import EMPTY_HISTORY
 from bento.stores.person import PersonState
 from features.catalog import Catalog
 from features.history import WatchHistory

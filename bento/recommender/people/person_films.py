@@ -10,7 +10,7 @@ from bento.recommender.people.histories import PersonHistory, merged
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore
-from bento.stores.person import STRANGER, DamagedState, PersonState
+from bento.stores.person import NO_STATE, DamagedState, PersonState
 from features.history import WatchHistory
 
 log = logging.getLogger("marquee.recommender")
@@ -33,7 +33,7 @@ class PersonFilms:
             return await self._features.read(user_id), []
         except (StoreUnavailable, DamagedState) as error:
             log.debug("going on without the person's state: %s", error)
-            return STRANGER, ["feature_store"]
+            return NO_STATE, ["feature_store"]
 
 
 def _watched(person: PersonHistory) -> WatchHistory:

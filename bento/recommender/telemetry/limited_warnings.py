@@ -17,7 +17,7 @@ def _later(delay_s: float, act: Callable[[], None]) -> object:
     return asyncio.get_running_loop().call_later(delay_s, act)
 
 
-class RepeatedWarnings:
+class LimitedWarnings:
     """Warns about some things, each at most once per interval."""
 
     def __init__(
