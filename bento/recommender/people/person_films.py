@@ -1,4 +1,4 @@
-"""What one person has watched, as routes show it: the release's history, continued by what they did since."""
+"""The films that a person has watched, as routes show them: the release's history, continued by later events."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ log = logging.getLogger("marquee.recommender")
 
 
 class PersonFilms:
-    """Reads histories of people; without the feature store the release's part answers."""
+    """Reads histories of people; without the feature store, those of the release alone."""
 
     def __init__(self, release: Release, features: FeatureStore) -> None:
         self._release = release
         self._features = features
 
     async def of(self, user_id: str) -> tuple[WatchHistory, list[str]]:
-        """The watched films, oldest first, and what was left out because it failed. A stranger has none."""
+        """The watched films, oldest first, and the parts that failed. An unknown person has none."""
         state, degraded = await self._state(user_id)
         return _watched(merged(self._release.people.history_of(user_id), state, self._release.catalog)), degraded
 
