@@ -1,7 +1,7 @@
 """Recommendations for many people at once.
 
-Each person walks the same pipeline as a single request. Some dozens walk at a time, so the dynamic batcher joins
-their rows in every model, and a large batch neither floods the queues nor starves the requests beside it.
+Each person passes the same pipeline as a single request. Some dozens pass it at a time, so that the dynamic batcher
+joins their rows in every model, and a large batch neither fills the queues nor delays other requests.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from bento.recommender.schemas import History, RecommendRequest, UserId, decode
 from bento.release.loading import Release
 
 AT_A_TIME = 64
-"""People of all batches who are under way: the largest batch of the models."""
+"""People of all batches at the same time: the largest batch size of the models."""
 
 TRIES = 3
-"""A precomputed answer lasts a day: one that a late source is missing from is tried again."""
+"""How often an answer is computed until no source is missing, as it is served for a day."""
 
 T = TypeVar("T")
 
@@ -41,20 +41,20 @@ class _Person(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """What became of each person of a batch."""
+    """The results and errors of a batch, by person."""
 
     results: dict[str, msgspec.Raw]
     """Person -> their films, as JSON."""
     failures: dict[str, str]
-    """Person -> why there is no answer."""
+    """Person -> the error message, where there is no answer."""
     reasons: dict[str, str]
-    """Person -> why there are fewer films than asked for, where there are."""
+    """Person -> why there are fewer films than requested, where that is so."""
     degraded: list[str]
-    """Parts that at least one answer was made without."""
+    """Parts that were missing in at least one answer."""
 
 
 class Batch:
-    """Asks the pipeline for many people."""
+    """Recommends to many people through the pipeline."""
 
     def __init__(self, pipeline: Pipeline, release: Release, experiments: Experiments | None = None) -> None:
         self._pipeline = pipeline
@@ -63,7 +63,7 @@ class Batch:
         self._seats = asyncio.Semaphore(AT_A_TIME)
 
     async def recommend(self, histories: Mapping[str, msgspec.Raw], top_k: int) -> BatchAnswer:
-        """Films for everybody; a person whose entry cannot be used fails alone."""
+        """Films for each person; an invalid history fails only its own person."""
         degraded: dict[str, None] = {}
 
         async def one(user_id: str, history: msgspec.Raw) -> _Films:
@@ -79,10 +79,10 @@ class Batch:
     async def precompute(
         self, histories: Mapping[str, msgspec.Raw], top_k: int, ttl_s: float, asked_at_s: float = 0.0
     ) -> dict[str, str]:
-        """Keep an answer for everybody; returns person -> why it could not be kept.
+        """Cache an answer for each person; returns person -> error message, where that failed.
 
-        It is the answer to the plain question of that person for top_k films, until they do something new. Who was
-        forgotten after `asked_at_s`, Unix seconds, gets none.
+        It answers a request of that person for top_k films without other options, until their next event. A person who
+        was erased after `asked_at_s`, Unix seconds, gets none.
         Raises: StoreUnavailable.
         """
 
@@ -100,7 +100,7 @@ class Batch:
     async def _each(
         self, histories: Mapping[str, msgspec.Raw], ask: Callable[[str, msgspec.Raw], Awaitable[T]]
     ) -> tuple[dict[str, T], dict[str, str]]:
-        """Ask for every person; what came back, and the messages of those for whom it cannot be used."""
+        """Call `ask` for each person: the results, and the messages of those that failed."""
         results: dict[str, T] = {}
         failures: dict[str, str] = {}
 
@@ -116,7 +116,7 @@ class Batch:
                 for user_id, history in histories.items():
                     group.create_task(seated(user_id, history))
         except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None  # one is enough to stop at, and what callers can name
+            raise errors.exceptions[0] from None  # callers handle a single error
         return {user_id: results[user_id] for user_id in histories if user_id in results}, failures
 
     def _question(self, user_id: str, history: msgspec.Raw, top_k: int) -> Question:
@@ -126,12 +126,12 @@ class Batch:
         return self._asked(RecommendRequest(read.user_id, read.history, top_k))
 
     def _asked(self, request: RecommendRequest) -> Question:
-        """As the person's arms change it, or what is kept would not be what they are served."""
+        """The question with the person's experiments applied, as it will be when they ask."""
         return question_of(self._experiments.apply(request)[0], self._release)
 
 
 class Incomplete(RecommenderError):
-    """A part failed or was late, so the answer is not kept for a day."""
+    """A part failed or was late, so the answer is not cached for a day."""
 
     http_status, code = 503, "incomplete"
 

@@ -1,10 +1,10 @@
-"""Experiments: which arm a person is in, and what it changes in their requests. Pure but for reading the file.
+"""Experiments: the arm of each person, and what it changes in their requests. Pure but for reading the file.
 
-    ExperimentsError   the file that EXPERIMENTS names cannot be used; the service does not start
+    ExperimentsError   the file named by EXPERIMENTS is invalid; the service does not start
 
-An arm is a hash of the experiment's name, its salt and the person's id: the same on every worker and after every
-restart, and independent between experiments. What a request says itself is never overridden; such a request, and
-one of nobody in particular, takes no part.
+The arm follows from a hash of the experiment's name, its salt and the person's id: it is the same in every worker and
+after every restart, and independent between experiments. Options that a request sets itself are never overridden; such
+requests, and anonymous ones, take no part.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from features.sources import SOURCES
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 WEIGHING = ("preset", "weights", "use_embeddings")
-"""Three ways to say one thing: the fusion weights."""
+"""Three options that all set the fusion weights."""
 
 SHARES_TOLERANCE = 1e-9
-"""Thirds do not add up to 1 exactly."""
+"""For rounding: three thirds do not add up to exactly 1."""
 
 
 class ExperimentsError(ValueError):
-    """An experiment cannot be run as it is written."""
+    """The definition of an experiment is invalid."""
 
     def __init__(self, place: Path | str, why: str) -> None:
         super().__init__(f"EXPERIMENTS: {place}: {why}")
 
 
 class Arm(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One way to answer. What it leaves out is as always."""
+    """One variant of an experiment. Options that it leaves out stay the same."""
 
     name: Name
     share: Annotated[float, Meta(gt=0, le=1, description="Share of all people.")]
@@ -52,19 +52,19 @@ class Arm(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     scorer: Scorer | None = None
 
     def changes(self) -> frozenset[str]:
-        """What the arm decides, by the request's names: `weights` for all three ways to give them."""
+        """The options that the arm sets, by the request's names: `weights` for all three of `WEIGHING`."""
         given = {field for field in self.__struct_fields__[2:] if getattr(self, field) is not None}
         return frozenset("weights" if field in WEIGHING else field for field in given)
 
 
 class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
-    """A question put to people by answering them differently."""
+    """A comparison of variants, each answering a share of the people."""
 
     name: Name
     arms: Annotated[list[Arm], Meta(min_length=2)]
-    """The first is the one that the others are compared with. Who is in none of the shares takes no part."""
+    """The others are compared with the first. People in none of the shares take no part."""
     salt: Annotated[str, Meta(max_length=64)] = ""
-    """Another salt draws other people."""
+    """Another salt assigns people anew."""
 
     def arm_of(self, user_id: str) -> Arm | None:
         """The person's arm; None for the share that no arm takes."""
@@ -77,7 +77,7 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
         return self.arms[-1] if end > 1 - SHARES_TOLERANCE else None
 
     def changes(self) -> frozenset[str]:
-        """What any arm decides."""
+        """The options that any arm sets."""
         return frozenset().union(*(arm.changes() for arm in self.arms))
 
     @property
@@ -99,10 +99,10 @@ Asked = RecommendRequest | FilteredRequest
 
 
 class Experiments:
-    """The experiments that run."""
+    """The running experiments."""
 
     def __init__(self, running: Sequence[Experiment] = (), release_weights: dict[str, float] | None = None) -> None:
-        """`release_weights`: the release's own, by source; what `use_embeddings = false` starts from."""
+        """`release_weights`: the release's own, by source; `use_embeddings = false` removes the neural ones."""
         self.running = {experiment.name: experiment for experiment in running}
         self._without_embeddings = without_embeddings(release_weights or {})
 
@@ -111,15 +111,15 @@ class Experiments:
         return {name: experiment.counter_key for name, experiment in self.running.items()}
 
     def apply(self, asked: Asked) -> tuple[Asked, dict[str, str]]:
-        """The request as the person's arms change it, and experiment -> arm for those it takes part in."""
+        """The request with the person's arms applied, and experiment -> arm for those it takes part in."""
         if not self.running or asked.user_id is None:
             return asked, {}
         arms: dict[str, str] = {}
         changed: dict[str, Any] = {}
-        said = _said(asked)
+        already_set = _set_options(asked)
         for experiment in self.running.values():
             arm = experiment.arm_of(str(asked.user_id))
-            if arm is None or said & experiment.changes():
+            if arm is None or already_set & experiment.changes():
                 continue
             arms[experiment.name] = arm.name
             changed |= self._overrides(arm)
@@ -132,11 +132,11 @@ class Experiments:
         return {field: value for field in fields if (value := getattr(arm, field)) is not None}
 
 
-def _said(asked: Asked) -> frozenset[str]:
-    """What the request decides itself."""
+def _set_options(asked: Asked) -> frozenset[str]:
+    """The options that the request sets itself."""
     weighed = asked.preset is not None or asked.weights is not None
-    wishes = {field for field in ("diversity", "freshness", "scorer") if getattr(asked, field) is not None}
-    return frozenset(("weights",) * weighed) | wishes
+    others = {field for field in ("diversity", "freshness", "scorer") if getattr(asked, field) is not None}
+    return frozenset(("weights",) * weighed) | others
 
 
 def read_experiments(path: Path | None, presets: Collection[str], scorers: Collection[str]) -> list[Experiment]:
@@ -183,7 +183,7 @@ def _check(experiment: Experiment, presets: Collection[str], scorers: Collection
 
 
 def _check_together(experiments: Sequence[Experiment]) -> None:
-    """A person is in all experiments at once, so each must change something of its own."""
+    """A person is in all experiments at once, so no two may set the same option."""
     decided_by: dict[str, str] = {}
     for experiment in experiments:
         if experiment.name in decided_by.values():

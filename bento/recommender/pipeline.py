@@ -1,9 +1,9 @@
-"""The spine: the walk of one recommendation, one line per stage.
+"""The stages of one recommendation, one line each.
 
-response cache and feature store (one round trip) -> encoders -> fusion and retrieval -> blend -> answer.
+response cache and feature store (one round trip) -> encoders -> fusion and retrieval -> order -> answer.
 Every stage is timed and has a named fallback: a source that is late weighs nothing, without retrieval the
-ladder of `fallbacks` answers, without Redis what the release knows of a person does, and a stranger gets
-list of `newcomers`. Whatever was left out is named in the answer's `degraded`.
+`fallbacks` answer, without Redis the person's history in the release is used, and a person without a history gets
+the list of `cold_start`. What was left out is named in the answer's `degraded`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.background import DetachedTasks
-from bento.recommender.answer_cache import AnswerCache, Kept, Lifetimes, occasion
+from bento.recommender.answer_cache import AnswerCache, CachedAnswer, Lifetimes, answer_key
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.people.histories import merged
 from bento.recommender.questions import Question
 from bento.recommender.ranking import fallbacks
-from bento.recommender.ranking.blending import followed_by, without
-from bento.recommender.ranking.candidates import RERANKER, Models, Ranked, Wanted
+from bento.recommender.ranking.candidates import RERANKER, Models, Ranked, RetrievalRequest
+from bento.recommender.ranking.cold_start import ColdStart
 from bento.recommender.ranking.embedding_cache import EmbeddingCache
 from bento.recommender.ranking.explanations import Explainer
-from bento.recommender.ranking.newcomers import Newcomers
 from bento.recommender.ranking.ordering import Ordering
+from bento.recommender.ranking.selection import followed_by, without
 from bento.recommender.ranking.shortfall import Supply, why_short
 from bento.recommender.ranking.wording import Wording
 from bento.recommender.schemas import AnswerBody, Reasons, RecommendedFilm
@@ -44,7 +44,7 @@ from bento.release.film_table import Live
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore, ResponseCache
-from bento.stores.person import STRANGER, DamagedState, PersonState
+from bento.stores.person import NO_STATE, DamagedState, PersonState
 from features.history import WatchHistory
 from features.scorers import CANDIDATES, DOT, MLP
 
@@ -53,7 +53,7 @@ log = logging.getLogger("marquee.recommender")
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What is remembered between requests."""
+    """The stores that the pipeline reads and writes."""
 
     features: FeatureStore
     answers: ResponseCache
@@ -61,7 +61,7 @@ class Stores:
 
 @dataclass(slots=True)
 class Answer:
-    """An answer, its body encoded as the cache keeps it."""
+    """An answer, with its body encoded as it is cached."""
 
     body: bytes
     """JSON of `schemas.AnswerBody`."""
@@ -72,7 +72,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Ranking:
-    """Films by score, and how they came about."""
+    """Films by score, and the strategy that found them."""
 
     strategy: str
     ranked: Ranked
@@ -84,7 +84,7 @@ class _Ranking:
 @dataclass(frozen=True, slots=True)
 class _LookedUp:
     state: PersonState
-    kept: Kept | None
+    cached: CachedAnswer | None
     degraded: list[str]
 
 
@@ -103,10 +103,10 @@ class Pipeline:
         now_s: Callable[[], float] = time.time,
         cache_stale_s: int = 0,
         ordering: Ordering | None = None,
-        newcomers: Newcomers | None = None,
+        cold_start: ColdStart | None = None,
         wording: Wording | None = None,
     ) -> None:
-        """`ordering` None: by score alone, where a question wishes nothing else. `wording` None: plain explanations."""
+        """`ordering` None: without defaults for diversity and freshness. `wording` None: plain explanations."""
         self._wording = wording
         self._release = release
         self._ordering = ordering or Ordering(release)
@@ -114,37 +114,37 @@ class Pipeline:
         self._stores = stores
         self._metrics = metrics
         lifetimes = Lifetimes(cache_ttl_s, cache_stale_s)
-        self._cache = AnswerCache(stores.answers, metrics, lifetimes, now_s, self._made_with())
+        self._cache = AnswerCache(stores.answers, metrics, lifetimes, now_s, self._fingerprint())
         self.embeddings = EmbeddingCache(models.encode)
         self._cards = cards
         self._explainer = explainer
-        self._newcomers = newcomers or Newcomers(release)
+        self._cold_start = cold_start or ColdStart(release)
         self._popularity_ranks = Live(release, lambda films: popularity_ranks(films.popularity))
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._renewing = DetachedTasks()
 
-    def _made_with(self) -> str:
-        """Names what answers depend on beside their questions: release numbers repeat, settings change, and the next
-        version of this code may give answers other fields."""
+    def _fingerprint(self) -> str:
+        """Identifies everything beside the question that an answer depends on: release numbers repeat, settings change,
+        and another version of this code may give answers other fields."""
         fields = str((AnswerBody.__struct_fields__, RecommendedFilm.__struct_fields__, Reasons.__struct_fields__))
         wording = self._wording.signature if self._wording else ""
-        of = (self._release.identity(), str(self._ordering.usual), wording, fields)
+        of = (self._release.identity(), str(self._ordering.defaults), wording, fields)
         return hashlib.blake2b("\0".join(of).encode(), digest_size=6).hexdigest()
 
     async def recommend(self, question: Question, use_cache: bool = True) -> Answer:
-        """The answer to a question. It is never empty, and no failing part makes it an error.
+        """The answer to a question. It is never empty, and a part that fails does not make it an error.
 
-        Without `use_cache` it is computed anew, and cached for those who come next.
+        Without `use_cache` it is computed, and cached for later requests.
         """
         watch, end_ns = Stopwatch(), self._models.request_end_ns()
         looked_up = await self._look_up(question, use_cache)
         watch.lap("state")
-        if looked_up.kept is not None:
-            answer = Answer(looked_up.kept.body, cached=True)
-            if looked_up.kept.stale:
+        if looked_up.cached is not None:
+            answer = Answer(looked_up.cached.body, cached=True)
+            if looked_up.cached.stale:
                 self._renew(question, looked_up.state)
         else:
-            if self._flights.is_under_way(occasion(question, looked_up.state)):
+            if self._flights.is_under_way(answer_key(question, looked_up.state)):
                 self._metrics.joined.inc()
             computed = await self._computed_once(question, looked_up.state, end_ns)
             watch.add(computed.timings_ms)
@@ -157,10 +157,10 @@ class Pipeline:
         return answer
 
     async def precompute(self, question: Question, plain: Question, ttl_s: float, asked_at_s: float = 0.0) -> list[str]:
-        """Keep the answer to `question` as the answer to `plain`, which the same person will ask.
+        """Cache the answer to `question` as the answer to `plain`, which the same person will ask.
 
-        Returns the parts that it would have to do without; then nothing is kept. Nor is it, in silence, for somebody
-        who was forgotten after `asked_at_s`: the history that was given is what they wanted forgotten.
+        Returns the parts that were missing; then nothing is cached. Nothing is cached either for a person who was
+        erased after `asked_at_s`, as the given history is part of what was to be erased; this is not reported.
         Raises: StoreUnavailable.
         """
         try:
@@ -172,34 +172,35 @@ class Pipeline:
             return []
         computed = await self._compute(question, state, self._models.request_end_ns(), remember=False)
         if not computed.degraded:
-            await self._cache.keep(plain, state, computed.body, ttl_s)
+            await self._cache.store(plain, state, computed.body, ttl_s)
         return computed.degraded
 
     async def warm_up(self) -> None:
-        """Walk the models once for nobody: the first walk allocates memory and wakes threads."""
+        """Run all models once: the first run allocates memory and starts threads."""
         one_film = WatchHistory(np.zeros(1, np.int64), np.zeros(1, np.float32), np.zeros(1, np.int64))
         encoded = await self._models.encode(one_film)
-        found = await self._models.retrieve(encoded, Wanted(self._release.weights, CANDIDATES, one_film.item_rows))
+        request = RetrievalRequest(self._release.weights, CANDIDATES, one_film.item_rows)
+        found = await self._models.retrieve(encoded, request)
         if MLP in self._release.scorers and found is not None:
-            await self._models.rescore(one_film, found, self._release.weights)
+            await self._models.rerank(one_film, found, self._release.weights)
 
     async def close(self) -> None:
-        """Wait until answers under way are in the cache."""
+        """Wait until the answers being computed are cached."""
         await self._renewing.finish()
         await self._cache.close()
 
     async def _computed_once(self, question: Question, state: PersonState, end_ns: int) -> Answer:
-        """The answer, computed once for everybody who asks meanwhile, in the time of whoever asked first."""
-        return await self._flights.run(occasion(question, state), lambda: self._compute(question, state, end_ns))
+        """The answer, computed once for all equal questions at the same time, within the deadline of the first."""
+        return await self._flights.run(answer_key(question, state), lambda: self._compute(question, state, end_ns))
 
     def _renew(self, question: Question, state: PersonState) -> None:
-        """Compute an answer anew for those who come next."""
-        if not self._flights.is_under_way(occasion(question, state)):
+        """Compute a new answer for later requests."""
+        if not self._flights.is_under_way(answer_key(question, state)):
             computed = self._computed_once(question, state, self._models.request_end_ns())
             self._renewing.start(computed, "renew-answer")
 
     async def _compute(self, question: Question, state: PersonState, end_ns: int, remember: bool = True) -> Answer:
-        """Everything behind the response cache; `end_ns`: when the request has to be answered."""
+        """An answer without the response cache; `end_ns`: when the request has to be answered."""
         watch = Stopwatch()
         history, seen_rows = self._histories(question, state)
         films = self._release.films
@@ -207,7 +208,7 @@ class Pipeline:
         if len(history.item_rows):
             ranking = await self._rank(question, history, excluded_rows, watch, end_ns)
         else:
-            ranking = _Ranking("cold_start", self._newcomers.chosen(state))
+            ranking = _Ranking("cold_start", self._cold_start.for_person(state))
         strategy, degraded = ranking.strategy, ranking.degraded
         chosen = self._choose(ranking.ranked, self._with_disallowed(excluded_rows, question), question)
         if strategy == "hybrid":
@@ -218,8 +219,8 @@ class Pipeline:
         self._observe(question, strategy, history, chosen, degraded)
         reasons = None
         if question.explain:
-            reasons, unworded = await self._explain(chosen, history)
-            degraded = [*degraded, *unworded]
+            reasons, missing = await self._explain(chosen, history)
+            degraded = [*degraded, *missing]
             watch.lap("explain")
         shown = self._cards.recommended(chosen.rows, chosen.scores, reasons)
         reason = why_short(chosen.rows, question.top_k, self._supply(question, seen_rows))
@@ -228,12 +229,12 @@ class Pipeline:
         )
         body = msgspec.json.encode(answered)
         if remember and not degraded:
-            self._cache.remember(question, state, body)
+            self._cache.store_later(question, state, body)
         watch.lap("answer")
         return Answer(body, cached=False, degraded=degraded, timings_ms=watch.laps_ms)
 
     async def _explain(self, chosen: Ranked, history: WatchHistory) -> tuple[list[Reasons], list[str]]:
-        """Why each film, and what could not take part in saying so."""
+        """The reasons of each film, and the parts that were missing."""
         reasons = self._explainer.reasons(chosen, history)
         if self._wording is None:
             return reasons, []
@@ -243,7 +244,7 @@ class Pipeline:
     def _observe(
         self, question: Question, strategy: str, history: WatchHistory, chosen: Ranked, degraded: list[str]
     ) -> None:
-        """Note what drift is measured on: lists as the release makes them, without the wishes of a request."""
+        """Record what drift is measured on: lists by the release's own weights, without options of the request."""
         seen = self._metrics.observations
         seen.strategies[strategy] += 1
         unfiltered = question.weights is self._release.weights and question.allowed_rows is None
@@ -260,18 +261,18 @@ class Pipeline:
         if not use_cache:
             return _LookedUp(await reading, None, degraded)
         state, sealed = await asyncio.gather(reading, self._read_answer(question, degraded))
-        kept = None if degraded else self._cache.open(question, state, sealed)
-        return _LookedUp(state, kept, degraded)
+        cached = None if degraded else self._cache.open(question, state, sealed)
+        return _LookedUp(state, cached, degraded)
 
     async def _read_state(self, question: Question, degraded: list[str]) -> PersonState:
         if question.user_id is None:
-            return STRANGER
+            return NO_STATE
         try:
             return await self._stores.features.read(question.user_id)
         except (StoreUnavailable, DamagedState) as error:
             log.debug("going on without the person's state: %s", error)
             degraded.append("feature_store")
-            return STRANGER
+            return NO_STATE
 
     async def _read_answer(self, question: Question, degraded: list[str]) -> bytes | None:
         try:
@@ -282,9 +283,9 @@ class Pipeline:
             return None
 
     def _histories(self, question: Question, state: PersonState) -> tuple[WatchHistory, npt.NDArray[np.int64]]:
-        """The history that tells the taste, and the rows of all films the person has seen.
+        """The history that is encoded, and the rows of all films the person has seen.
 
-        A history given with the request tells the taste on its own; what is known of the person still counts
+        A history given with the request is encoded alone; the films that the person is known to have seen still count
         as seen.
         """
         from_release = self._release.people.history_of(question.user_id or "")
@@ -301,26 +302,25 @@ class Pipeline:
         watch: Stopwatch,
         end_ns: int,
     ) -> _Ranking:
-        """Films by score.
-
-        At least as many candidates as the order needs are not excluded, where the catalogue has as many.
-        """
+        """Films by score: as many as the order needs, where the catalogue has as many that are not excluded."""
         films = self._release.films
-        if not question.weights.any():  # no source is wanted
+        if not question.weights.any():  # every source has weight 0
             return _Ranking("genre_popularity", self._by_genre(history))
         released = films.as_released(history)
         encoded = await self.embeddings.encode(released, end_ns)
         watch.lap("encode")
         count = self._ordering.candidates(question)
         deep = count if question.scorer == DOT else max(count, CANDIDATES)
-        wanted = Wanted(question.weights, deep, excluded_rows, question.allowed_rows, question.filters, films.added)
+        request = RetrievalRequest(
+            question.weights, deep, excluded_rows, question.allowed_rows, question.filters, films.added
+        )
         has_sources = bool(encoded.weights(question.weights).any())  # else every film would score 0
-        ranked = await self._models.retrieve(encoded, wanted, end_ns) if has_sources else None
+        ranked = await self._models.retrieve(encoded, request, end_ns) if has_sources else None
         watch.lap("retrieve")
         if ranked is not None:
             ranking = _Ranking("hybrid", ranked, DOT, list(encoded.missing))
             if question.scorer == MLP and len(ranked.rows):
-                await self._rescore(ranking, released, encoded.weights(question.weights), end_ns)
+                await self._rerank(ranking, released, encoded.weights(question.weights), end_ns)
                 watch.lap("rescore")
             return ranking
         k = count + len(self._with_disallowed(excluded_rows, question))
@@ -334,23 +334,23 @@ class Pipeline:
         films = self._release.films
         return fallbacks.genre_popularity(history, films.popularity, films.catalog.genre_matrix)
 
-    async def _rescore(
+    async def _rerank(
         self, ranking: _Ranking, history: WatchHistory, weights: npt.NDArray[np.float32], end_ns: int
     ) -> None:
-        """Let the re-ranker order the candidates; when it fails or is late, the blend's order stays."""
-        rescored = await self._models.rescore(history, ranking.ranked, weights, end_ns)
-        if rescored is None:
+        """Order the candidates by the re-ranker; when it fails or is late, the order of the dot product stays."""
+        reranked = await self._models.rerank(history, ranking.ranked, weights, end_ns)
+        if reranked is None:
             ranking.degraded.append(RERANKER)
         else:
-            ranking.ranked, ranking.scorer = rescored, MLP
+            ranking.ranked, ranking.scorer = reranked, MLP
 
     def _choose(self, ranked: Ranked, excluded_rows: npt.NDArray[np.int64], question: Question) -> Ranked:
         """The candidates that are not excluded, popular films where the ranking has too few for top_k.
 
-        Somebody who has seen everything is offered it again, unless they asked for films that pass filters.
+        A person who has seen every film gets seen films again, unless the question has filters.
         """
         chosen = without(ranked, excluded_rows, self._ordering.candidates(question))
-        popular = self._newcomers.popular()
+        popular = self._cold_start.popular()
         if len(chosen.rows) < question.top_k:
             chosen = followed_by(chosen, without(popular, excluded_rows, question.top_k), question.top_k)
         if len(chosen.rows) or question.allowed_rows is not None:

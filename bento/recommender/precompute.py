@@ -1,4 +1,4 @@
-"""Works on precompute jobs in the background, chunk by chunk, as long as the service runs."""
+"""The worker for precompute jobs: in the background, chunk by chunk, as long as the service runs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from bento.stores.precompute_jobs import Job, PrecomputeJobs
 log = logging.getLogger("marquee.precompute")
 
 ANSWER_TTL_S = 86_400
-"""A precomputed answer lasts a day."""
+"""A precomputed answer is served for a day."""
 
 CHUNK_PEOPLE = 128
-"""People per step: what a crash makes a successor compute again."""
+"""People per chunk: after a crash, the next worker computes at most one chunk again."""
 
 LEASE_MS = 30_000
-"""A worker that has not finished a chunk for so long counts as dead."""
+"""A worker that does not finish a chunk in this time counts as dead."""
 
 LOOK_INTERVAL_S = 2.0
-"""How often Redis is asked for jobs that another process left."""
+"""How often Redis is asked for jobs that another process has left."""
 
 
-class JobAbout(msgspec.Struct, frozen=True):
-    """What a job is for."""
+class JobParameters(msgspec.Struct, frozen=True):
+    """The parameters of a job."""
 
     top_k: int
 
@@ -44,14 +44,14 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 def chunks_of(histories: Mapping[str, msgspec.Raw]) -> Iterator[bytes]:
-    """The work of a job in pieces, as JSON."""
+    """The people of a job in chunks, as JSON."""
     people = iter(histories.items())
     while chunk := dict(itertools.islice(people, CHUNK_PEOPLE)):
         yield msgspec.json.encode(chunk)
 
 
 class Precompute:
-    """One process's worker."""
+    """The worker of one process."""
 
     def __init__(self, batch: Batch, jobs: PrecomputeJobs, worker: str, now_s: Callable[[], float] = time.time) -> None:
         """`worker` must be unique among the processes that share a Redis."""
@@ -62,21 +62,21 @@ class Precompute:
         self._looking: Periodic | None = None
 
     def start(self) -> None:
-        """Begin to look for jobs."""
-        self._looking = Periodic("precompute", self._work_while_there_are_jobs, LOOK_INTERVAL_S)
+        """Start to look for jobs."""
+        self._looking = Periodic("precompute", self._finish_open_jobs, LOOK_INTERVAL_S)
 
     async def close(self) -> None:
-        """Stop; whoever looks for jobs next goes on with the one under way."""
+        """Stop; another worker can continue the job under way."""
         if self._looking is not None:
             await self._looking.close()
 
     def wake(self) -> None:
-        """Look now: a job was put."""
+        """Look for jobs now: one was added."""
         if self._looking is not None:
             self._looking.wake()
 
-    async def _work_while_there_are_jobs(self) -> None:
-        """After an error the job under way waits for its lease to pass."""
+    async def _finish_open_jobs(self) -> None:
+        """Work until no job is open. After an error, the job is taken up again when its lease has expired."""
         try:
             while (job := await self._jobs.claim(self._worker, LEASE_MS)) is not None:
                 await self._work(job)
@@ -84,7 +84,7 @@ class Precompute:
             log.debug("precomputing waits: %s", error)
 
     async def _work(self, job: Job) -> None:
-        about = msgspec.json.decode(job.about, type=JobAbout)
+        parameters = msgspec.json.decode(job.about, type=JobParameters)
         log.info("precomputing %s from person %d of %d", job.job_id, job.done, job.total)
         try:
             for at in itertools.count(job.next_chunk):
@@ -92,19 +92,19 @@ class Precompute:
                 if chunk is None:
                     break
                 people = msgspec.json.decode(chunk, type=dict[str, msgspec.Raw])
-                failed = await self._batch.precompute(people, about.top_k, ANSWER_TTL_S, job.created_at_s)
+                failed = await self._batch.precompute(people, parameters.top_k, ANSWER_TTL_S, job.created_at_s)
                 failures = [msgspec.json.encode(Failure(*pair)) for pair in failed.items()]
                 if not await self._jobs.advance(job.job_id, self._worker, LEASE_MS, len(people), failures):
-                    log.warning("%s is in other hands by now", job.job_id)
+                    log.warning("%s is now held by another worker", job.job_id)
                     return
             await self._jobs.finish(job.job_id, self._worker, self._now_s())
             log.info("precomputed %s", job.job_id)
         except asyncio.CancelledError:
-            await self._let_go(job)
+            await self._release(job)
             raise
 
-    async def _let_go(self, job: Job) -> None:
+    async def _release(self, job: Job) -> None:
         try:
             await self._jobs.release(job.job_id, self._worker)
         except StoreUnavailable as error:
-            log.debug("the lease passes by itself: %s", error)
+            log.debug("the lease will expire: %s", error)

@@ -1,6 +1,6 @@
-"""A request as the pipeline sees it: rows of the served catalogue, a weight vector, bounds that hold.
+"""A request as the pipeline uses it: rows of the served catalogue, a weight vector, checked bounds.
 
-From here on movie_ids of the request are gone; what the catalogue does not know was counted and left out.
+It holds no movie_ids any more; those that the catalogue does not hold were counted and left out.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ from features.sources import SOURCES
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of the pipeline."""
+    """A request for recommendations, translated for the pipeline."""
 
     user_id: str | None
-    """None: nobody in particular."""
+    """None: an anonymous request."""
     history: WatchHistory | None
-    """The history given with the request; None = use what is known of the person."""
+    """The history given with the request; None = use the stored one of the person."""
     ignored_movie_ids: int
     """Films of the given history that the catalogue does not hold."""
     excluded_rows: npt.NDArray[np.int64]
-    """(X,) films not to recommend, beside those of the history."""
+    """(X,) films not to recommend, in addition to those of the history."""
     top_k: int
     weights: npt.NDArray[np.float32]
     """(S,) fusion weights."""
     scorer: str
-    """What orders the best candidates, dot or mlp."""
+    """The scorer of the best candidates, dot or mlp."""
     explain: bool
     diversity: float | None
-    """0..1; None: as the service is set."""
+    """0..1; None: the setting."""
     freshness: float | None
     allowed_rows: npt.NDArray[np.int64] | None
     """(A,) films that pass the request's filters; None where it has none."""
     hour: int | None
-    """Of the day, UTC, where the request names one."""
+    """Hour of the day, UTC, where the request gives a time."""
     filters: Filters | None
-    """The filters, where they say all of `allowed_rows`: a `text` is no fact of a film."""
+    """The filters, where they describe `allowed_rows` completely: with a `text` they do not."""
     key: str
     """Equal for equal questions to the same release and catalogue revision, and part of the response cache's key."""
 
     @property
     def owner(self) -> str:
-        """Whose cached answer it is: the person's, or for nobody in particular the question's own."""
+        """Under whom the answer is cached: the person, or for anonymous requests the question itself."""
         return self.user_id if self.user_id is not None else f"anonymous {self.key}"
 
 
@@ -65,9 +65,9 @@ def question_of(
     release: Release,
     allowed_rows: npt.NDArray[np.int64] | None = None,
 ) -> Question:
-    """Translate a request; `allowed_rows` are what its filters let pass.
+    """Translate a request; `allowed_rows` are the films that pass its filters.
 
-    Raises: InvalidRequest (unknown source, no re-ranker, a time that is none), UnknownPreset.
+    Raises: InvalidRequest (unknown source, no re-ranker, invalid time), UnknownPreset.
     """
     request, hour = _with_hour(request)
     history, ignored = None, 0
@@ -93,7 +93,7 @@ def question_of(
 
 
 def _with_hour(request: RecommendRequest | FilteredRequest) -> tuple[RecommendRequest | FilteredRequest, int | None]:
-    """The request with its context reduced to what can change the answer, and the hour that it names."""
+    """The request with its context reduced to the hour, which alone can change the answer, and that hour."""
     if not isinstance(request, RecommendRequest) or request.context is None:
         return request, None
     hour = _hour_of(request.context.time)
@@ -106,8 +106,8 @@ def _hour_of(time: int | str | None) -> int | None:
     if not isinstance(time, str):
         return time
     try:
-        told = datetime.fromisoformat(time)
-        return (told if told.tzinfo is None else told.astimezone(UTC)).hour
+        moment = datetime.fromisoformat(time)
+        return (moment if moment.tzinfo is None else moment.astimezone(UTC)).hour
     except (ValueError, OverflowError):
         raise InvalidRequest("context.time", "expected an hour from 0 to 23 or ISO 8601", time) from None
 
@@ -119,9 +119,9 @@ def _filters(request: RecommendRequest | FilteredRequest) -> Filters | None:
 
 
 def question_key(version: str, request: RecommendRequest | FilteredRequest) -> str:
-    """Names a request to a version: 16 bytes of BLAKE2b over its type and encoding, the readable version first.
+    """Identifies a request to a version: the version, then 16 bytes of BLAKE2b over the request's type and encoding.
 
-    A person asks the same question as 7 and as "7".
+    The user_ids 7 and "7" are the same person.
     """
     if isinstance(request.user_id, int):
         request = msgspec.structs.replace(request, user_id=str(request.user_id))
@@ -170,7 +170,8 @@ def _weights(request: RecommendRequest | FilteredRequest, release: Release) -> n
 
 
 def _scorer(request: RecommendRequest | FilteredRequest, release: Release, weights: npt.NDArray[np.float32]) -> str:
-    """As asked for. Unasked, the re-ranker orders only what the release's own weights found: it learnt from those."""
+    """The scorer of the request, else the release's: but the dot product for weights other than its own, as the
+    re-ranker was trained on candidates of those."""
     if request.scorer is None:
         return release.scorer if weights is release.weights else DOT
     if request.scorer not in release.scorers:

@@ -1,7 +1,7 @@
 """The one implementation behind every route that recommends films to a person.
 
-A route reads its request into a `RecommendRequest`, asks here, and gives the answer its own shape: `body` for
-native routes, `films` and `headers` for routes whose shape is fixed.
+A route decodes its request into a `RecommendRequest`, passes it here, and formats the answer: `body` for native routes,
+`read` and `headers` for routes with a fixed format.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _UserField(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Recommended:
-    """An answer on its way out."""
+    """An answer with the ids and experiments of its request."""
 
     user_id: int | str | None
     """As the request wrote it."""
@@ -50,14 +50,14 @@ class Recommended:
     """Experiment -> the person's arm, for those that this answer takes part in."""
 
     def body(self, *more: msgspec.Struct) -> bytes:
-        """The answer as native routes send it: who asked, what may have come from the cache, what is new every time."""
+        """The answer of native routes: the user_id, the part that may be cached, and the part that never is."""
         answer, ids = self.answer, (self.request_id, self.recommendation_id)
         tail = AnswerTail(answer.cached, answer.degraded, answer.timings_ms, *ids, self.arms)
         encode = msgspec.json.encode
         return join_objects(encode(_UserField(self.user_id)), answer.body, encode(tail), *map(encode, more))
 
     def read(self) -> AnswerBody:
-        """The films with their strategy, for routes that show them in another shape."""
+        """The films with their strategy, for routes with another format."""
         return msgspec.json.decode(self.answer.body, type=AnswerBody)
 
     def headers(self, reason: str | None) -> Headers:
@@ -75,7 +75,7 @@ class Recommended:
 
 
 class Recommendations:
-    """Asks the pipeline for one person."""
+    """Recommends to one person through the pipeline."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Recommendations:
         experiments: Experiments | None = None,
         impressions: Impressions | None = None,
     ) -> None:
-        """Without `impressions`, what is served is not noted."""
+        """Without `impressions`, served lists are not recorded."""
         self.release = release
         self._experiments = experiments or Experiments()
         self._impressions = impressions
@@ -100,7 +100,7 @@ class Recommendations:
         degraded: Iterable[str] = (),
         use_cache: bool = True,
     ) -> Recommended:
-        """Recommend. `allowed_rows`: the films that pass the request's filters; `degraded`: what failed before.
+        """Recommend. `allowed_rows`: the films that pass the request's filters; `degraded`: parts that failed before.
 
         Raises: InvalidRequest (unknown source, unusable X-Request-Id), UnknownPreset.
         """
@@ -118,7 +118,7 @@ class Recommendations:
 
 
 def reason_header(reason: str | None) -> tuple[bytes, bytes]:
-    """Why a list of a fixed shape is short; empty where it is not."""
+    """The header that says why a list is short; empty where it is not."""
     return (b"x-marquee-reason", (reason or "").encode())
 
 

@@ -1,4 +1,4 @@
-"""One computation for everybody who asks the same at the same time."""
+"""One computation for all equal requests at the same time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class SingleFlight(Generic[T]):
         self._flights: dict[str, asyncio.Task[T]] = {}
 
     def is_under_way(self, key: str) -> bool:
-        """Whether somebody computes this already."""
+        """Whether this is being computed."""
         return key in self._flights
 
     async def run(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
         """The result for `key`: of the computation under way, or of a new one.
 
-        The computation goes on when whoever started it leaves; its error reaches everybody who waits.
+        The computation goes on when its first caller is cancelled; its error is raised in all callers that wait.
         """
         flight = self._flights.get(key)
         if flight is None:

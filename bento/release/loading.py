@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.release.film_table import FilmTable, Live
-from bento.stores.known_people import KnownPeople
+from bento.release.people import ReleasePeople
 from features.catalog import Catalog
 from features.scorers import DOT, SCORER_MODELS
 from features.sources import FUSED_WIDTH, SOURCES
@@ -145,7 +145,7 @@ class Release:
     number: int
     repository: Path
     entry: ReleaseEntry
-    people: KnownPeople
+    people: ReleasePeople
     films: FilmTable
     """The films as they are now: the release's, and those added since."""
     lives: list[Live[Any]] = field(default_factory=list)
@@ -266,13 +266,13 @@ def load_release(repository: Path, number: int | None = None) -> Release:
     item_vectors = np.load(folder / "item_vectors.npy", mmap_mode="r")
     if item_vectors.shape != (len(catalog), FUSED_WIDTH):
         raise ReleaseMixed(chosen, "item_vectors.npy", f"shape {item_vectors.shape} for {len(catalog)} films")
-    histories = f"{RETRIEVAL}/{chosen}/{KnownPeople.FILE}"
-    if KnownPeople.FILE in entry.models[RETRIEVAL].files:
-        people = KnownPeople.load(folder / KnownPeople.FILE)
+    histories = f"{RETRIEVAL}/{chosen}/{ReleasePeople.FILE}"
+    if ReleasePeople.FILE in entry.models[RETRIEVAL].files:
+        people = ReleasePeople.load(folder / ReleasePeople.FILE)
         if people.highest_row >= len(catalog):
             raise ReleaseMixed(chosen, histories, f"row {people.highest_row} for {len(catalog)} films")
     else:
-        people = KnownPeople.nobody()
+        people = ReleasePeople.nobody()
     raw_text = None
     if "text_vectors.npy" in entry.models[RETRIEVAL].files:
         raw_text = np.load(folder / "text_vectors.npy", mmap_mode="r")

@@ -26,12 +26,12 @@ from bento.recommender.people.impressions import Impressions
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.precompute import Precompute
 from bento.recommender.ranking.candidates import Models
+from bento.recommender.ranking.cold_start import ColdStart
 from bento.recommender.ranking.deadlines import Deadlines
-from bento.recommender.ranking.embedding_cache import AheadOfTime
+from bento.recommender.ranking.embedding_cache import EmbeddingPrefetch
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.ranking.hours import Hours
-from bento.recommender.ranking.newcomers import Newcomers
-from bento.recommender.ranking.ordering import Ordering, Wishes
+from bento.recommender.ranking.ordering import Ordering, Preferences
 from bento.recommender.ranking.release_search import ReleaseSearch
 from bento.recommender.ranking.trending import Trending
 from bento.recommender.ranking.wording import LanguageModel, Wording
@@ -185,8 +185,8 @@ async def start_ranking(base: Foundation, catalogue: CatalogueParts) -> RankingP
         base.metrics,
         settings.cache_ttl_s,
         cache_stale_s=settings.cache_stale_s,
-        ordering=Ordering(release, Wishes(settings.diversity, settings.freshness), hours),
-        newcomers=Newcomers(release, trending),
+        ordering=Ordering(release, Preferences(settings.diversity, settings.freshness), hours),
+        cold_start=ColdStart(release, trending),
         wording=_wording(settings, stack),
     )
     stack.push_async_callback(pipeline.close)
@@ -210,11 +210,11 @@ def start_feedback(base: Foundation, ranking: RankingParts) -> FeedbackParts:
     if settings.impression_days:
         impressions = Impressions(stores.impressions, experiments.counter_keys(), metrics)
         base.stack.push_async_callback(impressions.close)
-    ahead = AheadOfTime(release, stores.features, ranking.pipeline.embeddings)
+    ahead = EmbeddingPrefetch(release, stores.features, ranking.pipeline.embeddings)
     base.stack.push_async_callback(ahead.close)
     followers = [follower for follower in (impressions, ranking.trending, ahead) if follower is not None]
     feedback = Feedback(
-        stores.features, stores.events, stores.spool, followers=followers, tell_spool_bytes=metrics.spool_bytes.set
+        stores.features, stores.events, stores.spool, followers=followers, on_spool_bytes=metrics.spool_bytes.set
     )
     feedback.start()
     base.stack.push_async_callback(feedback.close)

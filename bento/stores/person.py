@@ -79,7 +79,7 @@ class Appended:
     """Timestamp of the person's newest event before these; 0 = there was none."""
 
 
-STRANGER = PersonState()
+NO_STATE = PersonState()
 """Somebody the feature store knows nothing of."""
 
 
@@ -95,7 +95,7 @@ def unpack_state(value: bytes | None) -> PersonState:
     Raises: DamagedState.
     """
     if value is None:
-        return STRANGER
+        return NO_STATE
     if len(value) < HEADER.size or (len(value) - HEADER.size) % EVENT.itemsize:
         raise DamagedState(len(value))
     version, flags = HEADER.unpack_from(value)

@@ -14,8 +14,8 @@ from bento.recommender.people.events import Event
 from bento.recommender.pipeline import Stores
 from bento.recommender.questions import question_of
 from bento.recommender.ranking.candidates import Encoded
-from bento.recommender.ranking.embedding_cache import AheadOfTime, EmbeddingCache
-from bento.recommender.ranking.ordering import Ordering, Wishes
+from bento.recommender.ranking.embedding_cache import EmbeddingCache, EmbeddingPrefetch
+from bento.recommender.ranking.ordering import Ordering, Preferences
 from bento.recommender.ranking.wording import LanguageModel, Wording
 from bento.recommender.schemas import RecommendRequest
 from bento.release.loading import load_release
@@ -148,8 +148,8 @@ async def test_an_answer_made_with_other_settings_or_another_release_of_the_numb
         genre_world.write_release(tmp_path / "anew", people=genre_world.PEOPLE | {"bob": [100]})
         of = load_release(tmp_path / "anew")
     options = {
-        "diversity": {"ordering": Ordering(remembering.world.release, Wishes(diversity=0.3))},
-        "freshness": {"ordering": Ordering(remembering.world.release, Wishes(freshness=0.3))},
+        "diversity": {"ordering": Ordering(remembering.world.release, Preferences(diversity=0.3))},
+        "freshness": {"ordering": Ordering(remembering.world.release, Preferences(freshness=0.3))},
         "wording": {"wording": Wording(LanguageModel("http://127.0.0.1:9/v1", "another"))},
     }
     stores = Stores(remembering.features, RedisResponseCache(remembering.link, "test"))
@@ -180,7 +180,7 @@ async def test_a_person_is_encoded_once_for_many_questions(remembering: Remember
 
 async def test_an_event_is_encoded_ahead_of_the_next_request(remembering: Remembering) -> None:
     world = remembering.world
-    ahead = AheadOfTime(world.release, remembering.features, world.pipeline.embeddings)
+    ahead = EmbeddingPrefetch(world.release, remembering.features, world.pipeline.embeddings)
     await remembering.features.append("new", [WatchEvent(302, 5.0, 2_000)])
     await ahead.follow(Event("e1", "new", 302, "like", 5.0, 2_000, 2_000.0))
     await ahead.close()
@@ -209,7 +209,7 @@ async def test_the_longest_unused_embedding_goes_first_and_a_partial_one_is_not_
 async def test_with_many_events_at_once_only_some_are_encoded_ahead(
     remembering: Remembering,
 ) -> None:
-    ahead = AheadOfTime(remembering.world.release, remembering.features, remembering.world.pipeline.embeddings)
+    ahead = EmbeddingPrefetch(remembering.world.release, remembering.features, remembering.world.pipeline.embeddings)
     for number in range(20):
         await remembering.features.append(f"p{number}", [WatchEvent(302, 5.0, 2_000 + number)])
     for number in range(20):

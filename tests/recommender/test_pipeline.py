@@ -9,6 +9,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
+from bento.recommender.pipeline import Stores
 from bento.recommender.questions import question_of
 from bento.recommender.schemas import RecommendRequest
 from bento.stores.errors import StoreUnavailable
@@ -208,7 +209,7 @@ async def test_an_answer_expires(make_world: Callable[..., World]) -> None:
 @pytest.mark.parametrize("damage", [lambda sealed: b"poison", lambda sealed: sealed[:-1], lambda sealed: b""])
 async def test_a_damaged_answer_is_computed_again(world: World, damage: Callable[[bytes], bytes]) -> None:
     first = await world.ask('{"user_id": "ann"}')
-    kept = world.answers._answers["ann"]
+    kept = world.answers.entries["ann"]
     for question in kept:
         kept[question].sealed = damage(kept[question].sealed)
     again = await world.ask('{"user_id": "ann"}')
@@ -219,9 +220,9 @@ async def test_a_damaged_answer_is_computed_again(world: World, damage: Callable
 
 async def test_an_answer_made_before_an_event_but_cached_after_it_is_not_served(world: World) -> None:
     await world.ask('{"user_id": "ann"}')
-    stale = dict(world.answers._answers["ann"])
+    stale = dict(world.answers.entries["ann"])
     await world.features.append("ann", [WatchEvent(302, 5.0, 10**9)])
-    world.answers._answers["ann"] = stale  # the put that lost the race
+    world.answers.entries["ann"] = stale  # the put that lost the race
     answered = await world.ask('{"user_id": "ann"}')
     assert not answered.cached
     assert 302 not in answered.movie_ids
@@ -257,9 +258,10 @@ class NoRedis:
         return unavailable
 
 
-async def test_without_redis_known_people_and_strangers_are_still_served(world: World) -> None:
-    world.pipeline._stores = type(world.pipeline._stores)(NoRedis(), NoRedis())  # type: ignore[arg-type]
-    world.pipeline._cache._store = NoRedis()  # type: ignore[assignment]
+async def test_without_redis_people_with_and_without_a_history_are_still_served(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(stores=Stores(NoRedis(), NoRedis()))  # type: ignore[arg-type]
     known = await world.ask('{"user_id": "ann", "top_k": 4}')
     assert known.movie_ids == [100, 101, 102, 105]
     assert sorted(known.degraded) == ["feature_store", "response_cache"]

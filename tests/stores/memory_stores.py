@@ -11,12 +11,14 @@ import numpy as np
 
 from bento.stores.film_records import FIRST_GIVEN_ID, CatalogueState, FilmChange, FilmChanges, FilmRecord, FilmVectors
 from bento.stores.impressions import LISTS_PER_PERSON_LIMIT, STREAM_LIMIT, Counts, Impression
-from bento.stores.person import EVENT, EVENTS_LIMIT, STRANGER, Appended, PersonState, WatchEvent
+from bento.stores.person import EVENT, EVENTS_LIMIT, NO_STATE, Appended, PersonState, WatchEvent
 from bento.stores.popularity import growth
 
 
 @dataclass
-class _Entry:
+class Entry:
+    """A sealed answer and when it expires."""
+
     sealed: bytes
     expires_at_s: float
 
@@ -26,11 +28,12 @@ class MemoryResponseCache:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._answers: dict[str, dict[str, _Entry]] = {}
+        self.entries: dict[str, dict[str, Entry]] = {}
+        """Owner -> question -> its sealed answer."""
         self._versions: dict[str, int] = {}
 
     async def get(self, owner: str, question: str) -> bytes | None:
-        answers = self._answers.get(owner, {})
+        answers = self.entries.get(owner, {})
         kept = answers.get(question)
         if kept is not None and kept.expires_at_s <= self._clock():
             del answers[question]
@@ -40,11 +43,11 @@ class MemoryResponseCache:
     async def put(self, owner: str, question: str, sealed: bytes, ttl_s: float, version: int | None = None) -> None:
         if version is not None and version != self._versions.get(owner, 0):
             return
-        self._answers.setdefault(owner, {})[question] = _Entry(sealed, self._clock() + ttl_s)
+        self.entries.setdefault(owner, {})[question] = Entry(sealed, self._clock() + ttl_s)
 
     def drop(self, owner: str, version: int) -> None:
         """Forget all answers of an owner, whose state has this version from now on."""
-        self._answers.pop(owner, None)
+        self.entries.pop(owner, None)
         self._versions[owner] = version
 
 
@@ -60,10 +63,10 @@ class MemoryFeatureStore:
         self._used_keys: set[tuple[str, str]] = set()
 
     async def read(self, user_id: str) -> PersonState:
-        return self._states.get(user_id, STRANGER)
+        return self._states.get(user_id, NO_STATE)
 
     async def append(self, user_id: str, events: Sequence[WatchEvent], idempotency_key: str = "") -> Appended:
-        state = self._states.get(user_id, STRANGER)
+        state = self._states.get(user_id, NO_STATE)
         if idempotency_key:
             if (user_id, idempotency_key) in self._used_keys:
                 return Appended(state.version, changed=False, duplicate=True)
@@ -94,7 +97,7 @@ class MemoryFeatureStore:
         return Appended(version, changed=True, newest_before_s=newest_s)
 
     async def choose_genres(self, user_id: str, genres: Sequence[int]) -> None:
-        state = self._states.get(user_id, STRANGER)
+        state = self._states.get(user_id, NO_STATE)
         version = max(state.version + 1, self._now_us())
         self._states[user_id] = replace(state, version=version, genres=tuple(sorted(set(genres))))
         self._answers.drop(user_id, version)
@@ -189,7 +192,7 @@ class MemoryFilmStore:
         self._given = 0
         self._changed_at: dict[int, int] = {}
         self._records: dict[int, FilmRecord] = {}
-        self._vectors: dict[int, FilmVectors] = {}
+        self.vectors: dict[int, FilmVectors] = {}
         self._posters: dict[int, bytes] = {}
 
     async def state(self) -> CatalogueState:
@@ -211,7 +214,7 @@ class MemoryFilmStore:
         self._records[record.movie_id] = record
         self._changed_at[record.movie_id] = self._revision
         if vectors is not None:
-            self._vectors[record.movie_id] = vectors
+            self.vectors[record.movie_id] = vectors
         if not record.poster:
             self._posters.pop(record.movie_id, None)
         elif poster is not None:
@@ -219,7 +222,7 @@ class MemoryFilmStore:
         return await self.state()
 
     async def keep_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
-        self._vectors[movie_id] = vectors
+        self.vectors[movie_id] = vectors
 
     async def poster(self, movie_id: int) -> bytes | None:
         return self._posters.get(movie_id)
@@ -229,7 +232,7 @@ class MemoryFilmStore:
         return FIRST_GIVEN_ID - 1 + self._given
 
     def _change(self, movie_id: int) -> FilmChange:
-        record, vectors = self._records[movie_id], self._vectors.get(movie_id)
+        record, vectors = self._records[movie_id], self.vectors.get(movie_id)
         return FilmChange(record, vectors if vectors is not None and vectors.made_of == record.digest else None)
 
 

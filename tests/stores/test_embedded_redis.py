@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
+import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from bento.stores import embedded_redis
 from bento.stores.embedded_redis import EmbeddedRedis, answers, listens, socket_path
 from bento.stores.redis_link import connect
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.redis
 
@@ -30,6 +34,28 @@ def is_running(pid: int | None) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+def connected(path: Path) -> socket.socket:
+    """A connection that speaks Redis' own protocol."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(10)
+    connection.connect(str(path))
+    return connection
+
+
+OPEN_AND_WAIT = """
+import asyncio, sys
+from pathlib import Path
+from bento.stores.embedded_redis import EmbeddedRedis
+
+async def main():
+    await EmbeddedRedis(Path(sys.argv[1])).open()
+    print("open", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
 
 
 async def until_answering(redis: EmbeddedRedis) -> None:
@@ -66,7 +92,7 @@ async def test_two_users_who_start_together_share_one_server(tmp_path: Path) -> 
 
 
 async def test_a_killed_server_is_started_again_with_what_it_knew(redis: EmbeddedRedis) -> None:
-    client = embedded_redis._connection(redis.socket_path)
+    client = connected(redis.socket_path)
     client.sendall(b"SET film 42\r\n")
     assert client.recv(16) == b"+OK\r\n"
     killed = redis.pid
@@ -76,7 +102,7 @@ async def test_a_killed_server_is_started_again_with_what_it_knew(redis: Embedde
     client.close()
     await until_answering(redis)
     assert redis.pid != killed
-    with embedded_redis._connection(redis.socket_path) as client:
+    with connected(redis.socket_path) as client:
         client.sendall(b"GET film\r\n")
         assert client.recv(32) == b"$2\r\n42\r\n"
 
@@ -84,13 +110,13 @@ async def test_a_killed_server_is_started_again_with_what_it_knew(redis: Embedde
 async def test_what_it_knew_is_there_after_a_stop_and_a_start(tmp_path: Path) -> None:
     first = EmbeddedRedis(tmp_path)
     await first.open()
-    with embedded_redis._connection(first.socket_path) as client:
+    with connected(first.socket_path) as client:
         client.sendall(b"SET film 42\r\n")
         assert client.recv(16) == b"+OK\r\n"
     await first.close()
     second = EmbeddedRedis(tmp_path)
     await second.open()
-    with embedded_redis._connection(second.socket_path) as client:
+    with connected(second.socket_path) as client:
         client.sendall(b"GET film\r\n")
         assert client.recv(32) == b"$2\r\n42\r\n"
     await second.close()
@@ -110,15 +136,16 @@ async def test_a_hung_server_is_not_replaced(redis: EmbeddedRedis) -> None:
 
 
 async def test_a_server_left_behind_is_joined(tmp_path: Path) -> None:
-    crashed = EmbeddedRedis(tmp_path)
-    await crashed.open()
-    assert crashed._watching is not None
-    assert crashed._users is not None
-    await crashed._watching.close()
-    os.close(crashed._users)  # what the end of a killed process does
+    command = [sys.executable, "-c", OPEN_AND_WAIT, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as crashed:
+        assert crashed.stdout is not None
+        assert crashed.stdout.readline() == b"open\n"
+        crashed.kill()
     next_one = EmbeddedRedis(tmp_path)
+    left_behind = next_one.pid
+    assert is_running(left_behind)
     await next_one.open()
-    assert next_one.pid == crashed.pid
+    assert next_one.pid == left_behind
     await next_one.close()
     assert not listens(next_one.socket_path)
 
@@ -133,22 +160,18 @@ async def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
     await redis.close()
 
 
-async def test_it_goes_on_being_watched_after_a_start_that_failed_in_a_way_of_its_own(
-    redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+async def test_it_is_still_watched_after_a_start_that_failed_for_another_reason(
+    redis: EmbeddedRedis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    start, refused = redis._start_or_join, asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def refuse() -> None:
-        loop.call_soon_threadsafe(refused.set)
-        raise OSError(errno.EMFILE, "too many open files")
-
-    monkeypatch.setattr(redis, "_start_or_join", refuse)
+    lock = tmp_path / "redis" / "start.lock"
+    lock.unlink()
+    lock.mkdir()  # cannot be opened for writing
     assert redis.pid is not None
     os.kill(redis.pid, signal.SIGKILL)
     async with asyncio.timeout(10):
-        await refused.wait()
-    monkeypatch.setattr(redis, "_start_or_join", start)
+        while "embedded-redis failed" not in caplog.text:
+            await asyncio.sleep(0.01)
+    lock.rmdir()
     await until_answering(redis)
 
 

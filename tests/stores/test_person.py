@@ -6,11 +6,11 @@ import struct
 
 import pytest
 
-from bento.stores.person import STRANGER, DamagedState, WatchEvent, pack_events, unpack_state
+from bento.stores.person import NO_STATE, DamagedState, WatchEvent, pack_events, unpack_state
 
 
 def test_nothing_stored_is_a_stranger() -> None:
-    assert unpack_state(None) is STRANGER
+    assert unpack_state(None) is NO_STATE
 
 
 def test_an_event_takes_20_bytes_in_little_endian_order() -> None:

@@ -1,4 +1,4 @@
-"""From stored changes to the table of films that is served. Arrays in, arrays out; nothing here waits for anybody."""
+"""From stored changes to the table of films that is served. No I/O: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from features.catalog import Film
 Float32 = npt.NDArray[np.float32]
 
 ROOM = 256
-"""Rows made ready at least when there is no room for one more: a large catalogue is not copied each time."""
+"""Rows added at least when the arrays are full, so that a large catalogue is not copied for each film."""
 
 
 class GrowingRows:
@@ -40,19 +40,19 @@ class GrowingRows:
 
 
 class FilmRows:
-    """The films of one release with what was changed since. A film keeps its row as long as the process lives."""
+    """The films of one release with later changes. A film keeps its row as long as the process lives."""
 
     def __init__(self, released: FilmTable) -> None:
         self._released = released
         self._records: dict[int, FilmRecord] = {}
         self._added: dict[int, Film] = {}
-        """By movie_id, in row order; one that was removed stays as it was last."""
+        """By movie_id, in row order; a removed film keeps its last version."""
         self._item_vectors = GrowingRows(released.item_vectors)
         self._raw_text = None if released.raw_text_vectors is None else GrowingRows(released.raw_text_vectors)
         self._row_of: dict[int, int] = {}
         """Of added films, by movie_id."""
         self._stand_ins: dict[int, int] = {}
-        """By row, as far as anybody asked: each takes a look at every released film."""
+        """By row, filled when needed: each is found by a scan of all released films."""
         logs = np.log1p(released.popularity.astype(np.float64))
         self._average_popularity = np.float32(np.expm1(logs.mean()) if len(logs) else 0)
 
@@ -61,19 +61,19 @@ class FilmRows:
         return self._released.catalog.row_of(movie_id) is not None
 
     def record_of(self, movie_id: int) -> FilmRecord | None:
-        """What is stored of a film; None when nothing is."""
+        """The stored record of a film; None when there is none."""
         return self._records.get(movie_id)
 
     def records(self) -> list[FilmRecord]:
-        """Everything that is stored."""
+        """All stored records."""
         return list(self._records.values())
 
     def forget_all(self) -> None:
-        """The store was emptied: what was added is hidden, what was hidden is shown again."""
+        """The store was emptied: hide added films and show hidden ones again."""
         self._records.clear()
 
     def put(self, record: FilmRecord, vectors: FilmVectors | None) -> None:
-        """Take a change in. Without vectors an added film stays what it was, or unknown."""
+        """Apply a change. Without vectors an added film keeps its last version, or stays unknown."""
         self._records[record.movie_id] = record
         if self.is_released(record.movie_id) or vectors is None or record.film is None:
             return

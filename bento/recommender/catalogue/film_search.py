@@ -1,4 +1,4 @@
-"""Search: by title first; what titles do not answer, by meaning ("quiet films about the sea")."""
+"""Search by title, and by meaning where titles do not match ("quiet films about the sea")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bento.inference.core.errors import InferenceError
 from bento.inference.core.messages import InferRequest
 from bento.recommender.catalogue.title_search import CERTAIN, LiveTitles
 from bento.recommender.inference import Inference
-from bento.recommender.telemetry.repeated_warnings import RepeatedWarnings
+from bento.recommender.telemetry.limited_warnings import LimitedWarnings
 from bento.release.loading import Release
 
 log = logging.getLogger("marquee.recommender")
@@ -40,14 +40,14 @@ class FilmSearch:
     def __init__(self, release: Release, inference: Inference) -> None:
         self._release = release
         self._inference = inference
-        self._warnings = RepeatedWarnings(log)
+        self._warnings = LimitedWarnings(log)
         self.titles = LiveTitles(release)
 
     async def find(self, query: str, limit: int) -> tuple[list[Hit], list[str]]:
-        """At most `limit` films, best first, with what was left out because it failed.
+        """At most `limit` films, best first, and the parts that failed.
 
-        Films whose title holds the query come first, then the nearest by meaning, then titles that nearly match;
-        a query of one word is a title with a slip rather than a meaning, so there nearly matching titles go first.
+        Films whose title contains the query come first, then the nearest by meaning, then similar titles. For a query
+        of one or two words, more likely a title with a typing error, similar titles come before meaning.
         """
         by_title = [Hit(row, "title", round(score, 4)) for row, score in self.titles.find(query, limit)]
         certain = [hit for hit in by_title if hit.score >= CERTAIN]
@@ -62,7 +62,7 @@ class FilmSearch:
         return list(hits.values())[:limit], degraded
 
     async def nearest(self, text: str, count: int) -> npt.NDArray[np.int64] | None:
-        """Rows of the films nearest in meaning, nearest first; None when the encoder fails, is late or is none."""
+        """Rows of the films nearest in meaning, best first; None when there is no encoder, or it fails or is late."""
         scores = await self._meaning(text)
         return None if scores is None else np.argsort(-scores, kind="stable")[:count]
 

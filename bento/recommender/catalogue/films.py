@@ -1,4 +1,4 @@
-"""Films as answers show them."""
+"""The fields of films in answers, and the orders of film lists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FilmCard(msgspec.Struct, frozen=True):
 
 
 class FilmDetails(msgspec.Struct, frozen=True):
-    """Everything that is known of a film. Empty strings and lists, and null, mean "not known"."""
+    """All fields of a film. Empty strings and lists, and null, mean "not known"."""
 
     movie_id: int
     title: str
@@ -50,7 +50,7 @@ class FilmDetails(msgspec.Struct, frozen=True):
 
 
 class FilmCards:
-    """What is shown of each film of a release, looked up by row."""
+    """The fields of each film of a release, by row."""
 
     def __init__(self, release: Release, posters: Posters) -> None:
         self._release = release
@@ -87,12 +87,12 @@ class FilmCards:
         ]
 
     def card(self, row: int) -> FilmCard:
-        """What lists show of one film."""
+        """The fields of one film in lists."""
         film = self._release.catalog.films[row]
         return FilmCard(film.movie_id, film.title, film.year, film.genres, self._poster_url(film))
 
     def details(self, row: int) -> FilmDetails:
-        """Everything about one film."""
+        """All fields of one film."""
         film, count = self._release.catalog.films[row], int(self._ratings.now[0][row])
         return FilmDetails(
             movie_id=film.movie_id,
@@ -111,8 +111,10 @@ class FilmCards:
         )
 
     def in_order(self, key: SortKey) -> npt.NDArray[np.int64]:
-        """Rows of all films by a key: the popular, the well rated and the new first; titles from A to Z. Ties by
-        popularity. Hidden films are left out."""
+        """Rows of all films by a key: the highest popularity, rating or year first; titles from A to Z.
+
+        Ties by popularity. Hidden films are left out.
+        """
         return self._orders.now[key]
 
     def _poster_url(self, film: Film) -> str | None:

@@ -1,4 +1,4 @@
-"""Which films pass a set of filters. Pure: arrays made once per release, a mask per question."""
+"""The films that pass a set of filters. Pure: arrays computed once per release, a mask per question."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Keeps the served films equal to the shared store's: adds, changes and removes, and follows what other workers do.
+"""The served films, kept equal to the shared store: films are added, changed and removed, here and by other workers.
 
-A change is in the store before it is acknowledged, and served by this worker when it is; the others see it within
-`POLL_INTERVAL_S`. Two changes at the same time are put one after the other: whoever comes second looks again first.
+A change is stored before it is acknowledged, and then already served by this worker; other workers serve it within
+`POLL_INTERVAL_S`. Of two changes at the same time, the second is checked again after the first.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ log = logging.getLogger("marquee.films")
 POLL_INTERVAL_S = 0.25
 
 TRIES = 20
-"""How often a change is put again because somebody else's came first; they take milliseconds each."""
+"""How often a change is tried again because another one came first; each takes milliseconds."""
 
 SAME_TITLE_LIMIT = 50
-"""Films of exactly that title that are looked at."""
+"""Films of the same title that are compared."""
 
 NOT_STORED = "the film could not be stored, as Redis does not answer; send it again"
 
 T = TypeVar("T")
 
 Check = Callable[[], FilmRecord]
-"""Looks at the present films and says what shall be stored."""
+"""Checks the present films and returns the record to store."""
 
 
 class LiveCatalogue:
@@ -57,7 +57,7 @@ class LiveCatalogue:
         self._following: Periodic | None = None
 
     async def start(self) -> None:
-        """Serve what the store holds, and follow it from now on. Without Redis the release's films are served."""
+        """Serve the films of the store, and follow its changes. Without Redis the release's films are served."""
         try:
             await self.catch_up()
         except StoreUnavailable as error:
@@ -70,11 +70,11 @@ class LiveCatalogue:
             await self._following.close()
 
     def records(self) -> list[FilmRecord]:
-        """What was added or removed, as far as this worker knows."""
+        """The records of added, changed and removed films that this worker has read."""
         return self._rows.records()
 
     async def poster(self, movie_id: int) -> bytes | None:
-        """An added film's poster; None when there is none or Redis is away."""
+        """An added film's poster; None when there is none or Redis is unavailable."""
         try:
             return await self._store.poster(movie_id)
         except StoreUnavailable as error:
@@ -82,27 +82,27 @@ class LiveCatalogue:
             return None
 
     async def add(self, film: Film, poster: bytes | None, allow_same_title: bool = False) -> FilmRecord:
-        """A film that is served when this returns. movie_id 0: it is given one.
+        """Add a film, which is served when this returns. With movie_id 0 it gets one.
 
         Raises: DuplicateFilm, TooManyFilms, NotEncoded, NotStored.
         """
         if not film.movie_id:
-            film = replace(film, movie_id=await self._free_number())
+            film = replace(film, movie_id=await self._free_movie_id())
         record = FilmRecord(film.movie_id, film, False, digest_of(poster) if poster else "")
 
         def check() -> FilmRecord:
-            self._refuse_taken_number(film)
+            self._refuse_used_movie_id(film)
             if len(self._rows.records()) >= FILM_LIMIT:
                 raise TooManyFilms(FILM_LIMIT)
             if not allow_same_title:
                 self._refuse_same_title(film)
             return record
 
-        check()  # before the encoders are troubled
+        check()  # before the encoders are called
         return await self._put(check, poster, await self._encoder.encode(record, poster))
 
     async def change(self, film: Film, poster: bytes | None, keep_poster: bool) -> FilmRecord:
-        """Replace what is known of an added film. Raises: UnknownMovie, ReleasedFilm, NotEncoded, NotStored."""
+        """Replace an added film. Raises: UnknownMovie, ReleasedFilm, NotEncoded, NotStored."""
         before = self._added(film.movie_id)
         if keep_poster and before.poster:
             poster = await self._stored(self._store.poster(film.movie_id))
@@ -115,15 +115,15 @@ class LiveCatalogue:
         return await self._put(check, poster, await self._encoder.encode(record, poster))
 
     async def set_poster(self, movie_id: int, poster: bytes) -> FilmRecord:
-        """Give an added film another poster. Raises: UnknownMovie, ReleasedFilm, NotEncoded, NotStored."""
+        """Replace the poster of an added film. Raises: UnknownMovie, ReleasedFilm, NotEncoded, NotStored."""
         film = self._added(movie_id).film
-        assert film is not None, "an added film is told"
+        assert film is not None, "an added film has its fields"
         return await self.change(film, poster, keep_poster=False)
 
     async def set_hidden(self, movie_id: int, hidden: bool) -> FilmRecord:
-        """Remove a film from every list, or bring it back; one of the release, too.
+        """Remove a film from every list, or restore it; films of the release, too.
 
-        What is already so stays so. Raises: UnknownMovie, NotStored.
+        Does nothing where that is already done. Raises: UnknownMovie, NotStored.
         """
 
         def check() -> FilmRecord:
@@ -132,14 +132,14 @@ class LiveCatalogue:
                 raise UnknownMovie(movie_id)
             return msgspec.structs.replace(record or FilmRecord(movie_id), hidden=hidden)
 
-        await self._stored(self.catch_up())  # somebody may have brought it back, or removed it, a moment ago
+        await self._stored(self.catch_up())  # another worker may have just changed it
         record = self._rows.record_of(movie_id)
         if check() == record or (record is None and not hidden):
             return check()
         return await self._put(check, None, None)
 
     async def catch_up(self) -> None:
-        """Take in what changed in the store. Raises: StoreUnavailable."""
+        """Apply the changes of the store. Raises: StoreUnavailable."""
         async with self._turn:
             if await self._store.state() == self._state:
                 return
@@ -159,7 +159,7 @@ class LiveCatalogue:
             log.info("catalogue revision %d: %d films", films.revision, int(films.visible.sum()))
 
     async def _vectors(self, change: FilmChange) -> FilmVectors | None:
-        """A film's vectors, made anew when this release's encoders have not seen it yet."""
+        """A film's vectors, computed when this release's encoders have not encoded it yet."""
         record = change.record
         if change.vectors is not None or record.film is None or self._rows.is_released(record.movie_id):
             return change.vectors
@@ -173,7 +173,7 @@ class LiveCatalogue:
         return vectors
 
     async def _put(self, check: Check, poster: bytes | None, vectors: FilmVectors | None) -> FilmRecord:
-        """Store what `check` says of the newest state, and serve it."""
+        """Store the record that `check` returns for the newest state, and serve it."""
         for _ in range(TRIES):
             await self._stored(self.catch_up())
             record = check()
@@ -189,7 +189,7 @@ class LiveCatalogue:
             raise NotStored(NOT_STORED) from error
 
     def _added(self, movie_id: int) -> FilmRecord:
-        """What is stored of an added film that is not removed. Raises: ReleasedFilm, UnknownMovie."""
+        """The record of an added film that is not removed. Raises: ReleasedFilm, UnknownMovie."""
         if self._rows.is_released(movie_id):
             raise ReleasedFilm(movie_id, self._release.number)
         record = self._rows.record_of(movie_id)
@@ -197,15 +197,15 @@ class LiveCatalogue:
             raise UnknownMovie(movie_id)
         return record
 
-    async def _free_number(self) -> int:
-        """A number that no film has: one that is given next may have been chosen by somebody."""
+    async def _free_movie_id(self) -> int:
+        """A movie_id that no film has; the store's next one may have been used by a request already."""
         while True:
             movie_id = await self._stored(self._store.new_movie_id())
             if self._rows.record_of(movie_id) is None and not self._rows.is_released(movie_id):
                 return movie_id
 
-    def _refuse_taken_number(self, film: Film) -> None:
-        """One that was removed may be used again. Raises: DuplicateFilm."""
+    def _refuse_used_movie_id(self, film: Film) -> None:
+        """The movie_id of a removed film may be used again. Raises: DuplicateFilm."""
         record = self._rows.record_of(film.movie_id)
         if self._rows.is_released(film.movie_id) or (record is not None and not record.hidden):
             raise DuplicateFilm(film.movie_id, f"movie_id {film.movie_id} is in the catalogue already")

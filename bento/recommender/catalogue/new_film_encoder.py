@@ -1,4 +1,4 @@
-"""What the served encoders make of a film that nobody has watched: text and poster embedding, then its item vector."""
+"""The vectors of an added film by the served encoders: text and poster embedding, then its item vector."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TOWER, TEXT_MODEL, POSTER_MODEL = "new_film_tower", "text_embedding", "image_emb
 TEXT_WIDTH, POSTER_WIDTH = 384, 2048
 
 TIMEOUT_S = 20.0
-"""A poster takes a large network a while on a busy CPU, and nobody adds films by the thousand."""
+"""For one film: encoding a poster takes a while on a busy CPU."""
 
 
 class NewFilmEncoder:
-    """Asks the encoders of one release by its version."""
+    """Calls the encoders of one release."""
 
     def __init__(self, inference: Inference, release: Release) -> None:
         self._inference = inference
@@ -36,11 +36,11 @@ class NewFilmEncoder:
 
     @property
     def can_encode(self) -> bool:
-        """Releases of older versions cannot."""
+        """The release has the encoders; older ones do not."""
         return {TOWER, TEXT_MODEL} <= self._models
 
     async def encode(self, record: FilmRecord, poster: bytes | None) -> FilmVectors:
-        """The vectors of a film; a release without an image encoder makes none of its poster.
+        """The vectors of a film; without an image encoder the poster is ignored.
 
         Raises: NotEncoded when an encoder fails or is late, or the release has none.
         """

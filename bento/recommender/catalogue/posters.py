@@ -1,4 +1,4 @@
-"""Posters: the release's own, and for films without one a drawn placeholder, so that no picture is ever broken."""
+"""Posters: the release's own, and a drawn placeholder for films without one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Films like a film: cosines in the fused space, source by source. Pure.
+"""Similarity of films: cosines in the fused space, source by source. Pure.
 
-"Alike" is relative to the catalogue: item vectors are centred, so 0 means as alike as any two films.
+It is relative to the catalogue: item vectors are centred, so 0 is the similarity of an average pair of films.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from features.sources import source_slices
 
 By = Literal["blend", "text", "poster", "collaborative"]
 Kind = By | Literal["content"]
-"""What films are compared by; "content" is what is in a film, whoever watched it."""
+"""What films are compared by; "content" is text and poster, without watch histories."""
 
 SOURCES_OF: dict[Kind, tuple[str, ...]] = {
     "text": ("text",),
@@ -36,7 +36,7 @@ class ItemSimilarity:
 
     def __init__(self, item_vectors: npt.NDArray[np.float32], hidden_rows: npt.NDArray[np.int64] | None = None) -> None:
         """item_vectors: (N, D) centred; may be mapped from disk, it is read once for the lengths. hidden_rows: (H,)
-        films that are near to nothing."""
+        films that are never returned."""
         self._vectors = item_vectors
         self._hidden_rows = np.empty(0, dtype=np.int64) if hidden_rows is None else hidden_rows
         self._lengths = {
@@ -52,7 +52,7 @@ class ItemSimilarity:
     def to_film(self, row: int, by: Kind) -> npt.NDArray[np.float32]:
         """(N,) similarity of every film to one, -1..1: the mean of the cosines of the sources that the film has.
 
-        A film without a vector of some source counts 0 there: nothing is known, nothing is alike.
+        A film without a vector of a source counts 0 there.
         """
         return self.to_vector(self._vectors[row], by)
 
@@ -85,7 +85,7 @@ class ItemSimilarity:
         return np.divide(total, np.maximum(n_sources, 1), dtype=np.float32)
 
     def nearest(self, row: int, by: Kind, top_k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Rows and similarities of the top_k films most alike, without the film itself, best first."""
+        """Rows and similarities of the top_k most similar films, without the film itself, best first."""
         similarity = self.to_film(row, by)
         similarity[row] = similarity[self._hidden_rows] = -np.inf
         best = np.argsort(-similarity, kind="stable")[: min(top_k, int(np.isfinite(similarity).sum()))]

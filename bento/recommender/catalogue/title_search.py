@@ -1,7 +1,6 @@
-"""Finding films by title: prefix, words, and letters that nearly match.
+"""Films by title: by prefix, by words, and by similar letters.
 
-Everything is computed once from the catalogue; a search touches only films that share a run of three letters with
-the query. Pure.
+The index is computed once from the catalogue; a search looks only at films that share a trigram with the query. Pure.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ _ARTICLE_BEHIND = re.compile(r"^(?P<title>.+), (?P<article>the|a|an|la|le|les|il
 _YEAR = re.compile(r"\s*\(\d{4}\)\s*$")
 
 FUZZY_LIMIT = 0.35
-"""Share of common letter runs below which a title is another title: "Godfahter" shares 0.4 with "Godfather"."""
+"""Lowest share of common trigrams of similar titles: "Godfahter" shares 0.4 with "Godfather"."""
 
 
 EXACT = 4.0
 """Score of a film with exactly this title."""
 
 CERTAIN = 1.0
-"""Score from which a title holds the query as it is written."""
+"""Lowest score of a title that contains the query as it is written."""
 
 CORRECTED = 0.24
-"""What the score of a title counts that holds the query but for a slip in a word: below 1, as it nearly does."""
+"""Factor for the score of a title that contains the corrected query; the product stays below 1."""
 
 
 class TitleSearch:
@@ -44,15 +43,15 @@ class TitleSearch:
         self._popularity = popularity
         rows_of: dict[str, list[int]] = defaultdict(list)
         for row, title in enumerate(self._titles):
-            for run in _runs(title):
+            for run in trigrams(title):
                 rows_of[run].append(row)
         self._rows_of = {run: np.array(rows, dtype=np.int64) for run, rows in rows_of.items()}
         self._spelling = Spelling(self._titles, popularity)
-        self._n_runs = np.array([len(_runs(title)) for title in self._titles], dtype=np.int64)
+        self._n_runs = np.array([len(trigrams(title)) for title in self._titles], dtype=np.int64)
 
     def find(self, query: str, limit: int) -> list[tuple[int, float]]:
-        """Rows with scores, best first: 3..4 the title begins so, 2..3 a word does, 1..2 it contains it, below 1 it
-        nearly does. Among equals the popular film comes first."""
+        """Rows with scores, best first: 3..4 where the title begins with the query, 2..3 where a word does, 1..2
+        where it contains the query, below 1 where it is similar. Of equal matches the more popular film comes first."""
         wanted = normalised(query)
         if not wanted:
             return []
@@ -65,9 +64,9 @@ class TitleSearch:
         return list(zip(best.tolist(), scores[best].tolist(), strict=True))
 
     def _scores(self, wanted: str) -> npt.NDArray[np.float64]:
-        """(N,) as `find` tells them; 0 for other titles."""
+        """(N,) scores of `find`; 0 for titles that do not match."""
         shared = self._shared_runs(wanted)
-        scores = self._closeness(shared, len(_runs(wanted)))
+        scores = self._closeness(shared, len(trigrams(wanted)))
         within = {wanted[at : at + 3] for at in range(len(wanted) - 2)}  # runs of every title that holds all of it
         for row in np.flatnonzero(shared >= max(len(within), 1)).tolist():
             literal = self._literal(row, wanted)
@@ -76,21 +75,21 @@ class TitleSearch:
         return scores
 
     def _shared_runs(self, wanted: str) -> npt.NDArray[np.int64]:
-        """(N,) runs of letters that each title shares with the query; a query of one or two letters counts words."""
-        rows = [self._rows_of[run] for run in _runs(wanted) if run in self._rows_of]
+        """(N,) trigrams that each title shares with the query; a query of one or two letters has few."""
+        rows = [self._rows_of[run] for run in trigrams(wanted) if run in self._rows_of]
         if not rows:
             return np.zeros(len(self._titles), dtype=np.int64)
         return np.bincount(np.concatenate(rows), minlength=len(self._titles))
 
     def _closeness(self, shared: npt.NDArray[np.int64], n_wanted: int) -> npt.NDArray[np.float64]:
-        """(N,) how nearly each title is meant, below 1; 0 where it is another title."""
+        """(N,) similarity of each title and the query, below 1; 0 below the limit."""
         alike = shared / (n_wanted + self._n_runs - shared)
         covered = shared / n_wanted  # "godfahter" against the longer "the godfather part ii"
         closeness = np.maximum(alike, np.where(shared >= 3, 0.8 * covered, 0))
         return np.where(closeness >= FUZZY_LIMIT, closeness, 0)
 
     def _literal(self, row: int, wanted: str) -> float:
-        """Score of a title that holds the query letter by letter, else 0."""
+        """Score of a title that contains the query exactly, else 0."""
         title = self._titles[row]
         popular = 0.5 * float(self._popularity[row])
         if title == wanted:
@@ -103,7 +102,7 @@ class TitleSearch:
 
 
 class LiveTitles:
-    """The titles of the films of a release as they are now; those of the release are looked at once."""
+    """The titles of a release and of films added since; the release's are indexed once."""
 
     def __init__(self, release: HoldsFilms) -> None:
         films = release.films
@@ -134,7 +133,7 @@ def normalised(title: str) -> str:
     return " ".join(re.sub(r"[^\w\s]", " ", plain).split())
 
 
-def _runs(text: str) -> set[str]:
-    """Runs of three letters, with the beginnings of words marked by a space."""
+def trigrams(text: str) -> set[str]:
+    """Runs of three letters; spaces mark the start and the end of words."""
     padded = f"  {text} "
     return {padded[at : at + 3] for at in range(len(padded) - 2)}

@@ -1,6 +1,6 @@
-"""Words of titles with one slip in them: "alein" is Alien, "rokcy" is Rocky. Pure.
+"""Correction of one typing error per word: "alein" becomes "alien", "rokcy" becomes "rocky". Pure.
 
-Runs of letters find long words with a slip; of a short word a slip leaves no run whole.
+Trigrams find long words with a typing error; in a short word one error changes every trigram.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 SHORTEST_WORD = 4
-"""Letters; nearly every shorter word is a slip away from another one."""
+"""Letters; nearly every shorter word is one error away from another word."""
 
 LETTERS = ascii_lowercase + digits
 
@@ -28,7 +28,7 @@ class Spelling:
                 self._worth[word] = max(worth, self._worth.get(word, 0.0))
 
     def corrected(self, query: str) -> str | None:
-        """The query with words that no title has replaced by the likeliest that one has; None where nothing is."""
+        """The query with its unknown words replaced by the most likely words of titles; None where none is replaced."""
         words = query.split()
         better = [self._meant(word) or word for word in words]
         return None if better == words else " ".join(better)

@@ -1,7 +1,7 @@
-"""Drift: how far what is served has moved from what the release was made for.
+"""Drift: the difference between the lists that are served and lists for the people of the release.
 
-The reference is the release's own people: the same models, asked for some hundreds of them. It is made once, when
-enough lists were served to compare, one person at a time.
+The reference are lists of the same models for some hundreds of the release's people. It is computed once, one person at
+a time, when enough lists were served to compare.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.recommender.catalogue.popularity import popularity_ranks
-from bento.recommender.ranking.candidates import Models, Wanted
+from bento.recommender.ranking.candidates import Models, RetrievalRequest
 from bento.recommender.telemetry.observations import ListFacts
 from bento.release.loading import Release
 
@@ -30,13 +30,13 @@ FEWEST_LISTS = 300
 
 WATCH_FROM = 0.1
 ALERT_FROM = 0.25
-"""The customary bounds of PSI: below 0.1 nothing happened, above 0.25 it is another population."""
+"""The usual bounds of PSI: below 0.1 there is no drift, above 0.25 it is another population."""
 
 TOP_K = 10
 
 
 class Drift(msgspec.Struct, frozen=True):
-    """How far one thing has drifted."""
+    """The drift of one value."""
 
     psi: float | None
     """Population stability index; null while there are too few lists or no people to compare with."""
@@ -78,9 +78,9 @@ def drift_of(
 
 
 async def reference_of(release: Release, models: Models, people: int = REFERENCE_PEOPLE) -> list[ListFacts]:
-    """The facts of lists for some of the release's people, drawn from a seed; nobody waits behind it for long.
+    """The values of lists for some of the release's people, sampled with a seed; requests are served in between.
 
-    People whose list cannot be made by all models, or who watched nothing, are left out.
+    People without a history, and people whose list lacks a source, are left out.
     """
     user_ids = sorted(release.people.row_of)
     drawn = np.random.default_rng(SEED).permutation(len(user_ids))[:people]
@@ -91,7 +91,7 @@ async def reference_of(release: Release, models: Models, people: int = REFERENCE
         if not len(history.item_rows):
             continue
         encoded = await models.encode(history)
-        ranked = await models.retrieve(encoded, Wanted(release.weights, TOP_K, np.unique(history.item_rows)))
+        ranked = await models.retrieve(encoded, RetrievalRequest(release.weights, TOP_K, np.unique(history.item_rows)))
         if ranked is not None and len(ranked.rows) and not encoded.missing:
             reference.append(ListFacts.of(history.item_rows, ranked.rows, ranked.scores, ranks))
         await asyncio.sleep(0)

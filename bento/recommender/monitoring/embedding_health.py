@@ -1,4 +1,4 @@
-"""Embedding health: what the release's item vectors look like, source by source. Pure."""
+"""Embedding health: missing values and lengths of the item vectors, source by source. Pure."""
 
 from __future__ import annotations
 

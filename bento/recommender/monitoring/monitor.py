@@ -1,7 +1,7 @@
-"""What a running instance knows of its own health: the report behind `/monitor`, and the same as metrics.
+"""The health report of a running service, for `/monitor` and as metrics.
 
-Latencies, cache, fallbacks and drift are those of the process that answers, since its start; experiments and sample
-lists come from Redis and are everybody's.
+Latencies, cache, fallbacks and drift are those of the answering process since its start; experiments and sample lists
+come from Redis and are those of all processes.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from bento.stores.interfaces import ImpressionLog
 log = logging.getLogger("marquee.monitor")
 
 REFRESH_S = 30.0
-"""How often the metrics are brought up to date."""
+"""How often the metrics are updated."""
 
 SAMPLE_LISTS = 5
-LISTS_LOOKED_AT = 500
-"""Newest lists that the share of the catalogue on show is counted on."""
+LISTS_COUNTED = 500
+"""Newest lists from which the share of films on show is computed."""
 
 FEWEST_ANSWERS = 100
-"""Below them a share says nothing."""
+"""Answers needed before shares of them are compared with the bounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """From where on somebody should look."""
+    """The bounds of the alerts."""
 
     drift_psi: float = ALERT_FROM
     degraded_ratio: float = 0.05
-    """Share of answers made without a part."""
+    """Share of answers with a missing part."""
     p99_ms: float = 0.0
-    """99th percentile of the whole walk, in milliseconds; 0 = any."""
+    """99th percentile of the total time in milliseconds; 0 = no bound."""
 
 
 class Monitoring:
-    """Makes reports, and keeps the metrics up to date."""
+    """Makes reports, and updates the metrics periodically."""
 
     def __init__(
         self,
@@ -80,25 +80,25 @@ class Monitoring:
         self._embeddings: tuple[int, dict[str, EmbeddingHealth]] | None = None
 
     def start(self) -> None:
-        """Begin to refresh the metrics."""
+        """Start to update the metrics."""
         self._refreshing = Periodic("monitor", self._refresh, REFRESH_S)
 
     async def close(self) -> None:
-        """Stop; a reference that is being made is given up."""
+        """Stop; a reference being computed is cancelled."""
         if self._refreshing is not None:
             await self._refreshing.close()
         await self._tasks.cancel()
 
     async def report(self) -> Monitor:
-        """How things are now. Nothing that is missing makes it fail."""
+        """The present report. A part that is unavailable does not make it fail."""
         seen, films = self._metrics.observations, self._release.films
-        self._make_reference()
+        self._begin_reference()
         drift = drift_of(self._reference, seen.lists, self._bounds.drift_psi)
         embeddings = await self._embedding_health()
         available, experiments, recent = True, [], []
         try:
             experiments = [await result_of(one, self._lists) for one in self._experiments.running.values()]
-            recent = await self._lists.recent(LISTS_LOOKED_AT)
+            recent = await self._lists.recent(LISTS_COUNTED)
         except StoreUnavailable as error:
             log.debug("a report without experiments and lists: %s", error)
             available = False
@@ -124,19 +124,19 @@ class Monitoring:
         )
 
     async def _embedding_health(self) -> dict[str, EmbeddingHealth]:
-        """Of the films that are served now; looked at once per catalogue revision, beside the event loop."""
+        """Of the films that are served now; computed once per catalogue revision, in a thread."""
         films = self._release.films
         if self._embeddings is None or self._embeddings[0] != films.revision:
             self._embeddings = films.revision, await asyncio.to_thread(embedding_health, films.item_vectors)
         return self._embeddings[1]
 
-    def _make_reference(self) -> None:
-        """Begin to make the reference, in the background, once there is enough to compare with it."""
+    def _begin_reference(self) -> None:
+        """Start to compute the reference in the background, once there are enough lists to compare with it."""
         if not self._reference_begun and len(self._metrics.observations.lists) >= FEWEST_LISTS:
             self._reference_begun = True
-            self._tasks.start(self._ask_for_reference(), "drift-reference")
+            self._tasks.start(self._compute_reference(), "drift-reference")
 
-    async def _ask_for_reference(self) -> None:
+    async def _compute_reference(self) -> None:
         self._reference = await reference_of(self._release, self._models)
         log.info("drift is measured against %d people of release %d", len(self._reference), self._release.number)
 

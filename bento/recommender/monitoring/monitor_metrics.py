@@ -8,7 +8,7 @@ from bento.recommender.monitoring.monitor_report import Monitor
 
 
 class MonitorMetrics:
-    """One set per process; of several workers the one that reported last is shown."""
+    """One set per process; of several workers, the last report is shown."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, doc: str, *labels: str) -> Gauge:
@@ -26,7 +26,7 @@ class MonitorMetrics:
         self._alerts = gauge("alerts", "Alerts of /monitor.")
 
     def show(self, report: Monitor) -> None:
-        """Set every gauge; what is not known is left as it was."""
+        """Set every gauge; those of unknown values stay the same."""
         for kind, share in report.coverage.items():
             self._coverage.labels(kind).set(share)
         for source, health in report.embeddings.items():

@@ -1,4 +1,4 @@
-"""The report of `GET /monitor`, as it is on the wire."""
+"""The report of `GET /monitor` in its JSON format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bento.recommender.over_http.experiment_routes import ExperimentResult
 
 
 class SampleList(Struct, frozen=True):
-    """A list that was served lately, to whomever."""
+    """A list that was served recently."""
 
     recommendation_id: str
     strategy: str
@@ -29,7 +29,7 @@ class CacheReport(Struct, frozen=True):
 
 
 class Alert(Struct, frozen=True):
-    """Something that somebody should look at."""
+    """A value beyond its bound."""
 
     name: str
     value: float
@@ -46,16 +46,16 @@ class Monitor(Struct, frozen=True):
     answers: int
     alerts: list[Alert]
     coverage: dict[str, float]
-    """Share of films with each kind of content, and `on_show`: of films that any of the newest 500 lists held."""
+    """Share of films with each kind of content, and as `on_show`, of films in any of the newest 500 lists."""
     embeddings: dict[str, EmbeddingHealth]
     cache: CacheReport
     latency_ms: dict[str, dict[str, float]]
     """Stage -> n, p50, p95, p99."""
     drift: dict[str, Drift]
     strategies: dict[str, int]
-    """Computed answers: hybrid, cold_start, or the rung of the fallback ladder."""
+    """Computed answers: hybrid, cold_start, or the name of the fallback."""
     degraded: dict[str, int]
-    """Answers made without a part, by part."""
+    """Answers with a missing part, by part."""
     experiments: list[ExperimentResult]
     sample_lists: list[SampleList]
     redis_available: Annotated[bool, Meta(description="false: experiments and sample lists are missing.")]

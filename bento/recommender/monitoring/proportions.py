@@ -1,4 +1,4 @@
-"""Shares that were counted, with how far they can be trusted. Pure."""
+"""Statistics of counted shares: intervals, a test, a correction. Pure."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float] | None:
 def two_proportion_z(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float] | None:
     """z (positive: the second share is the larger) and the two-sided p-value of "both shares are equal".
 
-    Each of (successes, trials). The variance is pooled and z taken as normal, which wants some ten successes and
-    ten failures on each side. None when one side has no trials, or when nobody or everybody succeeded.
+    Each of (successes, trials). The variance is pooled and z taken as normal, which needs about ten successes and
+    ten failures on each side. None when one side has no trials, or when all or no trials succeeded.
     """
     (a, n), (b, m) = first, second
     if n == 0 or m == 0 or not 0 < a + b < n + m:
@@ -37,7 +37,7 @@ def two_proportion_z(first: tuple[int, int], second: tuple[int, int]) -> tuple[f
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """p-values of several comparisons, made so large that one of them is small by chance no oftener than it says.
+    """p-values of several comparisons, corrected so that together they keep the error rate of one.
 
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """

@@ -15,7 +15,7 @@ from bento.http.asgi import About, Request, Response, Route
 from bento.http.request_ids import RequestIds
 from bento.recommender.batch import Batch
 from bento.recommender.errors import NotStored, UnknownJob
-from bento.recommender.precompute import ANSWER_TTL_S, Failure, JobAbout, Precompute, chunks_of
+from bento.recommender.precompute import ANSWER_TTL_S, Failure, JobParameters, Precompute, chunks_of
 from bento.recommender.recommendations import reason_header, release_headers
 from bento.recommender.schemas import History, RecommendedFilm, decode
 from bento.release.loading import Release
@@ -180,7 +180,7 @@ class BatchRoutes:
         """Put a job; it is held by Redis when this answers, and survives a restart."""
         asked = decode(request.body, PrecomputeRequest)
         headers = release_headers(self._release, self._ids.of(request) or self._ids.new())
-        job_id, about = secrets.token_hex(8), msgspec.json.encode(JobAbout(asked.top_k))
+        job_id, about = secrets.token_hex(8), msgspec.json.encode(JobParameters(asked.top_k))
         people = asked.user_histories
         try:
             await self._jobs.put(job_id, about, list(chunks_of(people)), len(people), self._now_s())
@@ -214,7 +214,7 @@ class BatchRoutes:
             job.done - job.n_failed,
             [failure.user_id for failure in failures],
             failures,
-            msgspec.json.decode(job.about, type=JobAbout).top_k,
+            msgspec.json.decode(job.about, type=JobParameters).top_k,
             ANSWER_TTL_S,
             job.created_at_s,
             job.finished_at_s,

@@ -1,4 +1,4 @@
-"""The genres that tell a person's taste. Pure."""
+"""The favourite genres of a person. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from features.catalog import GENRES
 from features.history import WatchHistory
 
 LIKED_FROM = 3.5
-"""Stars; films watched without a rating count as liked too."""
+"""Stars from which a film counts as liked; films watched without a rating do too."""
 
 
 def favourite_genres(history: WatchHistory, genre_matrix: npt.NDArray[np.float32], limit: int = 3) -> list[str]:
-    """At most `limit` genres that somebody likes more often than the catalogue offers them, the most telling first.
+    """At most `limit` genres, the most unusual first, that are more frequent among liked films than in the catalogue.
 
-    genre_matrix: (N, G) 0/1. A genre tells the more, the further its films among the liked ones exceed what
-    drawing as many films by chance would give, in standard deviations of such a draw: everybody has seen dramas.
-    Empty when nothing was liked.
+    genre_matrix: (N, G) 0/1. Genres are ordered by how far their number of liked films exceeds that of a random draw of
+    as many films, in standard deviations of such a draw. Empty when no film was liked.
     """
     liked = history.item_rows[(history.ratings == 0) | (history.ratings >= LIKED_FROM)]
     counts = genre_matrix[liked].sum(axis=0)

@@ -1,4 +1,4 @@
-"""A person's whole history: what the release knows, and what they did since. Pure."""
+"""The history of a person: that of the release, continued by later events. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bento.stores.known_people import EMPTY_HISTORY
+from bento.release.people import EMPTY_HISTORY
 from bento.stores.person import PersonState
 from features.catalog import Catalog
 from features.history import WatchHistory
@@ -15,20 +15,20 @@ from features.history import WatchHistory
 
 @dataclass(frozen=True, slots=True)
 class PersonHistory:
-    """What tells a person's taste, and which films they have seen."""
+    """The films that describe the taste of a person, and those that they have seen."""
 
     taste: WatchHistory
     """Watched, rated and clicked films, oldest first; a click has no rating."""
     seen_rows: npt.NDArray[np.int64]
-    """Films not to recommend: the above without those that were only clicked."""
+    """Films not to recommend: those of `taste` that were not only clicked."""
 
 
 def merged(from_release: WatchHistory, state: PersonState, catalog: Catalog) -> PersonHistory:
     """The release's history continued by the feature store's events.
 
     A film in both counts with its newer event; a film of the release stays seen when it is clicked again.
-    Events on films that this release does not hold are left out; they come back with a release that does.
-    A forgotten person has no history in the release.
+    Events on films that this release does not hold are left out, and count again with a release that does.
+    The release's history of an erased person is ignored.
     """
     base = EMPTY_HISTORY if state.forgotten else from_release
     if not len(state.events):

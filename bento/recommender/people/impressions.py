@@ -1,7 +1,7 @@
-"""Impressions: which lists were served to whom, so that what people choose of them can be counted.
+"""Impressions: the lists that were served to people, so that later events on them can be counted.
 
-No request waits for it: lists are written in the background, in their order, and are dropped (and counted as lost)
-while Redis is away. An event that quotes a `recommendation_id` marks that list as clicked, once.
+No request waits: lists are written in the background, in order, and are dropped and counted as lost while Redis is
+unavailable. An event with a `recommendation_id` marks that list as clicked, once.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from bento.stores.interfaces import ImpressionLog
 log = logging.getLogger("marquee.impressions")
 
 WAITING_LIMIT = 10_000
-"""Lists that may wait to be written; of more, the oldest are lost."""
+"""Lists that may wait to be written; with more, the oldest are lost."""
 
 BATCH = 64
 """Lists written at a time, with one command and in one round trip."""
 
-CHOSEN_FROM_RATING = 3.5
-"""Stars; who rates a recommended film lower did not thank for it."""
+CLICKED_FROM_RATING = 3.5
+"""Stars from which a rating counts as a click on the list."""
 
 
 class _Film(msgspec.Struct):
@@ -37,7 +37,7 @@ class _Film(msgspec.Struct):
 
 
 class _Served(msgspec.Struct):
-    """What an impression needs of an answer's body."""
+    """The fields of an answer's body that an impression needs."""
 
     recommendations: list[_Film]
     strategy: str
@@ -48,7 +48,7 @@ _SERVED = msgspec.json.Decoder(_Served)
 
 
 class Impressions:
-    """Notes served lists and the events that quote them."""
+    """Records served lists and the events that refer to them."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Impressions:
         )
 
     def note(self, user_id: str | None, recommendation_id: str, body: bytes, arms: Mapping[str, str]) -> None:
-        """Note a served list; body: JSON of `schemas.AnswerBody`."""
+        """Record a served list; body: JSON of `schemas.AnswerBody`."""
         served = _SERVED.decode(body)
         movie_ids = [film.movie_id for film in served.recommendations]
         impression = Impression(
@@ -77,25 +77,25 @@ class Impressions:
             self._metrics.impressions.labels("lost").inc()
 
     async def follow(self, event: Event) -> None:
-        """Count the list that an event quotes as clicked, where the event says that its film was chosen."""
-        if event.recommendation_id is None or not _is_choice(event):
+        """Count the list that an event refers to as clicked, where the event is a positive one."""
+        if event.recommendation_id is None or not _is_positive(event):
             return
         clicked = await self._store.click(event.user_id, event.recommendation_id, event.movie_id, self._keys)
         if clicked:
             self._metrics.impressions.labels("clicked").inc()
 
     async def forget(self, user_id: str) -> None:
-        """Forget the lists that a person was served, also those still to be written. Raises: StoreUnavailable."""
+        """Erase the lists that a person was served, also those not yet written. Raises: StoreUnavailable."""
         async with self._queue.paused() as waiting:
             waiting[:] = [one for one in waiting if one[0] != user_id]
             await self._store.forget(user_id)
 
     async def close(self) -> None:
-        """Wait until what was noted is written."""
+        """Wait until all lists are written."""
         await self._queue.close()
 
     async def _write(self, batch: list[tuple[str | None, Impression]]) -> None:
-        await asyncio.gather(self._show([impression for _, impression in batch]), self._note(batch))
+        await asyncio.gather(self._show([impression for _, impression in batch]), self._write_per_person(batch))
 
     async def _show(self, impressions: list[Impression]) -> None:
         try:
@@ -103,20 +103,20 @@ class Impressions:
         except StoreUnavailable as error:
             log.debug("lists are not shown: %s", error)
 
-    async def _note(self, batch: list[tuple[str | None, Impression]]) -> None:
+    async def _write_per_person(self, batch: list[tuple[str | None, Impression]]) -> None:
         served = [(user_id, impression) for user_id, impression in batch if user_id is not None]
         stored = len(batch)
         try:
             await self._store.note(served, self._keys)
         except StoreUnavailable as error:
-            log.debug("%d impressions are lost: %s", len(served), error)  # the breaker has said so once already
+            log.debug("%d impressions are lost: %s", len(served), error)  # the circuit breaker has logged it already
             self._metrics.impressions.labels("lost").inc(len(served))
             stored -= len(served)
         self._metrics.impressions.labels("stored").inc(stored)
 
 
-def _is_choice(event: Event) -> bool:
-    """Whether an event says that the person took the film up."""
+def _is_positive(event: Event) -> bool:
+    """Whether the person accepted the film by this event."""
     if event.event_type == "rate":
-        return event.rating >= CHOSEN_FROM_RATING
+        return event.rating >= CLICKED_FROM_RATING
     return event.event_type != "dislike"

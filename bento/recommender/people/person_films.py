@@ -1,4 +1,4 @@
-"""What one person has watched, as routes show it: the release's history, continued by what they did since."""
+"""The films that a person has watched, as routes show them: the release's history, continued by later events."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from bento.recommender.people.histories import PersonHistory, merged
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore
-from bento.stores.person import STRANGER, DamagedState, PersonState
+from bento.stores.person import NO_STATE, DamagedState, PersonState
 from features.history import WatchHistory
 
 log = logging.getLogger("marquee.recommender")
 
 
 class PersonFilms:
-    """Reads histories of people; without the feature store the release's part answers."""
+    """Reads histories of people; without the feature store, those of the release alone."""
 
     def __init__(self, release: Release, features: FeatureStore) -> None:
         self._release = release
         self._features = features
 
     async def of(self, user_id: str) -> tuple[WatchHistory, list[str]]:
-        """The watched films, oldest first, and what was left out because it failed. A stranger has none."""
+        """The watched films, oldest first, and the parts that failed. An unknown person has none."""
         state, degraded = await self._state(user_id)
         return _watched(merged(self._release.people.history_of(user_id), state, self._release.catalog)), degraded
 
@@ -33,7 +33,7 @@ class PersonFilms:
             return await self._features.read(user_id), []
         except (StoreUnavailable, DamagedState) as error:
             log.debug("going on without the person's state: %s", error)
-            return STRANGER, ["feature_store"]
+            return NO_STATE, ["feature_store"]
 
 
 def _watched(person: PersonHistory) -> WatchHistory:

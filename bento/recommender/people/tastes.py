@@ -1,5 +1,5 @@
-"""What newcomers say of themselves, before they watched anything: genres, which come first in their lists until there
-is a history, and films, each taken as an event `like`."""
+"""The taste that people state themselves: genres, which come first in their lists until they have a history, and films,
+each stored as an event `like`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LikedFilms = Annotated[list[MovieId], Meta(max_length=LIKED_LIMIT)]
 
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """Genres and films that there are."""
+    """Genres and films that exist in the catalogue."""
 
     genres: list[int]
     """Places in `GENRES`."""
@@ -42,7 +42,7 @@ class Taste:
 
 
 class Tastes:
-    """Keeps them."""
+    """Reads and stores tastes."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class Tastes:
         self._now_s = now_s
 
     def read(self, genres: Sequence[str], liked: Sequence[int | str]) -> Taste:
-        """What a request names. Raises: InvalidRequest (unknown genre), UnknownMovie."""
+        """The taste that a request states. Raises: InvalidRequest (unknown genre), UnknownMovie."""
         return Taste([_place_of(genre) for genre in genres], [self._movie_id(movie_id) for movie_id in liked])
 
     async def keep(self, user_id: str, taste: Taste) -> None:
-        """Keep a taste; its genres replace those chosen before. Raises: NotStored."""
+        """Store a taste; its genres replace those stored before. Raises: NotStored."""
         now_s = self._now_s()
         try:
             await self._features.choose_genres(user_id, taste.genres)

@@ -1,8 +1,8 @@
-"""Asking the models: encoders side by side, then fusion and retrieval.
+"""Candidates from the models: all encoders at the same time, then fusion and retrieval.
 
-This module knows model names and tensor names; nobody else in the recommender does. A model that fails or
-is late becomes a missing source, never an exception: the caller decides what to do without it. Every source has
-a deadline of its own (`deadlines`), so a slow one costs neither the others nor the answer.
+This is the only module of the recommender that knows the names of models and tensors. A model that fails or is late
+becomes a missing source, not an exception: the caller decides how to go on without it. Every source has a deadline of
+its own (`deadlines`), so a slow one delays neither the others nor the answer.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from bento.inference.core.messages import InferRequest
 from bento.recommender.inference import Inference
 from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
-from bento.recommender.ranking.rescoring import rescored, scorer_inputs
+from bento.recommender.ranking.reranking import reranked, reranker_inputs
 from bento.recommender.schemas import Filters
-from bento.recommender.telemetry.repeated_warnings import RepeatedWarnings
+from bento.recommender.telemetry.limited_warnings import LimitedWarnings
 from bento.release.film_table import AddedFilms
 from features.history import WatchHistory, history_tensors
 from features.scorers import MLP, SCORER_MODELS
@@ -64,7 +64,7 @@ FUSION_INPUTS = {
 
 @dataclass(slots=True)
 class Encoded:
-    """A history as the encoders see it; a source that failed or was late is not in it."""
+    """The embeddings of a history; a source that failed or was late is not among them."""
 
     embeddings: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     """Dense source -> (1, width)."""
@@ -82,9 +82,9 @@ class Encoded:
         return np.array([source in has for source in SOURCES], dtype=np.float32)
 
     def weights(self, wanted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(S,) the wanted weights among the sources that can be used, which take over those of the missing ones.
+        """(S,) the wanted weights, 0 for sources that are missing, whose share the available sources take over.
 
-        Their sizes add up to what they did, so that scores of whole and of degraded answers have one scale.
+        The sum of their sizes stays the same, so that complete and degraded answers have scores of one scale.
         """
         if not self.missing:
             return wanted * self.available()
@@ -94,8 +94,8 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What retrieval is asked for."""
+class RetrievalRequest:
+    """What retrieval is asked to find."""
 
     weights: npt.NDArray[np.float32]
     """(S,) fusion weights."""
@@ -105,13 +105,13 @@ class Wanted:
     allowed_rows: npt.NDArray[np.int64] | None = None
     """(A,) the only films to return; None = any."""
     filters: Filters | None = None
-    """What made `allowed_rows`, where that says it all."""
+    """The filters that gave `allowed_rows`, where they describe it completely."""
     added: AddedFilms | None = None
     """Films that the release's index does not hold, searched beside it."""
 
 
 class Models:
-    """The models of one release, asked by that release's version."""
+    """The models of one release, called with its version."""
 
     def __init__(
         self,
@@ -125,14 +125,14 @@ class Models:
         self._search: ReleaseSearch = search or IndexSearch(self._infer)
         self._version = str(release)
         self._deadlines = deadlines or Deadlines()
-        self._warnings = RepeatedWarnings(log)
+        self._warnings = LimitedWarnings(log)
 
     def request_end_ns(self) -> int:
-        """When a request that begins now has to be answered."""
+        """When a request that starts now has to be answered."""
         return self._deadlines.of_request(time.monotonic_ns())
 
     async def encode(self, history: WatchHistory, request_end_ns: int | None = None) -> Encoded:
-        """Ask all encoders at once; each has until its own deadline, and whoever misses it is left out alone."""
+        """Call all encoders at the same time, each with its own deadline; only those that miss it are left out."""
         tensors = history_tensors([history])
         by_source = self._deadlines.of_sources(time.monotonic_ns(), request_end_ns)
         ends_ns = {name: by_source[source] for name, source in TIMED_AS.items()}
@@ -150,50 +150,52 @@ class Models:
                 encoded.embeddings |= {source: outputs[output] for output, source in ENCODERS[name].items()}
         return encoded
 
-    async def retrieve(self, encoded: Encoded, wanted: Wanted, request_end_ns: int | None = None) -> Ranked | None:
+    async def retrieve(
+        self, encoded: Encoded, request: RetrievalRequest, request_end_ns: int | None = None
+    ) -> Ranked | None:
         """The best films by the weighted sum of all available sources.
 
-        Fewer than wanted come back when the catalogue has fewer. None when fusion or retrieval fails or is late.
+        Fewer than request come back when the catalogue has fewer. None when fusion or retrieval fails or is late.
         """
         end_ns = self._deadlines.of_retrieval(time.monotonic_ns(), request_end_ns)
-        task = asyncio.create_task(self._fuse_and_search(encoded, wanted, end_ns))
+        task = asyncio.create_task(self._fuse_and_search(encoded, request, end_ns))
         await _until_late({"retrieval": task}, {"retrieval": end_ns})
         return self._result("retrieval", task)
 
-    async def rescore(
+    async def rerank(
         self,
         history: WatchHistory,
         ranked: Ranked,
         weights: npt.NDArray[np.float32],
         request_end_ns: int | None = None,
     ) -> Ranked | None:
-        """Candidates as the re-ranker orders them; None when it fails or is late.
+        """Candidates in the order of the re-ranker; None when it fails or is late.
 
         weights: (S,) those that found them, 0 for sources that were missing.
         """
         end_ns = self._deadlines.of_retrieval(time.monotonic_ns(), request_end_ns)
-        task = asyncio.create_task(self._infer(RERANKER, scorer_inputs(history, ranked, weights), end_ns))
+        task = asyncio.create_task(self._infer(RERANKER, reranker_inputs(history, ranked, weights), end_ns))
         await _until_late({RERANKER: task}, {RERANKER: end_ns})
         outputs = self._result(RERANKER, task)
-        return None if outputs is None else rescored(ranked, outputs["scores"][0])
+        return None if outputs is None else reranked(ranked, outputs["scores"][0])
 
-    async def _fuse_and_search(self, encoded: Encoded, wanted: Wanted, deadline_ns: int) -> Ranked:
-        inputs: dict[str, npt.NDArray[Any]] = {"weights": encoded.weights(wanted.weights)[np.newaxis]}
+    async def _fuse_and_search(self, encoded: Encoded, request: RetrievalRequest, deadline_ns: int) -> Ranked:
+        inputs: dict[str, npt.NDArray[Any]] = {"weights": encoded.weights(request.weights)[np.newaxis]}
         for source, name in FUSION_INPUTS.items():
             inputs[name] = encoded.embeddings.get(source, _zeros(source))
         fused = await self._infer("fusion", inputs, deadline_ns)
         query, weight = fused["query"][0], float(fused["ease_weight"][0, 0])
-        released = await self._search.search(_asked_of_release(encoded, wanted, query, weight, deadline_ns))
-        if wanted.added is None:
+        released = await self._search.search(_release_question(encoded, request, query, weight, deadline_ns))
+        if request.added is None:
             return released
-        return merged(released, nearest_added(wanted.added, query, wanted), wanted.k)
+        return merged(released, nearest_added(request.added, query, request), request.k)
 
     async def _infer(self, model: str, inputs: dict[str, Any], deadline_ns: int) -> dict[str, Any]:
         request = InferRequest(model, inputs, model_version=self._version, deadline_ns=deadline_ns)
         return (await self._inference.infer(request)).outputs
 
     def _result(self, part: str, task: asyncio.Task[Any]) -> Any:
-        """What a task returned; None when it was late (it is cancelled) or failed (it is logged)."""
+        """The result of a task; None when it was late (it is cancelled) or failed (it is logged)."""
         if not task.done() or task.cancelled():
             self._warnings.warn(f"{part} is left out", "late")
             return None
@@ -206,35 +208,35 @@ class Models:
         return None
 
 
-def _asked_of_release(
-    encoded: Encoded, wanted: Wanted, query: npt.NDArray[np.float32], extra_weight: float, deadline_ns: int
+def _release_question(
+    encoded: Encoded, request: RetrievalRequest, query: npt.NDArray[np.float32], extra_weight: float, deadline_ns: int
 ) -> ReleaseQuestion:
-    """Rows of added films mean nothing to the release."""
-    end = np.inf if wanted.added is None else wanted.added.first_row
+    """The part of the request that the release can answer: rows of added films are not in it."""
+    end = np.inf if request.added is None else request.added.first_row
     rows, scores = encoded.neighbour_rows, encoded.neighbour_scores
-    allowed = wanted.allowed_rows
+    allowed = request.allowed_rows
     return ReleaseQuestion(
         query=query,
         extra_rows=np.empty(0, np.int64) if rows is None else rows,
         extra_scores=np.empty(0, np.float32) if scores is None else scores,
         extra_weight=extra_weight,
-        k=wanted.k,
-        excluded_rows=wanted.excluded_rows[wanted.excluded_rows < end],
+        k=request.k,
+        excluded_rows=request.excluded_rows[request.excluded_rows < end],
         allowed_rows=None if allowed is None else allowed[allowed < end],
-        filters=wanted.filters,
+        filters=request.filters,
         deadline_ns=deadline_ns,
     )
 
 
-def nearest_added(added: AddedFilms, query: npt.NDArray[np.float32], wanted: Wanted) -> Ranked:
+def nearest_added(added: AddedFilms, query: npt.NDArray[np.float32], request: RetrievalRequest) -> Ranked:
     """The best k of the added films, scored as the index scores its own; query: (D,)."""
     rows = np.arange(len(added.vectors)) + added.first_row
-    possible = ~np.isin(rows, wanted.excluded_rows)
-    if wanted.allowed_rows is not None:
-        possible &= np.isin(rows, wanted.allowed_rows)
+    possible = ~np.isin(rows, request.excluded_rows)
+    if request.allowed_rows is not None:
+        possible &= np.isin(rows, request.allowed_rows)
     vectors, rows = added.vectors[possible], rows[possible]
     scores = vectors @ query
-    best = np.argsort(-scores, kind="stable")[: wanted.k]
+    best = np.argsort(-scores, kind="stable")[: request.k]
     starts = [columns.start for columns in source_slices().values()]
     contributions = np.zeros((len(best), len(SOURCES)), dtype=np.float32)
     contributions[:, : len(starts)] = np.add.reduceat(vectors[best] * query, starts, axis=1)
@@ -249,9 +251,9 @@ def merged(first: Ranked, second: Ranked, k: int) -> Ranked:
 
 
 async def _until_late(tasks: Mapping[str, asyncio.Task[Any]], ends_ns: Mapping[str, int]) -> None:
-    """Wait until every task is done or its time is up; those that are late are cancelled, each at its own end.
+    """Wait until every task is done or its deadline has passed; late tasks are cancelled, each at its own deadline.
 
-    One timer serves all that end together. Cancelled itself, it leaves nothing running.
+    One timer serves all tasks with the same deadline. When the wait itself is cancelled, all tasks are cancelled.
     """
     try:
         for end_ns in sorted({ends_ns[name] for name in tasks}):

@@ -15,12 +15,12 @@ TIMED_SOURCES = ("sequence", "two_tower", "ials", "content", "ease")
 """Sources as their deadlines are named; `content` is text and posters, which one model makes."""
 
 SOURCES_SHARE = 0.5
-"""Of what the request has left: without the rest, the sources that came would find no time to be searched with."""
+"""Share of the time left that the sources may take: the rest is for the search with their embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds from the moment that something begins."""
+    """Time limits in seconds, each from the start of its part."""
 
     source_s: float = 0.5
     """For a source that `sources_s` does not name."""
@@ -30,22 +30,22 @@ class Deadlines:
     """Of single ones of `TIMED_SOURCES`."""
 
     def of_request(self, now_ns: int) -> int:
-        """When a request that begins now has to be answered, on the clock that `now_ns` is of."""
+        """When a request that starts now has to be answered, on the clock of `now_ns`."""
         return now_ns + _ns(self.request_s)
 
     def of_sources(self, now_ns: int, request_end_ns: int | None) -> dict[str, int]:
-        """Source -> when it is late. `request_end_ns` None: nobody waits."""
+        """Source -> its deadline. `request_end_ns` None: the request has no deadline."""
         latest = _within(request_end_ns, now_ns, SOURCES_SHARE)
         own_s = {source: self.sources_s.get(source, self.source_s) for source in TIMED_SOURCES}
         return {source: min(now_ns + _ns(limit_s), latest) for source, limit_s in own_s.items()}
 
     def of_retrieval(self, now_ns: int, request_end_ns: int | None) -> int:
-        """When fusion and retrieval are late."""
+        """The deadline of fusion and retrieval."""
         return min(now_ns + _ns(self.retrieval_s), _within(request_end_ns, now_ns, 1.0))
 
 
 def _within(request_end_ns: int | None, now_ns: int, share: float) -> int:
-    """The end of a share of what is left; far away where nobody waits."""
+    """The end of a share of the time left; an hour away where the request has no deadline."""
     if request_end_ns is None:
         return now_ns + _ns(3_600)
     return now_ns + max(0, int((request_end_ns - now_ns) * share))

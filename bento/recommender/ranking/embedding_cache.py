@@ -1,7 +1,7 @@
-"""User embeddings, remembered: who asks again for other films, filters or weights has not changed.
+"""A cache of user embeddings: they stay the same for requests with other films, filters or weights.
 
-The key is the history itself, so nothing can be stale; the release never changes within a process. After an event the
-person's new history is encoded in the background, so that the next answer finds it done: the online user embedding.
+The key is the history itself, so an entry is never stale; the release does not change within a process. After an event
+the new history of the person is encoded in the background, so that the next request finds its embedding.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from features.history import HISTORY_LENGTH, WatchHistory
 log = logging.getLogger("marquee.recommender")
 
 EMBEDDINGS_LIMIT = 4_096
-"""Histories remembered; some 4 kB each."""
+"""Histories in the cache; some 4 kB each."""
 
-AHEAD_LIMIT = 8
-"""Histories encoded ahead at a time; with more events at once the next request encodes."""
+PREFETCH_LIMIT = 8
+"""Histories encoded in the background at a time; with more events at once, the next request encodes."""
 
 
 class EmbeddingCache:
-    """Encodes histories, each once while it is among the newest."""
+    """Encodes histories, each once while it is in the cache."""
 
     def __init__(
         self, encode: Callable[[WatchHistory, int | None], Awaitable[Encoded]], limit: int = EMBEDDINGS_LIMIT
@@ -39,7 +39,7 @@ class EmbeddingCache:
         self._encoded: LruCache[bytes, Encoded] = LruCache(limit)
 
     async def encode(self, history: WatchHistory, request_end_ns: int | None = None) -> Encoded:
-        """As `Models.encode`. What was made without all sources is not remembered."""
+        """As `Models.encode`. Embeddings with a missing source are not cached."""
         key = _key(history)
         encoded = self._encoded.get(key)
         if encoded is None:
@@ -49,8 +49,8 @@ class EmbeddingCache:
         return encoded
 
 
-class AheadOfTime:
-    """Encodes the histories of people who just did something."""
+class EmbeddingPrefetch:
+    """Encodes the histories of people after each event, before their next request."""
 
     def __init__(self, release: Release, features: FeatureStore, embeddings: EmbeddingCache) -> None:
         self._release = release
@@ -59,19 +59,19 @@ class AheadOfTime:
         self._encoding = DetachedTasks()
 
     async def follow(self, event: Event) -> None:
-        """Begin to encode; whoever sent the event does not wait."""
-        if len(self._encoding) < AHEAD_LIMIT:
-            self._encoding.start(self._encode(event.user_id), "encode-ahead")
+        """Start to encode; the sender of the event does not wait."""
+        if len(self._encoding) < PREFETCH_LIMIT:
+            self._encoding.start(self._encode(event.user_id), "prefetch-embedding")
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait until all histories are encoded."""
         await self._encoding.finish()
 
     async def _encode(self, user_id: str) -> None:
         try:
             state = await self._features.read(user_id)
         except (StoreUnavailable, DamagedState) as error:
-            log.debug("nothing is encoded ahead: %s", error)
+            log.debug("an embedding is not prefetched: %s", error)
             return
         films = self._release.films
         taste = merged(self._release.people.history_of(user_id), state, films.catalog).taste
@@ -80,7 +80,7 @@ class AheadOfTime:
 
 
 def _key(history: WatchHistory) -> bytes:
-    """A digest of what the encoders see: the newest events."""
+    """A digest of the newest events, which are all that the encoders read."""
     newest = slice(-HISTORY_LENGTH, None)
     digest = hashlib.blake2b(history.item_rows[newest].tobytes(), digest_size=16)
     digest.update(history.ratings[newest].tobytes())

@@ -1,4 +1,4 @@
-"""Why a film is recommended: what each source said, which film of the history it is like, what they share. Pure."""
+"""Why a film is recommended: the contribution of each source, similar films of the history, what they share. Pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ HISTORY_LIMIT = 200
 """Newest films of a history that are compared."""
 
 DISLIKED_BELOW = 3.0
-"""Stars; nobody is recommended a film because it is like one they disliked."""
+"""Stars; films rated lower are not named as reasons."""
 
-ALIKE_FROM = 0.1
-"""Similarity below which two films are not called alike; 0 is the average pair."""
+SIMILAR_FROM = 0.1
+"""Lowest similarity of a film that is named as a reason; 0 is that of an average pair."""
 
 
 class Explainer:
@@ -56,7 +56,7 @@ class Explainer:
         seen_people: set[str],
     ) -> Reasons:
         nearest = np.argsort(-alike, kind="stable")[:BECAUSE_LIMIT]
-        nearest = nearest[alike[nearest] >= ALIKE_FROM]
+        nearest = nearest[alike[nearest] >= SIMILAR_FROM]
         because = [
             Because(self._films[other].movie_id, self._films[other].title, round(float(similarity), 4))
             for other, similarity in zip(liked[nearest].tolist(), alike[nearest].tolist(), strict=True)
@@ -64,7 +64,7 @@ class Explainer:
         their_genres = {genre for other in liked[nearest].tolist() for genre in self._films[other].genres}
         genres = [genre for genre in self._films[row].genres if genre in their_genres]
         people = [person for person in self._people(row) if person in seen_people]
-        return Reasons(added, because, genres, people, in_words([film.title for film in because], genres, people))
+        return Reasons(added, because, genres, people, sentence([film.title for film in because], genres, people))
 
     def _people(self, row: int) -> list[str]:
         film = self._films[row]
@@ -88,8 +88,8 @@ def _not_disliked(history: WatchHistory) -> npt.NDArray[np.int64]:
     return np.unique(history.item_rows[-HISTORY_LIMIT:][kept])
 
 
-def in_words(because: list[str], genres: list[str], people: list[str]) -> str:
-    """One plain sentence: the likest film, what it shares, who is in it; popularity when there is nothing else."""
+def sentence(because: list[str], genres: list[str], people: list[str]) -> str:
+    """One sentence: the most similar film, shared genres and people; popularity when there is nothing else."""
     if not because:
         return f"With {people[0]}, whom you have seen before." if people else "Popular with many people."
     shared = f", which shares {_listed(genres)} with it" if genres else ""

@@ -1,7 +1,7 @@
-"""The ladder below the hybrid: what is recommended when fusion or retrieval cannot answer. Pure.
+"""Fallbacks of the hybrid: what is recommended when fusion or retrieval cannot answer. Pure.
 
-Rungs, best first: item-to-item candidates, content profile, genre popularity. Each gives a full list in the
-person's taste, so that the last rung is always there; popularity alone is left to strangers.
+In this order: item-to-item candidates, content profile, genre popularity. Each gives a full list that follows the
+person's history, and the last one always can; popularity alone is for people without a history (`cold_start`).
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.ranking.blending import followed_by
 from bento.recommender.ranking.candidates import Encoded, Ranked
+from bento.recommender.ranking.selection import followed_by
 from features.history import WatchHistory
 from features.sources import NEIGHBOUR_SOURCE, SOURCES
 
 NEUTRAL_RATING = 3.0
-"""Unrated films count as liked a little more than average, as watching is a choice."""
+"""Rating that unrated films count with: a little liked, since the person chose to watch them."""
 
 
 def best_without_retrieval(
     encoded: Encoded, text_vectors: npt.NDArray[np.float32], by_genre: Ranked, k: int
 ) -> tuple[str, Ranked]:
-    """The best rung that stands and its k films; genre popularity fills up what a rung leaves open.
+    """The best fallback that is available and its k films, filled up by genre popularity.
 
     text_vectors: (N, 128) centred. by_genre: all films, from `genre_popularity`.
     """

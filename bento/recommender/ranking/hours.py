@@ -1,8 +1,8 @@
-"""What the hour of the day says of films: which genres the release's people watch more often then than they usually do.
+"""The effect of the hour of the day: which genres the release's people watch more often at an hour than usual.
 
-Counted against each person's own habits, so that who watches at night does not pass for what the night does. It is
-believed only as far as two halves of the people agree on it, and not at all where they agree no better than by chance:
-then the hour changes nothing. Pure but for `Hours`, which counts beside the event loop.
+The counts are relative to each person's own habits, so that the taste of people who watch at night is not taken for an
+effect of the night. The effect is scaled by how well two halves of the people agree on it, and dropped where they agree
+no better than by chance. Pure but for `Hours`, which counts in a thread beside the event loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bento.background import DetachedTasks
 from bento.recommender.ranking.candidates import Ranked
 from bento.release.loading import Release
-from bento.stores.known_people import KnownPeople
+from bento.release.people import ReleasePeople
 
 log = logging.getLogger("marquee.recommender")
 
@@ -25,20 +25,20 @@ PART = "hour"
 
 HOURS = 24
 PEOPLE_LIMIT = 1_000
-"""People who are counted; of more, as many drawn by a seed."""
+"""People who are counted; from more, as many are sampled with a seed."""
 
 FEWEST_PEOPLE = 50
-"""Below them two halves say nothing of each other."""
+"""People needed: with fewer, the agreement of two halves means nothing."""
 
 PRIOR_EVENTS = 200
-"""Events without any habit that are added to each hour: what few events say is believed little."""
+"""Average events added to each hour, so that an hour with few events shows little effect."""
 
 NEIGHBOUR_HOURS = 0.5
-"""What the hour before and the hour after count."""
+"""Weight of the hour before and the hour after."""
 
 HALVINGS = 10
 CHANCE_DEVIATIONS = 3.0
-"""Agreement has to stand so many standard deviations of chance above it."""
+"""How many standard deviations the agreement has to be above that of shuffled hours."""
 
 LARGEST_PRIOR = 0.5
 """Of one film; scores of sources differ by several times as much between liked and other films."""
@@ -47,7 +47,7 @@ Float = npt.NDArray[np.float64]
 Lifts = npt.NDArray[np.float32]
 
 
-def hour_lifts(people: KnownPeople, genre_matrix: npt.NDArray[np.float32], seed: int = 0) -> Lifts | None:
+def hour_lifts(people: ReleasePeople, genre_matrix: npt.NDArray[np.float32], seed: int = 0) -> Lifts | None:
     """(24, G) log of how much more often a genre is watched in an hour than usual; None where that is chance.
 
     Hours are those of the timestamps, UTC.
@@ -102,7 +102,7 @@ def _with_neighbours(by_hour: Float) -> Float:
 
 
 class Hours:
-    """Adds what the hour says to lists of one release."""
+    """Adds the effect of the hour to the scores of one release's films."""
 
     def __init__(self, release: Release) -> None:
         self._release = release
@@ -110,7 +110,7 @@ class Hours:
         self._counting = DetachedTasks()
 
     def start(self) -> None:
-        """Begin to count, beside the event loop; until it is done the hour changes nothing."""
+        """Start to count in a thread; until that is done the hour changes nothing."""
         self._counting.start(self._count(), "hours")
 
     async def close(self) -> None:
@@ -123,12 +123,12 @@ class Hours:
         self._lifts = await asyncio.to_thread(hour_lifts, release.people, genres)
 
     @property
-    def matter(self) -> bool:
-        """The hour changes lists at all."""
+    def are_known(self) -> bool:
+        """The counting is done, and it found that the hour changes what people watch."""
         return self._lifts is not None
 
     def added_to(self, ranked: Ranked, hour: int) -> Ranked:
-        """The films with what the hour adds to their scores, best first; a column of contributions more."""
+        """The films with the effect of the hour added to their scores, best first, as one more contribution."""
         if self._lifts is None:
             return ranked
         genres = self._release.catalog.genre_matrix[ranked.rows]

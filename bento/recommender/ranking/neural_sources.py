@@ -1,4 +1,4 @@
-"""The hybrid without neural networks, from who watched what alone: what `use_embeddings=false` asks for. Pure."""
+"""The hybrid without neural networks, from watch histories alone, for `use_embeddings=false`. Pure."""
 
 from __future__ import annotations
 

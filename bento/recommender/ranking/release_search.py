@@ -1,7 +1,7 @@
 """Searching the films of a release: by its own index, which the inference server holds, or by Qdrant.
 
-Both answer the same question with the same films (a parametrised test holds them to it); what was added since the
-release is searched beside them, see `candidates`.
+Both find the same films for the same question, which a parametrised test checks. Films that were added since the
+release are searched separately, see `candidates`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseQuestion:
-    """What is asked of a release's films. Rows are the release's; -1 is padding."""
+    """A search among the films of a release. Rows are the release's; -1 is padding."""
 
     query: Float32
     """(D,) in the fused space."""
@@ -53,7 +53,7 @@ class ReleaseQuestion:
     allowed_rows: Rows | None
     """(A,) the only films to return; None = any."""
     filters: Filters | None
-    """What made `allowed_rows`, where that says it all: a store that knows the films' facts can filter by itself."""
+    """The filters that gave `allowed_rows`, where they describe it completely: Qdrant can apply them itself."""
     deadline_ns: int
 
 

@@ -1,4 +1,4 @@
-"""Why a list holds fewer films than were asked for, in words that every route repeats. Pure."""
+"""Why a list has fewer films than requested, as a sentence that all routes return. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OFFERED_AGAIN = "nothing unseen is left, so films that were seen already are off
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """The films that a list could be made of."""
+    """The films that a list could contain."""
 
     possible_rows: Rows
     """(P,) films that exist; with `filtered` those of them that pass the request's filters."""
@@ -26,7 +26,7 @@ class Supply:
 
 
 def why_short(shown_rows: Rows, wanted: int, supply: Supply) -> str | None:
-    """The reason that goes with a list; None where it is as long as wanted and holds nothing that was seen."""
+    """The reason of a list; None where it is as long as requested and holds no seen film."""
     offered_again = bool(len(shown_rows)) and shown_rows[0] in supply.seen_rows  # all of a list, or none of it
     is_short = len(shown_rows) < wanted
     if offered_again:
@@ -35,14 +35,14 @@ def why_short(shown_rows: Rows, wanted: int, supply: Supply) -> str | None:
 
 
 def too_few_neighbours(shown: int, wanted: int) -> str | None:
-    """The same for films like a film, which come from the whole catalogue."""
+    """The same for lists of similar films, which come from the whole catalogue."""
     if shown >= wanted:
         return None
     return f"there {'is' if shown == 1 else 'are'} only {shown} other film{'s' * (shown != 1)}"
 
 
 def _count(supply: Supply, seen_counts: bool = True) -> str:
-    """How many films there are, and what became of them."""
+    """How many films there are, and how many of them were seen or excluded."""
     n = len(supply.possible_rows)
     if n == 0:
         return "no film passes these filters" if supply.filtered else "there is no film"

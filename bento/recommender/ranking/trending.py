@@ -1,4 +1,4 @@
-"""What is popular now: counted from events, read again every few seconds, given to whoever nothing is known of."""
+"""Current popularity: counted from events, read every few seconds, used for people without a history."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ log = logging.getLogger("marquee.recommender")
 
 WEIGHTS = {"click": 0.25, "view": 1.0, "like": 1.5, "purchase": 2.0}
 RATED_FROM = 3.5
-"""Stars from which a rating counts as a view; lower ones, and dislikes, make nothing popular."""
+"""Stars from which a rating counts as a view; lower ratings and dislikes count nothing."""
 
 REFRESH_S = 5.0
 FILMS = 500
 """Most popular films that are read; the others keep the popularity that the release gave them."""
 
 HALF_BOOST = 20.0
-"""Decayed views that lift a film by half of the way from the least to the most popular: one click moves nothing."""
+"""Decayed views that raise a film by half of the distance between the least and the most popular film."""
 
 
 class Trending:
-    """Counts events, and knows what they add up to."""
+    """Counts events, and holds the films that are popular by them."""
 
     def __init__(self, store: PopularityStore, now_s: Callable[[], float] = time.time) -> None:
         self._store = store
         self._now_s = now_s
         self._values: dict[int, float] = {}
         self.revision = 0
-        """Grows when what is popular has changed."""
+        """Increases when the popular films have changed."""
         self._refreshing: Periodic | None = None
 
     def start(self) -> None:
-        """Begin to read, in the background."""
+        """Start to read, in the background."""
         self._refreshing = Periodic("trending", self.refresh, REFRESH_S)
 
     async def close(self) -> None:
@@ -51,17 +51,17 @@ class Trending:
             await self._refreshing.close()
 
     async def follow(self, event: Event) -> None:
-        """Count one event, at the time when it happened: a late one counts as little as it would have by now."""
+        """Count one event at its own time: a late event has decayed as if it had been counted then."""
         weight = _weight(event)
         if weight:
             await self._store.add(event.movie_id, weight, event.timestamp_s)
 
     async def refresh(self) -> None:
-        """Read what is popular now; while Redis is away it stays as it was."""
+        """Read the popular films; while Redis is unavailable they stay the same."""
         try:
             values = await self._store.top(FILMS, self._now_s())
         except StoreUnavailable as error:
-            log.debug("what is popular stays as it was: %s", error)
+            log.debug("popularity is not refreshed: %s", error)
             return
         if {film: round(value, 1) for film, value in values.items()} != {
             film: round(value, 1) for film, value in self._values.items()
@@ -70,7 +70,7 @@ class Trending:
             self._values = values
 
     def popularity(self, films: FilmTable) -> npt.NDArray[np.float32]:
-        """(N,) the release's popularity rank, 0..1, and up to 1 more for what people take up now."""
+        """(N,) the release's popularity rank, 0..1, and up to 1 more for current popularity."""
         ranks = popularity_ranks(films.popularity)
         for movie_id, value in self._values.items():  # some hundreds at most
             row = films.catalog.row_of(movie_id)

@@ -1,7 +1,7 @@
-"""Explanations in a language model's words: optional, time-boxed, and never in the way.
+"""Explanations worded by a language model: optional, within a time limit, and replaceable by the plain sentences.
 
-Any server that speaks OpenAI's chat completions is asked once per answer, with the facts of every film; it may word
-them, it is not asked for any of its own. Whatever goes wrong, the plain sentences stay, and `degraded` names `wording`.
+A server with OpenAI's chat completions API is called once per answer with the facts of every film, which it words
+without adding any. When that fails, the plain sentences stay, and `degraded` names `wording`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ FILMS_LIMIT = 20
 """Films that are worded at a time; the others keep their plain sentence."""
 
 SENTENCE_LIMIT = 300
-"""Characters; what is longer is no sentence under a poster."""
+"""Characters; longer answers are refused, as they do not fit under a poster."""
 
 RETRY_S = 10.0
-"""How long a server that failed is left alone."""
+"""Seconds without a call after a failure."""
 
 INSTRUCTIONS = (
     "You word the reasons of a film recommender. For every film you are given facts: films that the person watched "
@@ -56,7 +56,7 @@ class _Completion(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
-    """Where the language model answers."""
+    """The language model and its server."""
 
     url: str
     """Base of the API, such as http://127.0.0.1:8080/v1."""
@@ -66,7 +66,7 @@ class LanguageModel:
 
 
 class Wording:
-    """Words explanations."""
+    """Words the texts of explanations."""
 
     def __init__(self, model: LanguageModel, client: httpx.AsyncClient | None = None) -> None:
         headers = {"authorization": f"Bearer {model.api_key}"} if model.api_key else {}
@@ -77,7 +77,7 @@ class Wording:
 
     @property
     def signature(self) -> str:
-        """Whose words these are: another model's are others."""
+        """Identifies the model: another one gives other texts."""
         return f"{self._model.url} {self._model.name}"
 
     async def close(self) -> None:
@@ -85,7 +85,7 @@ class Wording:
         await self._client.aclose()
 
     async def reword(self, titles: list[str], reasons: list[Reasons]) -> tuple[list[Reasons], list[str]]:
-        """The reasons with new texts, and what failed: nothing, or `wording`, then they are as they were."""
+        """The reasons with new texts, and the parts that failed: none, or `wording`, then the texts stay the same."""
         if not reasons:
             return reasons, []
         if not self._breaker.allows():

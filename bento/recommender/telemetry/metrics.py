@@ -1,4 +1,4 @@
-"""What the recommender counts and times: the `recsys_*` metrics.
+"""The counters, timers and gauges of the recommender: the `recsys_*` metrics.
 
 Under `bentoml serve` Prometheus' client writes to files that all workers share; `/metrics` of any worker
 answers for all of them.
@@ -22,11 +22,11 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def use_own_folder(home: Path, environment: MutableMapping[str, str]) -> None:
-    """Give this instance a metrics folder of its own, common to its workers and to nobody else.
+    """Give this service a metrics folder of its own, shared by its workers only.
 
-    BentoML's folder is one per user: a second instance would empty it under the first. Does nothing outside of
-    BentoML's workers. Folders whose server is gone are removed, and files of workers that are: a gauge of one that died
-    while Redis was away would say so for ever, and in a container the next server has the pid of the last.
+    BentoML's folder is one per user: a second service would empty it under the first. Does nothing outside of BentoML's
+    workers. Folders of ended services and files of ended workers are removed: the gauge of a worker that died while
+    Redis was unavailable would stay at that value, and in a container the next service has the pid of the last.
     """
     if FOLDER_VARIABLE not in environment:
         return

@@ -1,7 +1,7 @@
-"""What one process saw of its own answers lately: stage times, fallbacks, and what drift is measured on.
+"""Recent answers of one process: stage times, fallbacks, and the values that drift is measured on.
 
-Counters since the start, and windows of the newest values. Noting an answer costs a microsecond or two; everything
-that takes longer is done by whoever looks (`monitor`).
+Counters since the start, and windows of the newest values. Recording an answer takes a microsecond or two; everything
+slower is done when a report is made (`monitor`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 LATENCY_WINDOW = 5_000
-"""Newest times per stage that percentiles are made of."""
+"""Newest times per stage that percentiles are computed from."""
 
 DRIFT_WINDOW = 5_000
 """Newest lists that are compared with the release's reference."""
@@ -24,7 +24,7 @@ PERCENTILES = (50, 95, 99)
 
 @dataclass(frozen=True, slots=True)
 class ListFacts:
-    """What drift is measured on: one value per hybrid list made with the release's own weights and no filters."""
+    """The values that drift is measured on, of one hybrid list with the release's own weights and no filters."""
 
     history_length: float
     """Inputs: films of the history."""
@@ -63,12 +63,12 @@ class Observations:
     strategies: Counter[str] = field(default_factory=Counter)
     """Of computed answers."""
     degraded: Counter[str] = field(default_factory=Counter)
-    """Answers made without a part, by part."""
+    """Answers with a missing part, by part."""
     lists: deque[ListFacts] = field(default_factory=lambda: deque(maxlen=DRIFT_WINDOW))
     _stages_ms: dict[str, deque[float]] = field(default_factory=dict)
 
     def note(self, timings_ms: Mapping[str, float], degraded: Iterable[str]) -> None:
-        """Note one answer that leaves."""
+        """Record one answer."""
         self.answers += 1
         for stage, elapsed_ms in timings_ms.items():
             window = self._stages_ms.get(stage)

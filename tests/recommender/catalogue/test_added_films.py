@@ -359,7 +359,7 @@ async def test_another_release_encodes_added_films_with_its_own_encoders(
     worker: Worker, make_worker: Callable[..., Any], repository: Any, store: MemoryFilmStore
 ) -> None:
     await worker.add(poster=base64.b64encode(picture()).decode())
-    store._vectors.clear()  # of another release there are none
+    store.vectors.clear()  # of another release there are none
     later = await make_worker(load_release(repository))
     assert later.world.models.calls["new_film_tower"] == 1
     assert NEW in await later.recommended(history=[400, 401], top_k=5)
@@ -367,8 +367,12 @@ async def test_another_release_encodes_added_films_with_its_own_encoders(
     assert third.world.models.calls["new_film_tower"] == 0
 
 
-async def test_a_release_without_the_tower_takes_no_films(worker: Worker) -> None:
-    worker.catalogue._encoder._models = frozenset({"text_embedding"})
+async def test_a_release_without_the_tower_takes_no_films(
+    make_worker: Callable[..., Any], repository: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = load_release(repository)
+    monkeypatch.setattr(release, "servable_models", lambda: ["text_embedding"])
+    worker = await make_worker(release)
     assert "exported without new_film_tower" in (await worker.add(503))["error"]["message"]
 
 

@@ -266,8 +266,8 @@ def test_a_search_takes_the_query_apart_once_and_not_for_every_title(monkeypatch
     """The event loop waits meanwhile: a long query on a large catalogue took a second."""
     taken_apart = []
     titles = TitleSearch(TITLES.films * 20, np.zeros(20 * len(TITLES.films), dtype=np.float32))
-    runs = title_search._runs
-    monkeypatch.setattr(title_search, "_runs", lambda text: (taken_apart.append(text), runs(text))[1])
+    trigrams = title_search.trigrams
+    monkeypatch.setattr(title_search, "trigrams", lambda text: (taken_apart.append(text), trigrams(text))[1])
     assert titles.find(f"{TITLES.films[0].title} nearly", 3)
     assert len(taken_apart) <= 2
 

@@ -217,6 +217,7 @@ async def test_the_spool_is_replayed_in_order_once_redis_is_back(
     feedback: Feedback,
     world: World,
     event_log: MemoryEventLog,
+    spool: Spool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(events, "REPLAY_INTERVAL_S", 0.01)
@@ -233,7 +234,7 @@ async def test_the_spool_is_replayed_in_order_once_redis_is_back(
     assert [json.loads(record)["movie_id"] for record in await event_log.read(10)] == [300, 301, 302, 303]
     assert (await world.features.read("new")).events["movie_id"].tolist() == [300, 301, 302, 303]
     async with asyncio.timeout(10):
-        while not feedback._spool.is_empty:
+        while not spool.is_empty:
             await asyncio.sleep(0.005)
     assert (await client.post("/events", json=event(item_id=304))).json()["stored_in"] == "redis"
 
@@ -248,7 +249,8 @@ async def test_an_event_that_is_sent_again_while_it_waits_in_the_spool_counts_on
     redis.away = False  # back, and not replayed yet
     again = (await client.post("/events", json=event(), headers={"idempotency-key": "k"})).json()
     assert (again["status"], again["stored_in"]) == ("duplicate", "spool")
-    assert await spool.replay(feedback._apply) == 1
+    await feedback.replay()
+    assert spool.is_empty
     assert len(await event_log.read(10)) == 1
     assert (await client.post("/events", json=event(), headers={"idempotency-key": "k"})).json()[
         "status"
@@ -264,7 +266,7 @@ RECORD = (
 async def test_a_replay_after_a_crash_counts_nothing_twice(feedback: Feedback, spool: Spool, world: World) -> None:
     for _ in range(2):
         await spool.add(RECORD)
-        await spool.replay(feedback._apply)
+        await feedback.replay()
     state = await world.features.read("new")
     assert state.events.tolist() == [(302, 0.0, 5)]
 
@@ -304,7 +306,8 @@ async def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(
 ) -> None:
     await spool.add(b"{broken")
     await spool.add(RECORD)
-    assert await spool.replay(feedback._apply) == 2
+    await feedback.replay()
+    assert spool.is_empty
     assert "cannot be read and is skipped" in caplog.text
     assert len((await world.features.read("new")).events) == 1
 
@@ -315,23 +318,23 @@ async def test_that_events_wait_in_the_spool_is_said_once_for_each_reason(
     await spool.add(RECORD)
     redis.away = True
     for _ in range(3):
-        await feedback._replay()
+        await feedback.replay()
     assert [record.getMessage() for record in caplog.records] == [
         "events wait in the spool: Redis is not available: gone"
     ]
     redis.away = False
-    await feedback._replay()
+    await feedback.replay()
     assert spool.is_empty
 
 
 async def test_how_much_waits_in_the_spool_is_told(redis: Switch, event_log: MemoryEventLog, spool: Spool) -> None:
     sizes: list[int] = []
-    feedback = Feedback(redis, event_log, spool, tell_spool_bytes=sizes.append)  # type: ignore[arg-type]
+    feedback = Feedback(redis, event_log, spool, on_spool_bytes=sizes.append)  # type: ignore[arg-type]
     await spool.add(RECORD)
     redis.away = True
-    await feedback._look_after_spool()
+    await feedback.replay()
     redis.away = False
-    await feedback._look_after_spool()
+    await feedback.replay()
     assert sizes == [len(RECORD) + 1, 0]
 
 

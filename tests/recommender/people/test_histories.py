@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bento.recommender.people.histories import merged
-from bento.stores.known_people import EMPTY_HISTORY
+from bento.release.people import EMPTY_HISTORY
 from bento.stores.person import CLICKED, EVENT, PersonState
 from features.catalog import Catalog, Film
 from tests.recommender.examples import history

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bento.recommender.ranking.candidates import Ranked
-from bento.recommender.ranking.reranking import pool_size, recency, rerank
+from bento.recommender.ranking.diversity import diversify, pool_size, recency
 from bento.release.film_table import FilmTable
 from features.catalog import Catalog, Film
 from features.sources import SOURCES
@@ -25,7 +25,7 @@ def twins(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def order(diversity: float, freshness: float = 0.0, recent: np.ndarray = NO_RECENCY, top_k: int = 4) -> list[int]:
-    return rerank(ranked(1.0, 0.9, 0.8, 0.0), diversity, freshness, recent, twins, top_k).rows.tolist()
+    return diversify(ranked(1.0, 0.9, 0.8, 0.0), diversity, freshness, recent, twins, top_k).rows.tolist()
 
 
 def test_without_diversity_the_scores_decide() -> None:
@@ -54,13 +54,13 @@ def test_freshness_lifts_recent_films() -> None:
 
 
 def test_scores_stay_what_the_sources_gave() -> None:
-    reordered = rerank(ranked(1.0, 0.9, 0.8, 0.0), 0.3, 0.0, NO_RECENCY, twins, 3)
+    reordered = diversify(ranked(1.0, 0.9, 0.8, 0.0), 0.3, 0.0, NO_RECENCY, twins, 3)
     assert reordered.scores.tolist() == pytest.approx([1.0, 0.8, 0.9])
 
 
 @pytest.mark.parametrize("scores", [(), (0.5,), (0.5, 0.5, 0.5)])
 def test_nothing_or_equal_scores_are_no_trouble(scores: tuple[float, ...]) -> None:
-    assert sorted(rerank(ranked(*scores), 0.5, 0.5, NO_RECENCY, twins, 3).rows.tolist()) == list(range(len(scores)))
+    assert sorted(diversify(ranked(*scores), 0.5, 0.5, NO_RECENCY, twins, 3).rows.tolist()) == list(range(len(scores)))
 
 
 def test_recency_halves_every_five_years_and_is_0_where_the_year_is_not_known() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.ranking.candidates import Ranked
-from bento.recommender.ranking.explanations import Explainer, in_words
+from bento.recommender.ranking.explanations import Explainer, sentence
 from bento.release.film_table import FilmTable, Live
 from features.catalog import Catalog, Film
 from features.history import WatchHistory
@@ -125,4 +125,4 @@ async def test_a_cold_start_explains_itself_by_popularity(world: World) -> None:
     ],
 )
 def test_reasons_are_put_in_one_sentence(because: list[str], genres: list[str], people: list[str], text: str) -> None:
-    assert in_words(because, genres, people) == text
+    assert sentence(because, genres, people) == text

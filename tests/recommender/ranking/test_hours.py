@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from bento.recommender.questions import question_of
 from bento.recommender.ranking.hours import Hours, hour_lifts
 from bento.recommender.ranking.ordering import Ordering
 from bento.recommender.schemas import RecommendRequest, decode
-from bento.stores.known_people import KnownPeople
+from bento.release.people import ReleasePeople
 from tests.recommender.genre_world import FILMS_PER_GENRE, N_FILMS, catalog
 from tests.recommender.world import World
 
@@ -23,13 +25,13 @@ NIGHT = 22
 ASKED = {"history": [202, 302], "top_k": 8, "explain": True}
 
 
-def people_who(horror_by_hour: Callable[[np.ndarray], np.ndarray]) -> KnownPeople:
+def people_who(horror_by_hour: Callable[[np.ndarray], np.ndarray]) -> ReleasePeople:
     """People, each with hours of their own; `horror_by_hour`: how likely horror is, science fiction else."""
     chance = np.random.default_rng(3)
     hours = (chance.integers(0, 24, (PEOPLE, 1)) + chance.integers(0, 12, (PEOPLE, EVENTS))) % 24
     horror = chance.random((PEOPLE, EVENTS)) < horror_by_hour(hours)
     rows = np.where(horror, HORROR, SCI_FI) * FILMS_PER_GENRE + chance.integers(0, FILMS_PER_GENRE, (PEOPLE, EVENTS))
-    return KnownPeople(
+    return ReleasePeople(
         {str(person): person for person in range(PEOPLE)},
         np.arange(PEOPLE + 1, dtype=np.int64) * EVENTS,
         rows.ravel().astype(np.int32),
@@ -68,13 +70,16 @@ def test_chance_and_the_taste_of_who_watches_then_are_no_habit_of_the_hour(
 
 
 def test_too_few_people_say_nothing() -> None:
-    assert hour_lifts(KnownPeople.nobody(), catalog().genre_matrix) is None
+    assert hour_lifts(ReleasePeople.nobody(), catalog().genre_matrix) is None
 
 
 @pytest.fixture
-def at_night(make_world: Callable[..., World], world: World) -> World:
-    hours = Hours(world.release)
-    hours._lifts = hour_lifts(people_who(at_night_more), world.release.catalog.genre_matrix)
+async def at_night(make_world: Callable[..., World], world: World) -> World:
+    hours = Hours(replace(world.release, people=people_who(at_night_more)))
+    hours.start()
+    async with asyncio.timeout(10):
+        while not hours.are_known:
+            await asyncio.sleep(0.01)  # they are counted in a thread
     return make_world(ordering=Ordering(world.release, hours=hours))
 
 

@@ -13,7 +13,7 @@ from bento.http.request_ids import RequestIds
 from bento.recommender.over_http.taste_routes import TasteRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.people.tastes import Tastes
-from bento.recommender.ranking.ordering import Ordering, Wishes
+from bento.recommender.ranking.ordering import Ordering, Preferences
 from bento.stores.person import WatchEvent
 from bento.stores.spool import Spool
 from features.catalog import GENRES
@@ -54,7 +54,7 @@ async def test_the_settings_apply_where_the_request_says_nothing(
     make_world: Callable[..., World], world: World
 ) -> None:
     asked = '{%s, "top_k": 4%s}'
-    set_so = make_world(ordering=Ordering(world.release, Wishes(diversity=0.5)))
+    set_so = make_world(ordering=Ordering(world.release, Preferences(diversity=0.5)))
     wished = await world.ask(asked % (TASTE, ', "diversity": 0.5'))
     assert (await set_so.ask(asked % (TASTE, ""))).movie_ids == wished.movie_ids
     assert genres_of((await set_so.ask(asked % (TASTE, ', "diversity": 0'))).movie_ids) == [HORROR] * 4
@@ -69,7 +69,7 @@ async def test_a_disliked_film_is_gone_from_the_next_answer(world: World) -> Non
     assert disliked not in after.movie_ids
 
 
-# Newcomers
+# ColdStart
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qdrant_client import QdrantClient
 
 from bento.inference.core.errors import BackendFailed
 from bento.recommender.catalogue.filters import FilmFilter
@@ -166,11 +168,13 @@ def plain_question(**changes: Any) -> ReleaseQuestion:
     return ReleaseQuestion(**said | changes)
 
 
-async def test_qdrant_keeps_the_films_between_starts(tmp_path: Path) -> None:
-    for _ in range(2):
+async def test_qdrant_keeps_the_films_between_starts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="marquee.qdrant")
+    for uploaded in (len(VECTORS), 0):
+        caplog.clear()
         qdrant = QdrantSearch(TABLE, MEANS, "films")
         await qdrant.open(None, tmp_path / "store")
-        assert qdrant._upload() == 0
+        assert f"films, {uploaded} films uploaded" in caplog.text
         assert (await qdrant.search(plain_question())).rows[0] == 7
         await qdrant.close()
 
@@ -200,18 +204,21 @@ async def test_a_server_that_goes_away_is_a_failed_search(tmp_path: Path) -> Non
 async def test_a_film_set_cut_off_half_way_is_made_whole(tmp_path: Path) -> None:
     qdrant = QdrantSearch(TABLE, MEANS, "films")
     await qdrant.open(None, tmp_path / "store")
-    qdrant._client.delete("films", points_selector=[7, 8])
     await qdrant.close()
+    store = QdrantClient(path=str(tmp_path / "store"))
+    store.delete("films", points_selector=[7, 8])
+    store.close()
     again = QdrantSearch(TABLE, MEANS, "films")
     await again.open(None, tmp_path / "store")
     assert (await again.search(plain_question())).rows[0] == 7
     await again.close()
 
 
-async def test_a_qdrant_that_does_not_answer_is_a_failed_search(tmp_path: Path) -> None:
-    qdrant = QdrantSearch(TABLE, MEANS, "films")
-    await qdrant.open(None, tmp_path / "store")
-    qdrant._client.delete_collection("films")
-    with pytest.raises(BackendFailed, match="qdrant: "):
-        await qdrant.search(plain_question())
-    await qdrant.close()
+async def test_a_server_that_lost_the_films_is_a_failed_search(tmp_path: Path) -> None:
+    qdrant, stand_in = QdrantSearch(TABLE, MEANS, "films"), StandIn()
+    with running_stand_in(stand_in) as url:
+        await qdrant.open(url, tmp_path / "unused")
+        stand_in.store.delete_collection("films")
+        with pytest.raises(BackendFailed, match="qdrant: "):
+            await qdrant.search(plain_question())
+        await qdrant.close()

@@ -22,9 +22,9 @@ from bento.recommender.experiments import Arm, Experiment, ExperimentsError, rea
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.questions import question_of
-from bento.recommender.ranking.blending import followed_by, without
 from bento.recommender.ranking.candidates import Ranked
-from bento.recommender.ranking.rescoring import rescored, scorer_inputs
+from bento.recommender.ranking.reranking import reranked, reranker_inputs
+from bento.recommender.ranking.selection import followed_by, without
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import RecommendRequest
 from bento.release.loading import Release, load_release
@@ -52,7 +52,7 @@ def total(ranked: Ranked) -> list[float]:
 
 
 def test_films_stand_by_their_new_scores_which_contributions_and_corrections_add_up_to() -> None:
-    ranked = rescored(blended(3, 2, 1), np.array([1, 4, 2], dtype=np.float32))
+    ranked = reranked(blended(3, 2, 1), np.array([1, 4, 2], dtype=np.float32))
     assert ranked.rows.tolist() == [11, 12, 10]
     assert ranked.scores.tolist() == [4, 2, 1]
     assert ranked.corrections is not None
@@ -61,31 +61,31 @@ def test_films_stand_by_their_new_scores_which_contributions_and_corrections_add
 
 
 def test_films_beyond_the_candidates_keep_their_order_beneath() -> None:
-    ranked = rescored(blended(5, 4, 3, 2), np.array([1, 2], dtype=np.float32))
+    ranked = reranked(blended(5, 4, 3, 2), np.array([1, 2], dtype=np.float32))
     assert ranked.rows.tolist() == [11, 10, 12, 13]
     assert ranked.scores.tolist() == [2, 1, 1, 0]  # 3 and 2, moved down by 2
     assert total(ranked) == [2, 1, 1, 0]
 
 
 def test_scores_that_are_low_enough_already_stay() -> None:
-    ranked = rescored(blended(5, 4, 3), np.array([9, 8], dtype=np.float32))
+    ranked = reranked(blended(5, 4, 3), np.array([9, 8], dtype=np.float32))
     assert (ranked.scores.tolist(), total(ranked)) == ([9, 8, 3], [9, 8, 3])
 
 
 def test_equal_scores_leave_the_order_of_the_blend() -> None:
-    assert rescored(blended(3, 2, 1), np.zeros(3, dtype=np.float32)).rows.tolist() == [10, 11, 12]
+    assert reranked(blended(3, 2, 1), np.zeros(3, dtype=np.float32)).rows.tolist() == [10, 11, 12]
 
 
 def test_at_most_200_films_are_sent() -> None:
     history = WatchHistory(np.array([4]), np.zeros(1, np.float32), np.zeros(1, np.int64))
-    inputs = scorer_inputs(history, blended(*range(300, 0, -1)), np.ones(len(SOURCES), dtype=np.float32))
+    inputs = reranker_inputs(history, blended(*range(300, 0, -1)), np.ones(len(SOURCES), dtype=np.float32))
     assert inputs["candidate_rows"].shape == (1, 200)
     assert inputs["contributions"].shape == (1, 200, len(SOURCES))
     assert inputs["history"][0, :2].tolist() == [5, 0]
 
 
 def test_corrections_follow_their_films() -> None:
-    ranked = rescored(blended(3, 2, 1), np.array([1, 4, 2], dtype=np.float32))
+    ranked = reranked(blended(3, 2, 1), np.array([1, 4, 2], dtype=np.float32))
     left = without(ranked, np.array([12]), 5)
     assert (left.rows.tolist(), total(left)) == ([11, 10], [4, 1])
     filled = followed_by(left, replace(blended(7), rows=np.array([20])), 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bento.recommender.ranking.blending import followed_by, without
+from bento.recommender.ranking.selection import followed_by, without
 from tests.recommender.examples import ranked
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bento.recommender.people.events import Event
-from bento.recommender.ranking.newcomers import Newcomers
+from bento.recommender.ranking.cold_start import ColdStart
 from bento.recommender.ranking.trending import HALF_BOOST, Trending
 from bento.stores.errors import StoreUnavailable
 from bento.stores.popularity import HALF_LIFE_S
@@ -60,7 +60,7 @@ async def test_what_people_refuse_makes_nothing_popular(
 async def test_strangers_see_what_is_popular_now(
     make_world: Callable[..., World], trending: Trending, store: MemoryPopularity, world: World
 ) -> None:
-    shown = make_world(newcomers=Newcomers(world.release, trending), cache_ttl_s=0)
+    shown = make_world(cold_start=ColdStart(world.release, trending), cache_ttl_s=0)
     before = await shown.ask('{"user_id": "nobody", "top_k": 4}')
     assert 405 not in before.movie_ids  # the least popular film of the release
     await store.add(405, HALF_BOOST * 20, NOW_S)  # 20/21 above its rank, so about 1

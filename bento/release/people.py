@@ -19,7 +19,7 @@ EMPTY_HISTORY = WatchHistory(np.empty(0, np.int64), np.empty(0, np.float32), np.
 
 
 @dataclass(frozen=True)
-class KnownPeople:
+class ReleasePeople:
     """Watch histories back to back: events [offsets[u], offsets[u+1]) are person u's, oldest first."""
 
     row_of: dict[str, int]
@@ -31,7 +31,7 @@ class KnownPeople:
     FILE: ClassVar[str] = "histories.npz"
 
     @classmethod
-    def load(cls, path: Path) -> KnownPeople:
+    def load(cls, path: Path) -> ReleasePeople:
         """Read `histories.npz` as export writes it."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(
@@ -43,7 +43,7 @@ class KnownPeople:
             )
 
     @classmethod
-    def nobody(cls) -> KnownPeople:
+    def nobody(cls) -> ReleasePeople:
         """A release that ships no histories."""
         empty = EMPTY_HISTORY
         return cls({}, np.zeros(1, np.int64), empty.item_rows.astype(np.int32), empty.ratings, empty.timestamps_s)

@@ -1,7 +1,7 @@
-"""Warnings that every request would repeat: the first at once, then one line per interval with how many there were.
+"""Rate-limited warnings: the first is logged at once, repetitions as one line per interval with their number.
 
-Under overload a line per request would be hundreds a second, and writing them costs what is short. The metrics count
-each one all the same.
+Under overload, one line per request would be hundreds per second, which costs processor time when it is scarce. The
+metrics count each occurrence.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def _later(delay_s: float, act: Callable[[], None]) -> object:
     return asyncio.get_running_loop().call_later(delay_s, act)
 
 
-class RepeatedWarnings:
-    """Warns about some things, each at most once per interval."""
+class LimitedWarnings:
+    """Logs warnings by subject, each at most once per interval."""
 
     def __init__(
         self,
@@ -26,29 +26,29 @@ class RepeatedWarnings:
         interval_s: float = INTERVAL_S,
         later: Callable[[float, Callable[[], None]], object] = _later,
     ) -> None:
-        """`later` calls something after some seconds."""
+        """`later` calls a function after some seconds."""
         self._log = log
         self._interval_s = interval_s
         self._later = later
-        self._unsaid: dict[str, int] = {}
-        """What was warned about in the present interval -> how often since."""
+        self._repetitions: dict[str, int] = {}
+        """Subject -> how often it was repeated in the present interval."""
         self._newest: dict[str, str] = {}
 
     def warn(self, what: str, why: str) -> None:
-        """`what` names the thing for counting ("ease is left out"), `why` may differ each time."""
-        if what in self._unsaid:
-            self._unsaid[what] += 1
+        """`what` is the subject that is counted ("ease is left out"); `why` may differ each time."""
+        if what in self._repetitions:
+            self._repetitions[what] += 1
             self._newest[what] = why
         else:
             self._log.warning("%s: %s", what, why)
             self._begin(what)
 
     def _begin(self, what: str) -> None:
-        self._unsaid[what] = 0
+        self._repetitions[what] = 0
         self._later(self._interval_s, lambda: self._sum_up(what))
 
     def _sum_up(self, what: str) -> None:
-        count, why = self._unsaid.pop(what), self._newest.pop(what, "")
+        count, why = self._repetitions.pop(what), self._newest.pop(what, "")
         if count:
             self._log.warning("%s, %d more in %g s: %s", what, count, self._interval_s, why)
             self._begin(what)

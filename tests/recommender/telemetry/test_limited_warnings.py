@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bento.recommender.ranking.deadlines import Deadlines
-from bento.recommender.telemetry.repeated_warnings import INTERVAL_S, RepeatedWarnings
+from bento.recommender.telemetry.limited_warnings import INTERVAL_S, LimitedWarnings
 from tests.recommender.world import World
 
 log = logging.getLogger("marquee.recommender")
@@ -36,12 +36,12 @@ def timers() -> Timers:
 
 
 @pytest.fixture
-def warnings(timers: Timers) -> RepeatedWarnings:
-    return RepeatedWarnings(log, later=timers.later)
+def warnings(timers: Timers) -> LimitedWarnings:
+    return LimitedWarnings(log, later=timers.later)
 
 
 def test_the_first_is_said_at_once_and_the_rest_are_summed_up(
-    warnings: RepeatedWarnings, timers: Timers, caplog: pytest.LogCaptureFixture
+    warnings: LimitedWarnings, timers: Timers, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(300):
         warnings.warn("ease is left out", f"late by {number} ms")
@@ -52,7 +52,7 @@ def test_the_first_is_said_at_once_and_the_rest_are_summed_up(
 
 
 def test_it_goes_on_as_long_as_it_happens_and_begins_anew_after_a_quiet_interval(
-    warnings: RepeatedWarnings, timers: Timers, caplog: pytest.LogCaptureFixture
+    warnings: LimitedWarnings, timers: Timers, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
         warnings.warn("ease is left out", "late")

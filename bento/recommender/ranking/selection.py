@@ -1,4 +1,4 @@
-"""From ranked films to the list that is shown. Pure: arrays in, arrays out."""
+"""Selection of the films that are shown: some left out, the rest filled up from another list. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def without(ranked: Ranked, excluded_rows: npt.NDArray[np.int64], top_k: int) ->
 
     excluded_rows: (X,), any order, duplicates allowed. Fewer come back when fewer are left.
     """
-    kept = np.flatnonzero(~np.isin(ranked.rows, excluded_rows))[:top_k]
-    return ranked.at(kept)
+    rows = np.flatnonzero(~np.isin(ranked.rows, excluded_rows))[:top_k]
+    return ranked.at(rows)
 
 
 def followed_by(first: Ranked, second: Ranked, top_k: int) -> Ranked:
