@@ -12,6 +12,7 @@ import pytest
 from bento.inference.core.options import ServerOptions
 from bento.inference.protocol.log_settings import LOGGER
 from bento.inference.server import InferenceServer
+from tests.inference.closing import CLOSES_WITHIN_S, close_with_nothing_left
 from tests.inference.numpy_server import NumpyServer
 from tests.inference.running_servers import Running, StartServer, serve_in_thread
 
@@ -26,18 +27,22 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def start_server(repository: Path) -> AsyncIterator[StartServer]:
-    """Starts servers over the repository; they are closed at the end of the test."""
+    """Starts servers over the repository; they are closed at the end of the test, with nothing left in the works."""
     servers = []
 
     async def start(**options: Any) -> InferenceServer:
-        defaults = {"repositories": (repository,), "trust_python_models": True, "device": "cpu"}
+        defaults = {
+            "repositories": (repository,),
+            "trust_python_models": True,
+            "device": "cpu",
+            "shutdown_timeout_s": CLOSES_WITHIN_S,
+        }
         server = await InferenceServer.start(ServerOptions(**{**defaults, **options}))
         servers.append(server)
         return server
 
     yield start
-    for server in servers:
-        await server.close()
+    await close_with_nothing_left(*servers)
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,11 @@ from bento.inference.over_http.fast.immediate_answers import AtOnce
 from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.server import InferenceServer
+from tests.inference.closing import close_with_nothing_left
 
 MAX_BODY_BYTES = 1 << 20
+START_AND_END_WITHIN_S = 60.0
+"""A server that takes longer has not come up, or is not going down."""
 
 StartServer = Callable[..., Awaitable[InferenceServer]]
 """Starts a server over the test's repository with some options; see the fixture `start_server`."""
@@ -86,6 +89,7 @@ def serve_in_thread(
 ) -> Iterator[Running]:
     """Start a server and its front ends in a thread; yields what a client needs to know."""
     started: Future[Running] = Future()
+    ended: Future[None] = Future()
     stop: list[Callable[[], None]] = []
 
     async def main() -> None:
@@ -101,14 +105,21 @@ def serve_in_thread(
             if not started.done():
                 started.set_exception(error)
             raise
-        if hasattr(running.server, "close"):
-            await running.server.close()
+        if isinstance(running.server, InferenceServer):
+            await close_with_nothing_left(running.server)
 
-    thread = threading.Thread(target=asyncio.run, args=(main(),))
-    thread.start()
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    threading.Thread(target=run, daemon=True).start()
     try:
-        yield started.result(60)
+        yield started.result(START_AND_END_WITHIN_S)
     finally:
         for call in stop:
             call()
-        thread.join(30)
+        ended.result(START_AND_END_WITHIN_S)

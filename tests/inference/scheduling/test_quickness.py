@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 import time
 from collections.abc import Sequence
@@ -136,21 +135,54 @@ async def test_a_python_model_never_runs_on_the_loop(
     await waiting
 
 
+class Clock:
+    """Stands still but for the time that the test says executions take."""
+
+    def __init__(self) -> None:
+        self.now_ns = 10**15
+        self.computed_ns = 0
+        self.execution_takes_ns = self.execution_computes_ns = 0
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def thread_time_ns(self) -> int:
+        return self.computed_ns
+
+    def execute(self) -> None:
+        self.now_ns += self.execution_takes_ns
+        self.computed_ns += self.execution_computes_ns
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of everything that runs models."""
+    clock = Clock()
+    execute = JoinedInstance.execute
+
+    def taking_its_time(self: JoinedInstance, calls: Sequence[Call]) -> ExecutionTimes:
+        clock.execute()
+        return execute(self, calls)
+
+    monkeypatch.setattr(JoinedInstance, "execute", taking_its_time)
+    monkeypatch.setattr(time, "monotonic_ns", clock.monotonic_ns)
+    monkeypatch.setattr(time, "thread_time_ns", clock.thread_time_ns)
+    return clock
+
+
+@pytest.mark.parametrize(("computes_ns", "stays"), [(QUICK_NS // 2, True), (QUICK_NS * 2, False)])
 async def test_a_quick_model_stays_on_the_loop_of_a_busy_machine(
-    repository: Path, start_server: StartServer, threads: list[int], monkeypatch: pytest.MonkeyPatch
+    computes_ns: int, stays: bool, repository: Path, start_server: StartServer, clock: Clock, threads: list[int]
 ) -> None:
-    """The clock runs 100 us at every look, as if others took the core; the time of the thread itself does not."""
+    """Others take the core: each execution lasts longer than a quick one may, and computes for a part of it."""
     write_add_constant(repository, "plus", 1.0)
     server = await start_server()
     ask = InferRequest("plus", {"X": np.zeros((1, 1), np.float32)})
     await server.infer(ask)
-    now_ns = time.monotonic_ns() + SPAN_NS
-    clock = itertools.count(now_ns, 100_000)
-    monkeypatch.setattr("time.thread_time_ns", lambda: 0)
-    for _ in range(20):  # whatever the first execution took, until it is known to be quick
-        await server.infer(ask)
+    while server.infer_now(ask) is None:  # until an instance is idle again
+        await asyncio.sleep(0.001)
     del threads[:]
-    monkeypatch.setattr("bento.inference.models.model.time.monotonic_ns", lambda: next(clock))
+    clock.execution_takes_ns, clock.execution_computes_ns = 8 * QUICK_NS, computes_ns
     for _ in range(5):
         await server.infer(ask)
-    assert threads == [threading.get_ident()] * 5
+    assert [thread == threading.get_ident() for thread in threads] == [True, True, True, stays, stays]

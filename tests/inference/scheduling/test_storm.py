@@ -16,6 +16,7 @@ from bento.inference.core.errors import InferenceError
 from bento.inference.core.messages import InferRequest
 from bento.inference.core.options import ServerOptions
 from bento.inference.server import InferenceServer
+from tests.inference.closing import close_with_nothing_left
 from tests.inference.model_folders import X_TO_Y, write_add_constant, write_python
 
 CLIENTS, REQUESTS_EACH = 32, 60
@@ -122,7 +123,7 @@ def test_every_request_of_a_storm_is_answered_with_its_own_answer_or_an_error(tm
         stop.set()
         reloads = await reloading
         pending = server.pending_requests()
-        await asyncio.wait_for(server.close(), PATIENCE_S)
+        await asyncio.wait_for(close_with_nothing_left(server), PATIENCE_S)
         return outcomes, reloads, pending
 
     outcomes, reloads, pending = uvloop.run(storm())

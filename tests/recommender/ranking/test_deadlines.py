@@ -14,6 +14,7 @@ from bento.inference.server import InferenceServer
 from bento.recommender.ranking.candidates import Models
 from bento.recommender.ranking.deadlines import TIMED_SOURCES, Deadlines
 from features.history import WatchHistory
+from tests.inference.closing import close_with_nothing_left
 from tests.inference.gates import Gate, gate
 from tests.recommender import live_world
 from tests.recommender.world import World
@@ -144,7 +145,7 @@ async def server(tmp_path: Path, tower_gate: Gate) -> AsyncIterator[InferenceSer
     )
     yield running
     tower_gate.open()
-    await running.close()
+    await close_with_nothing_left(running)
 
 
 async def test_what_is_late_in_the_server_s_queue_never_runs(server: InferenceServer, tower_gate: Gate) -> None:
