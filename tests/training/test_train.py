@@ -14,15 +14,16 @@ from rich.progress import Progress
 
 from features.history import history_tensors
 from features.sources import SOURCES
+from tests.training.fitted_models import fit_models
 from tests.training.worlds import checkerboard, events_of, markov, no_content, noise, planted_tastes, world
-from training.checkpoint import FACTS_FILE, CheckpointFormatError, Trained, checkpoint_folder
+from training.checkpoint import FACTS_FILE, Checkpoint, CheckpointFormatError, checkpoint_folder
 from training.content.encode import ContentOptions
 from training.data.dataset import Dataset
 from training.data.errors import TooLittleToLearn
 from training.data.splits import Protocol, hold_out, in_time_order, positions_from_end, select, split_by_person
 from training.evaluation.evaluate import BY_MLP, HYBRID, evaluate
-from training.fit.parallel import Watch
-from training.fit.trainer import FittedModels, fit_models
+from training.fit.parallel import Callbacks
+from training.fit.trainer import FittedModels
 from training.models.mlp_scorer import MlpScorerConfig
 from training.models.sequence import SequenceConfig
 from training.models.two_tower import TwoTowerConfig
@@ -60,7 +61,7 @@ def fitted(dataset: Dataset, options: TrainOptions = QUICK) -> FittedModels:
     return fit_models(dataset.catalog, in_time_order(dataset.events), no_content(len(dataset.catalog)), options)
 
 
-def released(dataset: Dataset, options: TrainOptions = QUICK) -> Trained:
+def released(dataset: Dataset, options: TrainOptions = QUICK) -> Checkpoint:
     return fit_release(dataset, no_content(len(dataset.catalog)), options, Progress(disable=True))
 
 
@@ -110,12 +111,12 @@ def test_popularity_cannot_follow_the_markov_chain(markov_table: dict[str, float
 
 
 @pytest.fixture(scope="module")
-def planted() -> tuple[Trained, np.ndarray]:
+def planted() -> tuple[Checkpoint, np.ndarray]:
     events, taste_of_film = planted_tastes()
     return released(world(events, 120), for_epochs(3, hold_out=Protocol.LAST5)), taste_of_film
 
 
-def test_planted_tastes_are_recommended_to_people_never_seen(planted: tuple[Trained, np.ndarray]) -> None:
+def test_planted_tastes_are_recommended_to_people_never_seen(planted: tuple[Checkpoint, np.ndarray]) -> None:
     trained, taste_of_film = planted
     rng = np.random.default_rng(5)
     weights = np.array([trained.fusion_weights[source] for source in SOURCES])
@@ -127,13 +128,13 @@ def test_planted_tastes_are_recommended_to_people_never_seen(planted: tuple[Trai
         assert (taste_of_film[np.argsort(-scores)[:10]] == taste).mean() >= 0.9
 
 
-def test_popularity_does_not_pass_the_planted_world(planted: tuple[Trained, np.ndarray]) -> None:
+def test_popularity_does_not_pass_the_planted_world(planted: tuple[Checkpoint, np.ndarray]) -> None:
     sources = planted[0].metrics["test"]["sources"]
 
     assert sources[HYBRID]["ndcg@10"]["mean"] > 2 * sources["popularity"]["ndcg@10"]["mean"]
 
 
-def test_report_says_what_was_measured_on_whom(planted: tuple[Trained, np.ndarray]) -> None:
+def test_report_says_what_was_measured_on_whom(planted: tuple[Checkpoint, np.ndarray]) -> None:
     report = planted[0].metrics["test"]
 
     assert (report["protocol"], report["people"]) == ("last5", 320)
@@ -141,7 +142,7 @@ def test_report_says_what_was_measured_on_whom(planted: tuple[Trained, np.ndarra
     assert set(report["sources"]) == {*SOURCES, HYBRID, BY_MLP, *without}
 
 
-def test_the_reranker_is_measured_on_people_it_did_not_learn_from(planted: tuple[Trained, np.ndarray]) -> None:
+def test_the_reranker_is_measured_on_people_it_did_not_learn_from(planted: tuple[Checkpoint, np.ndarray]) -> None:
     """Tastes are all that is planted, and the blend knows them: the re-ranker neither adds nor loses much."""
     metrics = planted[0].metrics
 
@@ -155,7 +156,7 @@ def test_the_reranker_is_measured_on_people_it_did_not_learn_from(planted: tuple
     assert mlp["mean"] > 0.9 * dot["mean"]
 
 
-def test_facts_count_what_the_served_models_saw(planted: tuple[Trained, np.ndarray]) -> None:
+def test_facts_count_what_the_served_models_saw(planted: tuple[Checkpoint, np.ndarray]) -> None:
     facts = planted[0].facts
 
     assert (facts.events, facts.hold_out, facts.people) == (320 * 11, "last5", 320)
@@ -190,7 +191,7 @@ def test_held_out_events_cannot_change_the_release() -> None:
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path, TrainOptions, Trained]:
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path, TrainOptions, Checkpoint]:
     events, _ = planted_tastes(n_people=40, n_items=24, length=10)
     home = tmp_path_factory.mktemp("home")
     options = for_epochs(1)
@@ -198,9 +199,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path, Trai
     return dataset, home, options, train(dataset, home, options)
 
 
-def test_saved_training_loads_with_the_same_outputs(saved: tuple[Dataset, Path, TrainOptions, Trained]) -> None:
+def test_saved_training_loads_with_the_same_outputs(saved: tuple[Dataset, Path, TrainOptions, Checkpoint]) -> None:
     dataset, home, options, trained = saved
-    loaded = Trained.load(checkpoint_folder(dataset, home, options))
+    loaded = Checkpoint.load(checkpoint_folder(dataset, home, options))
     _, histories = split_by_person(in_time_order(dataset.events))
     inputs = [torch.from_numpy(column) for column in history_tensors(histories).values()]
 
@@ -221,7 +222,7 @@ def test_saved_training_loads_with_the_same_outputs(saved: tuple[Dataset, Path, 
         np.testing.assert_array_equal(loaded.item_vectors[source], vectors)
 
 
-def test_finished_training_is_found_and_not_repeated(saved: tuple[Dataset, Path, TrainOptions, Trained]) -> None:
+def test_finished_training_is_found_and_not_repeated(saved: tuple[Dataset, Path, TrainOptions, Checkpoint]) -> None:
     dataset, home, options, _ = saved
     marked = checkpoint_folder(dataset, home, options) / FACTS_FILE
     before = marked.stat().st_mtime_ns
@@ -232,12 +233,12 @@ def test_finished_training_is_found_and_not_repeated(saved: tuple[Dataset, Path,
 
 
 def test_checkpoint_of_another_format_is_refused(
-    saved: tuple[Dataset, Path, TrainOptions, Trained], tmp_path: Path
+    saved: tuple[Dataset, Path, TrainOptions, Checkpoint], tmp_path: Path
 ) -> None:
     (tmp_path / FACTS_FILE).write_bytes(b'{"format": 99}')
 
     with pytest.raises(CheckpointFormatError, match="format 99, not 1: delete it and train again"):
-        Trained.load(tmp_path)
+        Checkpoint.load(tmp_path)
 
 
 def test_same_seed_gives_the_same_models_and_another_does_not() -> None:
@@ -269,7 +270,7 @@ def test_training_stops_early_and_keeps_the_best_epoch() -> None:
 
     models = fit_models(
         dataset.catalog, in_time_order(dataset.events), no_content(120), options,
-        Watch(score=lambda module, vectors: next(scores[type(module).__name__])),
+        Callbacks(score=lambda module, vectors: next(scores[type(module).__name__])),
     )  # fmt: skip
 
     assert models.curves["sequence_encoder"].scores == [0.1, 0.3, 0.2, 0.2]

@@ -26,8 +26,6 @@ from training.commands.options import (
 from training.data.location import SAMPLE
 from training.data.splits import Protocol
 
-Out = Annotated[Path, typer.Option(help="Folder to write; made if need be, older files of these names are replaced.")]
-
 app = typer.Typer(no_args_is_help=True, help="Files for other tools.")
 
 
@@ -144,9 +142,9 @@ def report_command(
 ) -> None:
     """Write the report of a finished training: Markdown with plots, and the model card.
 
-    Learning curves, every metric with its 95 % interval, quality for people of whom little or much is known and for
-    films of the head and the tail, coverage, and a map of the films. Takes the options of the training, which must
-    have been done. For example:
+    Learning curves, every metric with its 95 % interval, quality by length of history and by
+    popularity of films, coverage, and a map of the films. Takes the options of the training, which must have been
+    done. For example:
 
     python -m training report --data ml-latest-small --hold-out last5
     """

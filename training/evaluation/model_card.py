@@ -1,11 +1,11 @@
-"""The model card: what the models learnt from, what they are for, what they are not, and how good they are."""
+"""The model card: training data, intended use, limits and quality of a training's models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.checkpoint import DataFacts, Trained
+from training.checkpoint import Checkpoint, DataFacts
 
 SIMULATED = (
     "**The people are simulated**: a program with planted tastes wrote their ratings. Metrics show that the machinery "
@@ -62,7 +62,7 @@ Text: all-MiniLM-L6-v2 (Apache-2.0){finetuned}. Posters: {posters}.
 """
 
 
-def model_card(trained: Trained) -> str:
+def model_card(trained: Checkpoint) -> str:
     """The card of a training, as Markdown."""
     facts = trained.facts
     return CARD.format(
@@ -86,14 +86,14 @@ def model_card(trained: Trained) -> str:
 
 
 def licence(facts: DataFacts) -> str:
-    """Under which terms the data are, as far as known by their name."""
+    """The data's licence, as far as its name tells."""
     if facts.simulated:
         return LICENCES["sample"]
     return MOVIELENS if facts.name.startswith("ml-") else OWN
 
 
 def quality(name: str, report: Mapping[str, Any]) -> str:
-    """A sentence and the table of one split."""
+    """A sentence and the metrics table of one split."""
     lead = report["lead_ndcg@10"]
     return (
         f"**{name}**: {report['protocol']}, {report['people']} people, the whole catalogue ranked without films seen; "

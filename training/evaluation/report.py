@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.checkpoint import Trained
+from training.checkpoint import Checkpoint
 from training.evaluation import plots
 from training.evaluation.model_card import interval, markdown_table, model_card, quality
 from training.evaluation.segments import FILMS
@@ -15,7 +15,7 @@ MAPPED = ("sequence", "two_tower", "text")
 """Spaces on the map."""
 
 
-def write_report(trained: Trained, folder: Path) -> list[Path]:
+def write_report(trained: Checkpoint, folder: Path) -> list[Path]:
     """Write report.md, model_card.md and the plots they show below `folder`, made when missing; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = [_head(trained), _curves(trained, folder)]
@@ -27,20 +27,20 @@ def write_report(trained: Trained, folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _head(trained: Trained) -> str:
+def _head(trained: Checkpoint) -> str:
     facts = trained.facts
-    known = markdown_table(
+    coverage = markdown_table(
         ("share of films with", ""), [(kind, f"{share:.1%}") for kind, share in trained.content.coverage().items()]
     )
     return (
         f"# Training on {facts.name}{' (SIMULATED people)' if facts.simulated else ''}\n\n"
         f"{facts.events:,} events of {facts.people:,} people on {facts.films:,} films; "
         f"{facts.hold_out or 'nothing'} held out; options `{trained.options_hash}`. "
-        f"See the [model card](model_card.md).\n\n{known}"
+        f"See the [model card](model_card.md).\n\n{coverage}"
     )
 
 
-def _curves(trained: Trained, folder: Path) -> str:
+def _curves(trained: Checkpoint, folder: Path) -> str:
     if not trained.models.curves:
         return ""
     plots.learning_curves(folder / "learning_curves.png", trained.models.curves)
@@ -91,7 +91,7 @@ def _segments(split: str, found: Mapping[str, Any]) -> str:
     )
 
 
-def _map(trained: Trained, folder: Path) -> str:
+def _map(trained: Checkpoint, folder: Path) -> str:
     vectors = {source: trained.item_vectors[source] for source in MAPPED if trained.item_vectors[source].any()}
     plots.embedding_map(folder / "embedding_map.png", vectors, trained.catalog, trained.popularity)
     return (

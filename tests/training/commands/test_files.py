@@ -40,7 +40,7 @@ def test_embeddings_of_what_was_not_trained_say_what_to_do(movielens_folder: Pat
     done = run("embeddings", "--data", movielens_folder, "--home", tmp_path, "--out", tmp_path / "out")
 
     assert done.exit_code == 1
-    assert "NotTrained: there is no checkpoint in" in done.output
+    assert "CheckpointNotFound: there is no checkpoint in" in done.output
     assert "python -m training train" in done.output
 
 

@@ -58,7 +58,7 @@ def read_texts(
     """Columns of a table of text (quoted where needed), null where a field is empty. Rows in file order.
 
     multi_line: whether a quoted field may hold line breaks. Where it may not, a line with a stray quote is
-    one broken row; where it may, nobody can tell where such a row ends, and the file is refused.
+    one broken row; where it may, the end of such a row is unknown, and the file is refused.
     Raises MissingColumns, UnreadableTable.
     """
     names = _header(file, _first_bytes(files, file), columns, ",")

@@ -26,7 +26,7 @@ TOP_GENRES = 3
 FILES = ("users.parquet", "movies.parquet", "interactions.parquet", "train.parquet", "test.parquet")
 
 OnRows = Callable[[str, int, int], None]
-"""Told (file, rows written of it, rows in all)."""
+"""Called with (file, rows written of it, rows in all)."""
 
 
 def prepare(prepared: Prepared, folder: Path, on_rows: OnRows = lambda file, done, total: None) -> dict[str, Any]:
@@ -62,12 +62,12 @@ def _write_events(prepared: Prepared, rows: npt.NDArray[np.int64], path: Path, o
 
 def users_table(prepared: Prepared) -> pl.DataFrame:
     """One line for each person, by user_row."""
-    known, moments = prepared.known, prepared.people
+    visible, moments = prepared.visible, prepared.people
     n_people = len(prepared.dataset.user_ids)
     first = np.full(n_people, np.iinfo(np.int64).max)
     last = np.zeros(n_people, dtype=np.int64)
-    np.minimum.at(first, known.user_rows, known.timestamps_s)
-    np.maximum.at(last, known.user_rows, known.timestamps_s)
+    np.minimum.at(first, visible.user_rows, visible.timestamps_s)
+    np.maximum.at(last, visible.user_rows, visible.timestamps_s)
     table = {
         "user_row": np.arange(n_people, dtype=np.int32), "user_id": prepared.dataset.user_ids,
         "events": moments.count, "rating_mean": moments.mean, "rating_deviation": moments.deviation,
@@ -79,10 +79,10 @@ def users_table(prepared: Prepared) -> pl.DataFrame:
 
 def top_genres(prepared: Prepared) -> list[list[str]]:
     """Each person's most watched genres, at most three, by count, then by alphabet."""
-    known, genres = prepared.known, prepared.dataset.catalog.genre_matrix
+    visible, genres = prepared.visible, prepared.dataset.catalog.genre_matrix
     counts = np.stack(
         [
-            np.bincount(known.user_rows, genres[known.item_rows, column], minlength=len(prepared.dataset.user_ids))
+            np.bincount(visible.user_rows, genres[visible.item_rows, column], minlength=len(prepared.dataset.user_ids))
             for column in range(len(GENRES))
         ],
         axis=1,

@@ -21,7 +21,7 @@ SPLITS = np.array(["history", "train", "test"])
 
 @dataclass(frozen=True)
 class Prepared:
-    """Events in time order, what each is for, and what the known ones say about people and films."""
+    """Events in time order, their split, and statistics of people and films from the events outside the test."""
 
     dataset: Dataset
     protocol: Protocol | None
@@ -40,19 +40,19 @@ class Prepared:
         return cls(dataset, protocol, ordered, test, train)
 
     @cached_property
-    def known(self) -> Events:
-        """What may be looked at: everything but the test."""
+    def visible(self) -> Events:
+        """All events but the test's."""
         return select(self.events, ~self.test)
 
     @cached_property
     def people(self) -> Moments:
-        """Of every person's known ratings; the mean of all and no deviation where a person has none."""
-        return Moments.of(self.known.user_rows, self.known.ratings, len(self.dataset.user_ids))
+        """Of every person's visible ratings; the mean of all and no deviation where a person has none."""
+        return Moments.of(self.visible.user_rows, self.visible.ratings, len(self.dataset.user_ids))
 
     @cached_property
     def films(self) -> Moments:
-        """Of every film's known ratings."""
-        return Moments.of(self.known.item_rows, self.known.ratings, len(self.dataset.catalog))
+        """Of every film's visible ratings."""
+        return Moments.of(self.visible.item_rows, self.visible.ratings, len(self.dataset.catalog))
 
     @cached_property
     def user_ids(self) -> npt.NDArray[np.str_]:
