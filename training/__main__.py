@@ -68,8 +68,8 @@ def train_command(
     dataset = read_data(data, home, console)
     with errors_shown(console):
         options = train_options(seed, device, hold_out, posters, poster_weights, options_file)
-        trained = train_tracked(dataset, home, options, store, runtime_of(home, stream_above, precision))
-    for name, report in trained.metrics.items():
+        checkpoint = train_tracked(dataset, home, options, store, runtime_of(home, stream_above, precision))
+    for name, report in checkpoint.metrics.items():
         console.print(evaluation_table(f"{dataset.name} {name}", report, beside_demanded=False))
     console.print(f"Saved in [bold]{checkpoint_folder(dataset, home, options)}[/]")
 
@@ -102,8 +102,8 @@ def evaluate_command(
     for held_out in protocol or [Protocol.LAST5, Protocol.NEWUSER]:
         with errors_shown(console):
             options = train_options(seed, device, held_out, posters, poster_weights, options_file)
-            trained = train_tracked(dataset, home, options, store, runtime_of(home, stream_above, precision))
-        report = trained.metrics["test"]
+            checkpoint = train_tracked(dataset, home, options, store, runtime_of(home, stream_above, precision))
+        report = checkpoint.metrics["test"]
         console.print(evaluation_table(f"{dataset.name} test", report, demanded))
         missed += shortfalls(report) if demanded else []
     for line in missed:

@@ -170,7 +170,7 @@ def checkpoint_folder(dataset: Dataset, home: Path, options: TrainOptions) -> Pa
     return home / "checkpoints" / f"{dataset.fingerprint[:12]}-{options.hash}"
 
 
-def find_trained(dataset: Dataset, home: Path, options: TrainOptions) -> Checkpoint:
+def find_checkpoint(dataset: Dataset, home: Path, options: TrainOptions) -> Checkpoint:
     """The checkpoint of an earlier training.
 
     Raises: CheckpointNotFound, CheckpointFormatError.

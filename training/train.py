@@ -73,13 +73,13 @@ def train(
     runtime = runtime or runtime_of(home)
     resume_folder = folder.with_name(f"{folder.name}.unfinished")
     with _progress() as progress:
-        trained = fit_release(
+        checkpoint = fit_release(
             dataset, content, options, progress, on_epoch, replace(runtime, resume_folder=resume_folder)
         )
-    trained.save(folder)
+    checkpoint.save(folder)
     shutil.rmtree(resume_folder, ignore_errors=True)
     log.info("training_saved", checkpoint=str(folder))
-    return trained
+    return checkpoint
 
 
 def fit_release(

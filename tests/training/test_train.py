@@ -117,13 +117,13 @@ def planted() -> tuple[Checkpoint, np.ndarray]:
 
 
 def test_planted_tastes_are_recommended_to_people_never_seen(planted: tuple[Checkpoint, np.ndarray]) -> None:
-    trained, taste_of_film = planted
+    checkpoint, taste_of_film = planted
     rng = np.random.default_rng(5)
-    weights = np.array([trained.fusion_weights[source] for source in SOURCES])
+    weights = np.array([checkpoint.fusion_weights[source] for source in SOURCES])
     for taste in range(4):
         films = rng.choice(np.flatnonzero(taste_of_film == taste), 6, replace=False)
         events = events_of([(0, int(film), 4.0, 1_600_000_000 + place) for place, film in enumerate(films)])
-        scores = np.tensordot(weights, source_scores(trained.models, split_by_person(events)[1])[:, 0], axes=1)
+        scores = np.tensordot(weights, source_scores(checkpoint.models, split_by_person(events)[1])[:, 0], axes=1)
         scores[films] = -np.inf
         assert (taste_of_film[np.argsort(-scores)[:10]] == taste).mean() >= 0.9
 
@@ -163,9 +163,9 @@ def test_facts_count_what_the_served_models_saw(planted: tuple[Checkpoint, np.nd
 
 
 def test_nothing_can_be_learnt_from_noise() -> None:
-    trained = released(world(noise(), 400), for_epochs(2, hold_out=Protocol.LAST5))
+    checkpoint = released(world(noise(), 400), for_epochs(2, hold_out=Protocol.LAST5))
 
-    hybrid = trained.metrics["test"]["sources"][HYBRID]["ndcg@10"]
+    hybrid = checkpoint.metrics["test"]["sources"][HYBRID]["ndcg@10"]
     # By chance: 10 places, 5 targets among the 389 films not seen; each place hits with 5/389, so that the expected
     # DCG is 4.544 * 5/389 = .0584, over an ideal of 2.948.
     assert hybrid["mean"] == pytest.approx(4.544 * 5 / 389 / 2.948, abs=4 * hybrid["se"])
@@ -186,7 +186,7 @@ def test_held_out_events_cannot_change_the_release() -> None:
     assert one.fusion_weights == other.fusion_weights
     for name, vectors in one.item_vectors.items():
         np.testing.assert_array_equal(vectors, other.item_vectors[name])
-    rerankers = (trained.encoders["mlp_scorer"].state_dict() for trained in (one, other))
+    rerankers = (checkpoint.encoders["mlp_scorer"].state_dict() for checkpoint in (one, other))
     assert all(torch.equal(*pair) for pair in zip(*(state.values() for state in rerankers), strict=True))
 
 
@@ -200,25 +200,25 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path, Trai
 
 
 def test_saved_training_loads_with_the_same_outputs(saved: tuple[Dataset, Path, TrainOptions, Checkpoint]) -> None:
-    dataset, home, options, trained = saved
+    dataset, home, options, checkpoint = saved
     loaded = Checkpoint.load(checkpoint_folder(dataset, home, options))
     _, histories = split_by_person(in_time_order(dataset.events))
     inputs = [torch.from_numpy(column) for column in history_tensors(histories).values()]
 
-    assert loaded.facts == trained.facts
-    assert loaded.fusion_weights == trained.fusion_weights
-    assert loaded.metrics == trained.metrics
-    assert loaded.catalog.sha256 == trained.catalog.sha256
+    assert loaded.facts == checkpoint.facts
+    assert loaded.fusion_weights == checkpoint.fusion_weights
+    assert loaded.metrics == checkpoint.metrics
+    assert loaded.catalog.sha256 == checkpoint.catalog.sha256
     for name in ("sequence_encoder", "user_tower", "ials_user", "content_profile", "ease"):
         with torch.no_grad():
-            pairs = zip(loaded.encoders[name](*inputs), trained.encoders[name](*inputs), strict=True)
+            pairs = zip(loaded.encoders[name](*inputs), checkpoint.encoders[name](*inputs), strict=True)
             assert all(torch.equal(one, other) for one, other in pairs)
     candidates = [torch.zeros(40, 5, dtype=torch.int64), torch.ones(40, 5, len(SOURCES)), torch.ones(40, len(SOURCES))]
     for name in ("dot_scorer", "mlp_scorer"):
         with torch.no_grad():
-            scores = (models.encoders[name](*inputs, *candidates)[0] for models in (loaded, trained))
+            scores = (models.encoders[name](*inputs, *candidates)[0] for models in (loaded, checkpoint))
             assert torch.equal(*scores)
-    for source, vectors in trained.item_vectors.items():
+    for source, vectors in checkpoint.item_vectors.items():
         np.testing.assert_array_equal(loaded.item_vectors[source], vectors)
 
 
@@ -288,8 +288,8 @@ def test_histories_too_short_to_learn_from_are_refused(length: int) -> None:
 def test_three_people_with_seven_films_are_enough() -> None:
     rows = [(person, film, 4.0, 1_600_000_000 + film) for person in range(3) for film in range(7)]
 
-    trained = released(world(events_of(rows), 9), for_epochs(1))
+    checkpoint = released(world(events_of(rows), 9), for_epochs(1))
 
-    assert np.isfinite(list(trained.fusion_weights.values())).all()
+    assert np.isfinite(list(checkpoint.fusion_weights.values())).all()
     # Everybody watched the same films: iALS cannot tell them apart, and does not pretend to by what rounding leaves.
-    assert not trained.item_vectors["ials"].any()
+    assert not checkpoint.item_vectors["ials"].any()

@@ -62,22 +62,22 @@ Text: all-MiniLM-L6-v2 (Apache-2.0){finetuned}. Posters: {posters}.
 """
 
 
-def model_card(trained: Checkpoint) -> str:
+def model_card(checkpoint: Checkpoint) -> str:
     """The card of a training, as Markdown."""
-    facts = trained.facts
+    facts = checkpoint.facts
     return CARD.format(
         name=facts.name,
         what="A hybrid of a transformer over watch history, two towers, iALS, EASE, text and poster content, and "
-        f"popularity. Data `{facts.fingerprint[:12]}`, options `{trained.options_hash}`.",
+        f"popularity. Data `{facts.fingerprint[:12]}`, options `{checkpoint.options_hash}`.",
         data=f"{facts.name}: {facts.events:,} events of {facts.people:,} people on {facts.films:,} films.",
         people=SIMULATED if facts.simulated else REAL,
         licence=licence(facts),
         weights=markdown_table(
-            ("source", "weight"), [(source, f"{weight:.3f}") for source, weight in trained.fusion_weights.items()]
+            ("source", "weight"), [(source, f"{weight:.3f}") for source, weight in checkpoint.fusion_weights.items()]
         ),
-        finetuned=", fine-tuned" if trained.content.text_encoder_folder else "",
-        posters=trained.content.poster_weights,
-        quality="\n\n".join(quality(name, report) for name, report in trained.metrics.items()),
+        finetuned=", fine-tuned" if checkpoint.content.text_encoder_folder else "",
+        posters=checkpoint.content.poster_weights,
+        quality="\n\n".join(quality(name, report) for name, report in checkpoint.metrics.items()),
         held_out=f"Held out of the served models: {facts.hold_out}."
         if facts.hold_out
         else "Nothing was held out of the served models; validation figures are of models trained without each "

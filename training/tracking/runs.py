@@ -160,14 +160,14 @@ def train_tracked(
             run.epoch(fit, network, curve)
             on_epoch(fit, network, curve)
 
-        trained = train(dataset, home, options, also_written, runtime)
-        for network, curve in trained.models.curves.items():
+        checkpoint = train(dataset, home, options, also_written, runtime)
+        for network, curve in checkpoint.models.curves.items():
             run.numbers({f"{network}/best_epochs": curve.best_epochs})
-        run.parameters({"data": asdict(trained.facts), "fusion": trained.fusion_weights})
-        run.numbers(metrics_of(trained))
+        run.parameters({"data": asdict(checkpoint.facts), "fusion": checkpoint.fusion_weights})
+        run.numbers(metrics_of(checkpoint))
         run.files(folder)
     (folder / RUN_FILE).write_bytes(orjson.dumps({"uri": store.uri, "run_id": run.run_id}))
-    return trained
+    return checkpoint
 
 
 @contextmanager
@@ -201,10 +201,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-def metrics_of(trained: Checkpoint) -> dict[str, float]:
+def metrics_of(checkpoint: Checkpoint) -> dict[str, float]:
     """Every offline metric by "split/source/metric", standard errors beside the means."""
     values = {}
-    for split, report in trained.metrics.items():
+    for split, report in checkpoint.metrics.items():
         for source, metrics in report["sources"].items():
             for metric, value in metrics.items():
                 values[f"{split}/{source}/{metric}"] = value["mean"]

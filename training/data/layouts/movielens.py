@@ -52,7 +52,7 @@ def _read_movies(files: DataFiles) -> tuple[dict[int, Film], TableReport]:
 
 
 def _with_metadata(films: dict[int, Film], files: DataFiles) -> tuple[dict[int, Film], TableReport]:
-    """Films with what metadata.csv knows of them."""
+    """Films with their fields of metadata.csv."""
     columns = ("movieId", "overview", "cast", "director", "country")
     frame, report = read_texts(files, "metadata.csv", columns, multi_line=True)
     frame = drop_rows(_with_numeric_ids(frame, report), ~pl.col("movieId").is_in(list(films)), UNKNOWN_FILM, report)

@@ -1,7 +1,7 @@
-"""A data set as Parquet files for anyone's tools: people, films, interactions, train and test, and statistics.
+"""A data set as Parquet files for other tools: people, films, interactions, train and test, and statistics.
 
-What describes a person or a film is counted from events outside the test alone, so that the files can be learnt
-from without a look at the answers.
+Statistics of people and films come from events outside the test alone, so that models can be trained on the files
+without leakage.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ OnRows = Callable[[str, int, int], None]
 
 
 def prepare(prepared: Prepared, folder: Path, on_rows: OnRows = lambda file, done, total: None) -> dict[str, Any]:
-    """Write `FILES` and statistics.json below `folder`, which is made when missing; returns the statistics.
+    """Write `FILES` and statistics.json below `folder`, which is created when missing; returns the statistics.
 
-    Events stand by person and time. Row groups hold whole people, so that training can stream them.
+    Events are sorted by person and time. Row groups hold whole people, so that training can stream them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for file, table in (("users.parquet", users_table(prepared)), ("movies.parquet", movies_table(prepared))):

@@ -12,7 +12,7 @@ from training.data.prepared.tables import Prepared, hour, weekday
 
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
 HEAD_SHARE = 0.2
-"""The most watched fifth of films, whose share of all events tells how long the tail is."""
+"""Share of films, most watched first, whose share of events measures the long tail."""
 
 
 def statistics(prepared: Prepared) -> dict[str, Any]:

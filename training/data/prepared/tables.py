@@ -1,4 +1,4 @@
-"""A data set with each event's role, and what the events that may be looked at say about people and films."""
+"""A data set with each event's split, and statistics of people and films from the events outside the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Float32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 SPLITS = np.array(["history", "train", "test"])
-"""What an event is for; "history" is known of people that are predicted but never trained on (`newuser`)."""
+"""The split of an event; "history" are events of people that are predicted but never trained on (`newuser`)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Prepared:
 
     @classmethod
     def of(cls, dataset: Dataset, protocol: Protocol | None, seed: int = 0) -> Prepared:
-        """With a protocol's split; without one everything is for training."""
+        """With a protocol's split; without one all events are for training."""
         ordered = in_time_order(dataset.events)
         everything = np.ones(len(ordered), dtype=np.bool_)
         test, train = roles(ordered, protocol, seed) if protocol else (~everything, everything)
