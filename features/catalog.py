@@ -36,7 +36,7 @@ class Film:
     country: str = ""
     overview: str = ""
     tags: tuple[str, ...] = ()
-    """What people called it, most frequent first."""
+    """Tags of people, most frequent first."""
 
 
 class Catalog:
@@ -55,7 +55,7 @@ class Catalog:
         return len(self.films)
 
     def extended(self, films: Sequence[Film]) -> Catalog:
-        """These films and others behind them; a small part of the work of making it anew.
+        """A catalogue with more films appended; much cheaper than building a new one.
 
         Raises: ValueError when two films share a movie_id.
         """

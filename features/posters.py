@@ -1,7 +1,7 @@
-"""The pixels of a poster: written once for training, export and serving.
+"""Decodes a poster to pixels, identically in training, export and serving.
 
 Stands alone (NumPy and Pillow): export places a copy of this file beside the image decoder of the model repository,
-where nothing else of ours can be imported. Images come from strangers, so everything is checked before it is decoded.
+where nothing else of ours can be imported. Images are untrusted input: everything is checked before it is decoded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-"""What is read. Pillow knows more, among them formats that start other programs (EPS)."""
+"""Accepted formats. Pillow knows more, among them formats that start other programs (EPS)."""
 
 MAX_PIXELS = 32_000_000
 """Largest image decoded, in pixels: 96 MB as RGB. A scanned poster at 300 dpi has 25 million."""
@@ -31,7 +31,7 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 
 class UnreadableImage(ValueError):
-    """The bytes are no image that can be shown to the encoder."""
+    """The bytes are not an image that the encoder can read."""
 
     def __init__(self, reason: object) -> None:
         super().__init__(f"not a readable image ({', '.join(FORMATS)}): {reason}")

@@ -1,11 +1,11 @@
-"""What can order a person's best candidates, and which model of a release does it."""
+"""The scorers that order a person's best candidates, and the model of each."""
 
 from __future__ import annotations
 
 from typing import Final
 
 CANDIDATES = 200
-"""Films of a person that are scored anew, the best by the blend; those beneath keep its order."""
+"""Best films by the blend that a scorer orders again; those below keep the blend's order."""
 
 DOT: Final = "dot"
 MLP: Final = "mlp"

@@ -1,4 +1,4 @@
-"""The text of a film, and its tokens: written once for training, export and serving.
+"""The text of a film and its tokens, identically in training, export and serving.
 
 Stands alone (NumPy and `tokenizers`): export places a copy of this file beside the tokenizer model of the model
 repository, where nothing else of ours can be imported.

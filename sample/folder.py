@@ -1,4 +1,4 @@
-"""The sample as files: MovieLens' tables, and beside them metadata, posters and a word about what it is."""
+"""The sample as files: MovieLens' tables, and beside them metadata, posters and a description."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from sample.world import SimulatedWorld, simulate
 
 SIMULATED_NOTE = """The people of this data set are SIMULATED: no rating, tag or date in it comes from a real person.
 
-{people} people with planted tastes were let loose on {films} films by a program
-(training/sample of Marquee, seed {seed}). The films are real; their overviews were written for Marquee,
+A program simulated {people} people with planted tastes watching {films} films
+(the package `sample` of Marquee, seed {seed}). The films are real; their overviews were written for Marquee,
 and their posters were drawn by a program and show no real poster.
 Metrics measured on it say whether models find what was planted, not how well they would serve real people.
 """
@@ -56,7 +56,7 @@ class FolderInUse(Exception):
 def write_sample(
     folder: Path, people: int = DEFAULT_PEOPLE, seed: int = 7, films: Sequence[Film] | None = None
 ) -> SimulatedWorld:
-    """Write the sample into a folder, made if need be, and return the world behind it.
+    """Write the sample into a folder, created when missing, and return the simulated world.
 
     films: what there is to watch, by ascending movie_id; the whole catalogue when None. An older sample in the
     folder is overwritten. Raises FolderInUse when the folder holds anything else.
@@ -82,7 +82,7 @@ def write_sample(
 def embedded_sample(home: Path) -> Path:
     """Folder of the default sample below `home`, written when it is not there or this code has changed.
 
-    Appears whole or not at all, also when two processes want it at once.
+    Written atomically, also when two processes do so at once.
     """
     folder = home / "data" / _code_sha256()[:12] / "sample"
     if folder.exists():
@@ -145,9 +145,9 @@ def _ratings(world: SimulatedWorld) -> pl.DataFrame:
 
 
 def _tags(world: SimulatedWorld, rng: np.random.Generator) -> pl.DataFrame:
-    """What people call the films: words of the catalogue, the first of a film's most often.
+    """Tags of the films: words of the catalogue, the first of a film's most often.
 
-    Every word of a film that somebody watched is said at least once; then people who liked a film say one more.
+    Every word of a watched film is used at least once; then people who liked a film add one more.
     """
     viewers = np.argsort(world.item_rows, kind="stable")
     n_tags = np.array([len(film.tags) for film in world.films])

@@ -20,7 +20,7 @@ _ADORING = 0.4
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """What was drawn for each person before anything is watched."""
+    """Parameters of each person, sampled before anything is watched."""
 
     tastes_at_start: Floats
     tastes_at_end: Floats
@@ -31,10 +31,10 @@ class People:
 
 
 def draw_people(rng: np.random.Generator, people: int, fit: Floats, directors: Ints) -> People:
-    """Tastes, drift, adored directors and lengths of stories."""
+    """Sample tastes, drift, favourite directors and lengths of histories."""
     n_tastes = fit.shape[1]
     how_many = rng.choice([1, 2, 3], size=people, p=[0.35, 0.45, 0.2])
-    # A taste that few films fit is held by few people, but by some.
+    # A taste that few films fit is held by few people, but not by none.
     appeal = np.sqrt(np.maximum(fit.sum(axis=0), 1.0))
     # Gumbel top-k: each row a draw of distinct tastes, without a loop over people.
     ranked = np.argsort(-(np.log(appeal) + rng.gumbel(size=(people, n_tastes))), axis=1)

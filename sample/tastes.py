@@ -26,7 +26,7 @@ _ENGLISH = ("USA", "UK", "Australia", "Canada", "Ireland", "New Zealand")
 
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """One reason to like a film."""
+    """One taste."""
 
     name: str
     wants: dict[str, float]

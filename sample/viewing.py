@@ -1,4 +1,4 @@
-"""What the simulated people watch, one film after the other, and what pulls them from one to the next."""
+"""Simulates which films people watch, one after the other, and the attraction from one film to the next."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def watch(
     films: Sequence[Film],
     directors: Ints,
 ) -> dict[str, Ints]:
-    """Columns user, item, session, mood, step of all events, step by step for all people at once."""
+    """Columns user, item, session, step of all events, step by step for all people at once."""
     people, n_films = len(crowd.n_events), len(fit)
     leads_to = _leads_to(films, directors).astype(np.float32)
     always = (_POPULARITY * popularity + _ADORED * (directors == crowd.adored[:, None])).astype(np.float32)
     mood_pull = (_MOOD * fit.T).astype(np.float32)
     unwatched = np.ones((people, n_films), dtype=bool)
     previous, session, mood = np.zeros(people, np.int64), np.full(people, -1), np.zeros(people, np.int64)
-    columns: dict[str, list[Ints]] = {name: [] for name in ("user", "item", "session", "mood", "step")}
+    columns: dict[str, list[Ints]] = {name: [] for name in ("user", "item", "session", "step")}
     for step in range(int(crowd.n_events.max())):  # an event depends on the one before
         users = np.flatnonzero(crowd.n_events > step)
         begins = (rng.random(len(users)) < _SESSION_ENDS) | (step == 0)
@@ -47,13 +47,13 @@ def watch(
         choice = np.where(unwatched[users], utility, -np.inf).argmax(axis=1)
         unwatched[users, choice] = False
         previous[users] = choice
-        for name, column in zip(columns, (users, choice, session[users], mood[users], step), strict=True):
+        for name, column in zip(columns, (users, choice, session[users], step), strict=True):
             columns[name].append(np.broadcast_to(column, users.shape).copy())
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
 def _leads_to(films: Sequence[Film], directors: Ints) -> Floats:
-    """(N, N) how much having just watched the row's film pulls towards the column's."""
+    """(N, N) attraction of the column's film after the row's was watched."""
     years = np.array([film.year or 0 for film in films], dtype=np.float64)
     pull = _ERA * np.exp(-np.abs(years[:, None] - years) / _ERA_YEARS)
     pull += _DIRECTOR * (directors[:, None] == directors)

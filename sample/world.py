@@ -1,7 +1,7 @@
 """A simulated world: people with planted tastes, and what they watch in which order.
 
 **Nobody in it is real.** Its purpose is that the right answer is known: `SimulatedWorld` keeps every
-person's tastes and every film's fit, so that a test can ask whether a model found them.
+person's tastes and every film's fit, so that a test can check whether a model found them.
 
 How it works, for U people, N films and K tastes (`sample.tastes`):
 
@@ -46,7 +46,7 @@ _JOIN_DAYS, _DAYS_BETWEEN_SESSIONS, _HOURS_WITHIN_SESSION = 3 * 365, 7.0, (2.0, 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedWorld:
-    """The planted truth and the events that follow from it. Rows of films are those of `films`."""
+    """The planted parameters and the events that follow from them. Rows of films are those of `films`."""
 
     films: tuple[Film, ...]
     taste_names: tuple[str, ...]
@@ -55,11 +55,9 @@ class SimulatedWorld:
     tastes_at_start: Floats
     """(U, K) each person's tastes when they join; rows add up to 1."""
     tastes_at_end: Floats
-    """(U, K) the same when their story ends; differs only for people who drift."""
+    """(U, K) the same at the end of their history; differs only for people who drift."""
     drift_at: Floats
-    """(U,) share of the story, 0 to 1, after which `tastes_at_end` hold."""
-    adored_director: tuple[str, ...]
-    """(U,) a director whose films the person seeks out; "" for none."""
+    """(U,) share of the history, 0 to 1, after which `tastes_at_end` hold."""
     popularity: Floats
     """(N,) log-popularity."""
     user_rows: Ints
@@ -69,11 +67,9 @@ class SimulatedWorld:
     timestamps_s: Ints
     sessions: Ints
     """(E,) number of the session within its person."""
-    moods: Ints
-    """(E,) taste that the session followed."""
 
     def liking(self) -> Floats:
-        """(U, N) how much each person would like each film at the end of their story, 0 to 1."""
+        """(U, N) how much each person would like each film at the end of their history, 0 to 1."""
         return liking(self.tastes_at_end, self.fit)
 
     def devoted_to(self, taste: str) -> Ints:
@@ -90,7 +86,7 @@ def simulate(films: Sequence[Film], people: int = 2000, seed: int = 7) -> Simula
     """Let `people` simulated people watch `films`. The same arguments give the same world."""
     rng = np.random.default_rng(seed)
     fit = film_fit(films)
-    names, directors = np.unique([film.director for film in films], return_inverse=True)
+    directors = np.unique([film.director for film in films], return_inverse=True)[1]
     popularity = rng.normal(size=len(films))
     crowd = draw_people(rng, people, fit, directors)
     steps = watch(rng, crowd, fit, popularity, films, directors)
@@ -103,14 +99,12 @@ def simulate(films: Sequence[Film], people: int = 2000, seed: int = 7) -> Simula
         tastes_at_start=crowd.tastes_at_start,
         tastes_at_end=crowd.tastes_at_end,
         drift_at=crowd.drift_at,
-        adored_director=tuple("" if number < 0 else str(names[number]) for number in crowd.adored),
         popularity=popularity,
         user_rows=events["user"],
         item_rows=events["item"],
         ratings=_rate(rng, crowd, fit, events),
         timestamps_s=_time(rng, people, events),
         sessions=events["session"],
-        moods=events["mood"],
     )
 
 

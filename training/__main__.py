@@ -1,4 +1,4 @@
-"""`python -m training`: train, evaluate, and the commands about data."""
+"""`python -m training`: the commands train and evaluate, and those of `training.commands`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from training.commands.tune import app as tuning_app
 from training.data.location import SAMPLE
 from training.data.splits import Protocol
 from training.evaluation.table import DEMANDED_OF, evaluation_table, shortfalls
-from training.fit.runtime import Precision, running_below
+from training.fit.runtime import Precision, runtime_of
 from training.tracking.runs import train_tracked
 
 app = typer.Typer(no_args_is_help=True, help="Train the models of a release, and measure them.")
@@ -60,7 +60,7 @@ def train_command(
 ) -> None:
     """Train all models and save them below HOME/checkpoints, or find them there.
 
-    A training that was interrupted goes on after the last epoch that each network finished.
+    An interrupted training resumes after the last epoch that each network finished.
     For example: python -m training train --data ml-latest-small --hold-out last5
     """
     console = Console()
@@ -68,8 +68,8 @@ def train_command(
     dataset = read_data(data, home, console)
     with errors_shown(console):
         options = train_options(seed, device, hold_out, posters, poster_weights, options_file)
-        trained = train_tracked(dataset, home, options, store, running_below(home, stream_above, precision))
-    for name, report in trained.metrics.items():
+        checkpoint = train_tracked(dataset, home, options, store, runtime_of(home, stream_above, precision))
+    for name, report in checkpoint.metrics.items():
         console.print(evaluation_table(f"{dataset.name} {name}", report, beside_demanded=False))
     console.print(f"Saved in [bold]{checkpoint_folder(dataset, home, options)}[/]")
 
@@ -91,8 +91,8 @@ def evaluate_command(
 ) -> None:
     """Train with events held out and rank the whole catalogue for the people they were taken from.
 
-    Weights and epochs are chosen on validation events; the held-out ones are looked at once, at the end.
-    On ml-latest-small the figures stand beside those demanded, and a miss ends with status 1.
+    Weights and epochs are chosen on validation events; the held-out ones are used once, at the end.
+    On ml-latest-small the figures are compared with those demanded; a miss ends with status 1.
     """
     console = Console(width=180 if not Console().is_terminal else None)
     store = tracking_store(track, tracking_uri, home, console)
@@ -102,8 +102,8 @@ def evaluate_command(
     for held_out in protocol or [Protocol.LAST5, Protocol.NEWUSER]:
         with errors_shown(console):
             options = train_options(seed, device, held_out, posters, poster_weights, options_file)
-            trained = train_tracked(dataset, home, options, store, running_below(home, stream_above, precision))
-        report = trained.metrics["test"]
+            checkpoint = train_tracked(dataset, home, options, store, runtime_of(home, stream_above, precision))
+        report = checkpoint.metrics["test"]
         console.print(evaluation_table(f"{dataset.name} test", report, demanded))
         missed += shortfalls(report) if demanded else []
     for line in missed:

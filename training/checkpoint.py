@@ -1,4 +1,4 @@
-"""A finished training on disk: safetensors, npz and JSON, nothing pickled."""
+"""A checkpoint: a finished training on disk, as safetensors, npz and JSON, nothing pickled."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class CheckpointFormatError(Exception):
         super().__init__(f"{folder} holds a checkpoint of format {found}, not {FORMAT}: delete it and train again")
 
 
-class NotTrained(Exception):
-    """A command needs a training that has not been done."""
+class CheckpointNotFound(Exception):
+    """A command needs a checkpoint that does not exist."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
@@ -65,7 +65,7 @@ class NotTrained(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What the models learnt from."""
+    """The data that the models were trained on."""
 
     name: str
     fingerprint: str
@@ -73,14 +73,14 @@ class DataFacts:
     people: int
     films: int
     events: int
-    """Events that the served models were trained on; with something held out, fewer than the data has."""
+    """Events that the served models were trained on; fewer than the data has when a protocol's are held out."""
     hold_out: str | None
-    """The protocol whose events were kept away, or None."""
+    """The protocol whose events were held out, or None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """Everything an export needs."""
+class Checkpoint:
+    """A finished training: everything an export needs."""
 
     facts: DataFacts
     options_hash: str
@@ -111,7 +111,7 @@ class Trained:
         return self.models.popularity
 
     def save(self, folder: Path) -> None:
-        """Write below `folder`, which appears complete or not at all; what was there is replaced."""
+        """Write to `folder` atomically; an earlier checkpoint there is replaced."""
         partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
         shutil.rmtree(partial, ignore_errors=True)
         (partial / "encoders").mkdir(parents=True)
@@ -137,7 +137,7 @@ class Trained:
         partial.rename(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> Trained:
+    def load(cls, folder: Path) -> Checkpoint:
         """Read what `save` wrote.
 
         Raises: FileNotFoundError when a part is missing, CheckpointFormatError for another version's checkpoint.
@@ -166,16 +166,16 @@ class Trained:
 
 
 def checkpoint_folder(dataset: Dataset, home: Path, options: TrainOptions) -> Path:
-    """Where a training's result lives; equal data and options share it."""
+    """The folder of a training's checkpoint; equal data and options share it."""
     return home / "checkpoints" / f"{dataset.fingerprint[:12]}-{options.hash}"
 
 
-def find_trained(dataset: Dataset, home: Path, options: TrainOptions) -> Trained:
-    """The result of a training that was done before.
+def find_checkpoint(dataset: Dataset, home: Path, options: TrainOptions) -> Checkpoint:
+    """The checkpoint of an earlier training.
 
-    Raises: NotTrained, CheckpointFormatError.
+    Raises: CheckpointNotFound, CheckpointFormatError.
     """
     folder = checkpoint_folder(dataset, home, options)
     if not (folder / FACTS_FILE).exists():
-        raise NotTrained(folder)
-    return Trained.load(folder)
+        raise CheckpointNotFound(folder)
+    return Checkpoint.load(folder)

@@ -1,4 +1,4 @@
-"""Everything a training can be told, in one frozen tree whose hash names the checkpoint."""
+"""All options of a training, in one frozen tree whose hash names the checkpoint, and their JSON file."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class TrainOptions:
     """One training. Equal options on equal data give the same release."""
 
     hold_out: Protocol | None = None
-    """Events kept away from everything that is trained, so that the served release can be scored on them."""
+    """Events held out from all training, so that the served release can be scored on them."""
     seed: int = 0
     device: str = "auto"
     """"auto", "cuda", "mps" or "cpu"; not part of the hash."""
     evaluated_people: int = 1000
-    """At most this many validation people, drawn at random, choose epochs and fusion weights."""
+    """At most this many validation people, sampled at random, choose epochs and fusion weights."""
     tested_people: int = 5000
-    """At most this many people, drawn at random, are scored on the events held out."""
+    """At most this many people, sampled at random, are scored on the events held out."""
     content: ContentOptions = field(default_factory=ContentOptions)
     popularity: PopularityConfig = field(default_factory=PopularityConfig)
     ease: EaseConfig = field(default_factory=EaseConfig)
@@ -52,7 +52,7 @@ class TrainOptions:
     def hash(self) -> str:
         """Twelve hexadecimal digits that change with every option that changes the result.
 
-        A text encoder counts by what it is, not by where it lies.
+        A text encoder enters by its content, not by its path.
         """
         values = {name: value for name, value in asdict(self).items() if name != "device"}
         if folder := self.content.text_encoder_folder:
@@ -77,44 +77,44 @@ class OptionsError(DataError):
 
 
 def read_options(path: Path, base: T) -> T:
-    """`base` with what a file such as {"sequence": {"dropout": 0.1}} says instead.
+    """`base` with the values of a file such as {"sequence": {"dropout": 0.1}}.
 
     Raises: OptionsError (no such file, not JSON, a name or a type that is not an option's).
     """
     try:
-        said = msgspec.json.decode(path.read_bytes())
+        given = msgspec.json.decode(path.read_bytes())
     except FileNotFoundError as error:
         raise OptionsError(str(path), "there is no such file") from error
     except msgspec.DecodeError as error:
         raise OptionsError(str(path), f"not JSON: {error}") from error
-    return overridden(base, said, "options")
+    return overridden(base, given, "options")
 
 
-def overridden(base: T, said: object, where: str) -> T:
+def overridden(base: T, given: object, where: str) -> T:
     """A tree of frozen dataclasses with some leaves replaced. Raises: OptionsError."""
     assert is_dataclass(base)
-    if not isinstance(said, Mapping):
-        raise OptionsError(where, f"expected names and values in braces, not {said!r}")
+    if not isinstance(given, Mapping):
+        raise OptionsError(where, f"expected names and values in braces, not {given!r}")
     known = [field.name for field in fields(base)]
-    if unknown := [name for name in said if name not in known]:
+    if unknown := [name for name in given if name not in known]:
         raise OptionsError(where, f"no option is called {', '.join(unknown)}; there are {', '.join(known)}")
     hints = get_type_hints(type(base))
-    return replace(base, **{name: _value(base, name, said[name], hints, where) for name in said})  # type: ignore[type-var]
+    return replace(base, **{name: _value(base, name, given[name], hints, where) for name in given})  # type: ignore[type-var]
 
 
-def _value(base: object, name: str, said: object, hints: Mapping[str, Any], where: str) -> object:
+def _value(base: object, name: str, given: object, hints: Mapping[str, Any], where: str) -> object:
     current = getattr(base, name)
     if is_dataclass(current):
-        return overridden(current, said, f"{where}.{name}")
+        return overridden(current, given, f"{where}.{name}")
     try:
-        return msgspec.convert(said, hints[name], dec_hook=_folder)
+        return msgspec.convert(given, hints[name], dec_hook=_folder)
     except (msgspec.ValidationError, TypeError) as error:
-        raise OptionsError(f"{where}.{name}", f"{said!r} cannot be used: {error}") from error
+        raise OptionsError(f"{where}.{name}", f"{given!r} cannot be used: {error}") from error
 
 
-def _folder(kind: type, said: Any) -> Path:
-    """The one type of options that JSON has not. Raises: ValueError, of which msgspec makes its own error."""
+def _folder(kind: type, given: Any) -> Path:
+    """Paths, the one type of option that JSON lacks. Raises: ValueError, of which msgspec makes its own error."""
     assert kind is Path
-    if not Path(said).is_dir():
+    if not Path(given).is_dir():
         raise ValueError("there is no such folder")
-    return Path(said)
+    return Path(given)

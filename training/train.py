@@ -1,9 +1,9 @@
-"""The whole of a training: hold out, fit, find the weights, fit again on everything, save.
+"""A whole training: hold out, fit, find the fusion weights, fit again on everything, save.
 
-visible events = the data without what `options.hold_out` keeps away
-1. trial    models of all visible events but each person's last 5, and nothing of the fifth of people who came last;
+visible events = the data without those held out by `options.hold_out`
+1. trial    models of the visible events without each person's last 5 and without the last fifth of people to arrive;
             those events choose epochs and fusion weights and train the re-ranker, for people the models know and for
-            strangers
+            unseen people
 2. release  models of all visible events, with the epochs, weights and re-ranker of the trial; these are served
 """
 
@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from torch import nn
 
 from features.scorers import DOT, MLP, SCORER_MODELS
-from training.checkpoint import FACTS_FILE, DataFacts, Trained, checkpoint_folder
+from training.checkpoint import FACTS_FILE, Checkpoint, DataFacts, checkpoint_folder
 from training.content.encode import ContentVectors, encode_content
 from training.data.dataset import Dataset, Events
 from training.data.errors import TooLittleToLearn
@@ -33,9 +33,9 @@ from training.evaluation.evaluate import evaluate
 from training.evaluation.segments import segments
 from training.finetuning.encoder_facts import check_encoder
 from training.fit.loop import Curve
-from training.fit.parallel import Watch
-from training.fit.runtime import IN_MEMORY, Running, running_below
-from training.fit.trainer import STAGES, Fitting, fit_twice
+from training.fit.parallel import Callbacks
+from training.fit.runtime import IN_MEMORY, Runtime, runtime_of
+from training.fit.trainer import STAGES, ModelTrainer, fit_twice
 from training.models.mlp_scorer import DotScorer
 from training.options import TrainOptions, pick_device
 from training.ranking.fusion import PRESETS, find_weights
@@ -48,18 +48,18 @@ Float32 = npt.NDArray[np.float32]
 
 
 OnEpoch = Callable[[str, str, Curve], None]
-"""Told ("trial" or "release", name of the network, its curve so far) after each epoch; networks train in threads."""
+"""Called with ("trial" or "release", name of the network, its curve so far) after each epoch, in its thread."""
 
 
 def train(
     dataset: Dataset, home: Path, options: TrainOptions | None = None,
-    on_epoch: OnEpoch = lambda fit, network, curve: None, running: Running | None = None,
-) -> Trained:  # fmt: skip
+    on_epoch: OnEpoch = lambda fit, network, curve: None, runtime: Runtime | None = None,
+) -> Checkpoint:  # fmt: skip
     """Train a release on a data set, or load it when the same training has been done before.
 
-    home: content vectors are cached below `cache/`, the result is saved below `checkpoints/`. A training that was
-    interrupted goes on after the last epoch that each network finished.
-    running: as `running_below(home, …)` gives it unless said otherwise.
+    home: content vectors are cached below `cache/`, the result is saved below `checkpoints/`. An interrupted
+    training resumes after the last epoch that each network finished.
+    runtime: `runtime_of(home)` when None.
 
     Raises: EncoderKnowsTheTest, TooLittleToLearn.
     """
@@ -68,23 +68,25 @@ def train(
     folder = checkpoint_folder(dataset, home, options)
     if (folder / FACTS_FILE).exists():
         log.info("training_found", checkpoint=str(folder))
-        return Trained.load(folder)
+        return Checkpoint.load(folder)
     content = encode_content(dataset, home / "cache", options.content, pick_device(options.device))
-    running = running or running_below(home)
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    runtime = runtime or runtime_of(home)
+    resume_folder = folder.with_name(f"{folder.name}.unfinished")
     with _progress() as progress:
-        trained = fit_release(dataset, content, options, progress, on_epoch, replace(running, unfinished=unfinished))
-    trained.save(folder)
-    shutil.rmtree(unfinished, ignore_errors=True)
+        checkpoint = fit_release(
+            dataset, content, options, progress, on_epoch, replace(runtime, resume_folder=resume_folder)
+        )
+    checkpoint.save(folder)
+    shutil.rmtree(resume_folder, ignore_errors=True)
     log.info("training_saved", checkpoint=str(folder))
-    return trained
+    return checkpoint
 
 
 def fit_release(
     dataset: Dataset, content: ContentVectors, options: TrainOptions, progress: Progress,
-    on_epoch: OnEpoch = lambda fit, network, curve: None, running: Running = IN_MEMORY,
-) -> Trained:  # fmt: skip
-    """Both fits and the search for weights; nothing is read or written but what `running` keeps.
+    on_epoch: OnEpoch = lambda fit, network, curve: None, runtime: Runtime = IN_MEMORY,
+) -> Checkpoint:  # fmt: skip
+    """Both fits and the search for weights; touches no files but those of `runtime`.
 
     Raises: TooLittleToLearn.
     """
@@ -92,14 +94,14 @@ def fit_release(
     visible = test.train if test else in_time_order(dataset.events)
     validation = sample_people(hold_out(visible, Protocol.MIXED), options.evaluated_people, options.seed)
     check_enough(visible, validation)
-    trial_fit = Fitting(
+    trial_fit = ModelTrainer(
         dataset.catalog, validation.train, content, options,
-        Watch(ValidationScore(validation), Stages(progress, "trial"), partial(on_epoch, "trial")),
-        running.part("trial"),
+        Callbacks(ValidationScore(validation), Stages(progress, "trial"), partial(on_epoch, "trial")),
+        runtime.part("trial"),
     )  # fmt: skip
-    release_fit = Fitting(
+    release_fit = ModelTrainer(
         dataset.catalog, visible, content, options,
-        Watch(None, Stages(progress, "release"), partial(on_epoch, "release")), running.part("release"),
+        Callbacks(None, Stages(progress, "release"), partial(on_epoch, "release")), runtime.part("release"),
     )  # fmt: skip
     with fit_twice(trial_fit, release_fit) as (trial, refit):
         task = progress.add_task("Finding fusion weights", total=1, note="")
@@ -126,16 +128,16 @@ def fit_release(
         hold_out=str(options.hold_out) if options.hold_out else None,
     )  # fmt: skip
     release = replace(release, curves=trial.curves)
-    return Trained(facts, options.hash, dataset.catalog, release, content, weights, dict(PRESETS), metrics)
+    return Checkpoint(facts, options.hash, dataset.catalog, release, content, weights, dict(PRESETS), metrics)
 
 
 def check_enough(events: Events, validation: Split) -> None:
-    """Refuse events from which no example can be cut once the validation's are kept back. Raises: TooLittleToLearn."""
+    """Refuse events that leave no training example once the validation's are held out. Raises: TooLittleToLearn."""
     learnt_from = np.bincount(validation.train.user_rows)
     if learnt_from.max(initial=0) < 2 or not len(validation.people):
         counts = np.bincount(events.user_rows)
-        known = counts[np.unique(validation.train.user_rows)]
-        raise TooLittleToLearn(int((counts > 0).sum()), int(known.max(initial=0)))
+        lengths = counts[np.unique(validation.train.user_rows)]
+        raise TooLittleToLearn(int((counts > 0).sum()), int(lengths.max(initial=0)))
 
 
 class Stages:
@@ -146,7 +148,7 @@ class Stages:
         self.tasks: dict[str, TaskID] = {}
 
     def __call__(self, stage: str, done: int, total: int, note: str) -> None:
-        """Show that `stage` has done this much; the first word of a stage is that it has done nothing yet."""
+        """Show the progress of `stage`; its first call reports 0 steps done."""
         if stage not in self.tasks:
             title = f"{STAGES.index(stage) + 1}/{len(STAGES)} {stage} ({self.label})"
             self.tasks[stage] = self.progress.add_task(title, total=total, note="")

@@ -15,7 +15,7 @@ from export.errors import TrainingUnusable
 
 if TYPE_CHECKING:
     from export.graphs.writers import GraphWorkers
-    from training.checkpoint import Trained
+    from training.checkpoint import Checkpoint
     from training.data.dataset import Dataset
     from training.fit.loop import Curve
 
@@ -74,7 +74,7 @@ class ReleaseBuilder:
 
     def _export(
         self,
-        trained: Trained,
+        trained: Checkpoint,
         dataset: Dataset,
         options: ReleaseOptions,
         max_loss_ratio: float | None,

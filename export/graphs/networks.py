@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
     from export.release.manifest import Parity
-    from training.checkpoint import Trained
+    from training.checkpoint import Checkpoint
     from training.data.dataset import Dataset
 
 Float32 = npt.NDArray[np.float32]
@@ -91,14 +91,14 @@ def export_traced_network(module: nn.Module, trial: Trial, config: ModelConfig, 
     return prove(Claim(config.name, network_run(module), run, trial.scores), trial.batches)
 
 
-def user_encoder_trial(model: str, trained: Trained) -> Trial:
+def user_encoder_trial(model: str, trained: Checkpoint) -> Trial:
     """Histories, a stranger's among them."""
     n_films = len(trained.catalog)
     batches = [empty_history(), *(history_batch(n_films, size, SEED) for size in sorted(BATCH_SIZES, reverse=True))]
     return Trial(batches, _user_scores(model, trained))
 
 
-def fusion_trial(trained: Trained, fused: Float32) -> Trial:
+def fusion_trial(trained: Checkpoint, fused: Float32) -> Trial:
     """What the encoders say of the trial histories, under the release's weights and every preset."""
     encoders = {model: network_run(module) for model, module in trained.encoders.items() if model != "fusion"}
     mixes = [trained.fusion_weights, *trained.presets.values()]
@@ -106,7 +106,7 @@ def fusion_trial(trained: Trained, fused: Float32) -> Trial:
     return Trial(batches, lambda outputs: outputs["query"] @ fused.T)
 
 
-def scorer_trial(trained: Trained) -> Trial:
+def scorer_trial(trained: Checkpoint) -> Trial:
     """Candidates of the trial histories, films that came after the release among them."""
     mixes = [trained.fusion_weights, *trained.presets.values()]
     batches = [
@@ -116,7 +116,7 @@ def scorer_trial(trained: Trained) -> Trial:
     return Trial(batches, lambda outputs: outputs["scores"])
 
 
-def text_trial(trained: Trained) -> Trial:
+def text_trial(trained: Checkpoint) -> Trial:
     """Texts of films, in the largest batch titles alone, for the sake of time; in batches an empty text, too."""
     tokenizer = open_tokenizer(trained.content.tokenizer_json)
     films = trained.catalog.films
@@ -129,7 +129,7 @@ def text_trial(trained: Trained) -> Trial:
     return Trial(batches, lambda outputs: outputs["embedding"] @ trained.content.text.T)
 
 
-def poster_trial(trained: Trained, dataset: Dataset, max_batch_size: int) -> Trial:
+def poster_trial(trained: Checkpoint, dataset: Dataset, max_batch_size: int) -> Trial:
     """The first posters of the data that can be read."""
     images = np.stack([image for _, image in _posters(trained, dataset, max_batch_size)])
     sizes = sorted({min(size, len(images)) for size in BATCH_SIZES}, reverse=True)
@@ -139,7 +139,7 @@ def poster_trial(trained: Trained, dataset: Dataset, max_batch_size: int) -> Tri
     return Trial(batches, lambda outputs: outputs["embedding"] @ trained.content.poster.T)
 
 
-def new_film_trial(trained: Trained, fused: Float32) -> Trial:
+def new_film_trial(trained: Checkpoint, fused: Float32) -> Trial:
     """Films of the release as if they were new; among them one of which nothing is known."""
     inputs = tower_inputs(trained)
     nothing = {name: np.zeros_like(column[:1]) for name, column in inputs.items()}
@@ -153,7 +153,7 @@ def rows_from_start(tensors: Tensors, size: int) -> Tensors:
     return {name: np.resize(column, (size, *column.shape[1:])) for name, column in tensors.items()}
 
 
-def check_new_film_slices(trained: Trained, fused: Float32, run: Run, tolerance: float) -> None:
+def check_new_film_slices(trained: Checkpoint, fused: Float32, run: Run, tolerance: float) -> None:
     """A film of the release, taken for a new one, gets the index's text and poster slices. Raises: ParityFailed."""
     sample = rows_from_start(tower_inputs(trained), min(max(BATCH_SIZES), len(fused)))
     given = run(sample)["item_vector"]
@@ -163,7 +163,7 @@ def check_new_film_slices(trained: Trained, fused: Float32, run: Run, tolerance:
             _check_stored(NEW_FILM_TOWER, row, vector, fused[row, columns], tolerance)
 
 
-def check_stored_texts(trained: Trained, run: Run, tolerance: float) -> None:
+def check_stored_texts(trained: Checkpoint, run: Run, tolerance: float) -> None:
     """The encoder in the release gives the vectors in the release. Raises: ParityFailed."""
     tokenizer = open_tokenizer(trained.content.tokenizer_json)
     rows = np.flatnonzero(trained.content.text_present)
@@ -173,7 +173,7 @@ def check_stored_texts(trained: Trained, run: Run, tolerance: float) -> None:
         _check_stored("text_encoder", int(row), given, trained.content.text[row], tolerance)
 
 
-def check_stored_posters(trained: Trained, dataset: Dataset, most: int, run: Run, tolerance: float) -> None:
+def check_stored_posters(trained: Checkpoint, dataset: Dataset, most: int, run: Run, tolerance: float) -> None:
     """The encoder in the release gives the vectors in the release. Raises: ParityFailed."""
     for row, image in _posters(trained, dataset, most):
         given = run({"pixels": image[None]})["embedding"][0]
@@ -186,7 +186,7 @@ def _check_stored(model: str, row: int, given: Float32, stored: Float32, toleran
         raise ParityFailed(model, f"the stored vector of item_row {row}", difference, tolerance)
 
 
-def _posters(trained: Trained, dataset: Dataset, most: int) -> Iterator[tuple[int, Float32]]:
+def _posters(trained: Checkpoint, dataset: Dataset, most: int) -> Iterator[tuple[int, Float32]]:
     found = 0
     for row in np.flatnonzero(trained.content.poster_present).tolist():
         try:
@@ -199,7 +199,7 @@ def _posters(trained: Trained, dataset: Dataset, most: int) -> Iterator[tuple[in
             return
 
 
-def _user_scores(model: str, trained: Trained) -> Scores:
+def _user_scores(model: str, trained: Checkpoint) -> Scores:
     if model == "ease":
         n_films = len(trained.catalog)
         return lambda outputs: _dense(outputs["candidate_rows"], outputs["candidate_scores"], n_films)

@@ -55,7 +55,7 @@ from features.sources import SOURCES
 from training.models.new_film_tower import FittedTower, fit_new_film_tower
 
 if TYPE_CHECKING:
-    from training.checkpoint import Trained
+    from training.checkpoint import Checkpoint
     from training.data.dataset import Dataset, Events
 
 PYTHON_MODELS = ROOT / "export" / "python_models"
@@ -87,7 +87,7 @@ HERE = Here()
 
 
 def export_release(
-    trained: Trained, dataset: Dataset, repository: Path, options: PublishOptions, graphs: GraphWriter = HERE
+    trained: Checkpoint, dataset: Dataset, repository: Path, options: PublishOptions, graphs: GraphWriter = HERE
 ) -> int:
     """Write, prove and publish a release; its number. Nothing is published when a proof fails.
 
@@ -112,7 +112,7 @@ def export_release(
     return build.draft.number
 
 
-def released_models(trained: Trained) -> list[str]:
+def released_models(trained: Checkpoint) -> list[str]:
     """The models of a release, in the order in which they are written."""
     return [model for model in MODELS if model not in IMAGE_MODELS or trained.content.image_encoder is not None]
 
@@ -130,7 +130,7 @@ class Begun:
 class Build:
     """One release on its way to the repository."""
 
-    trained: Trained
+    trained: Checkpoint
     dataset: Dataset
     events: Events
     """Those that the training saw."""
@@ -270,7 +270,7 @@ def _write_ensemble(folder: Path) -> None:
     (folder / "ensemble.txt").write_text(ENSEMBLE_NOTE)
 
 
-def _release(trained: Trained, models: dict[str, ModelFacts], options: PublishOptions) -> Release:
+def _release(trained: Checkpoint, models: dict[str, ModelFacts], options: PublishOptions) -> Release:
     facts, catalog = trained.facts, trained.catalog
     return Release(
         created_at=_now(),

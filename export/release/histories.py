@@ -13,7 +13,7 @@ from export.errors import DataChanged
 from features.history import WatchHistory
 
 if TYPE_CHECKING:
-    from training.checkpoint import Trained
+    from training.checkpoint import Checkpoint
     from training.data.dataset import Dataset, Events
 
 
@@ -52,7 +52,7 @@ def read_histories(path: Path) -> tuple[list[str], list[WatchHistory]]:
     return columns["user_ids"].tolist(), histories
 
 
-def visible_events(trained: Trained, dataset: Dataset, seed: int) -> Events:
+def visible_events(trained: Checkpoint, dataset: Dataset, seed: int) -> Events:
     """The events that the release's models were trained on, in time order; seed is the training's.
 
     What was held out stays out: otherwise the release could not be scored on it.

@@ -1,8 +1,8 @@
 """A poster for each film, drawn by a program, so that genre and era show in the picture.
 
 The most telling genre decides palette and scene (`palettes`, `scenes`), the next one adds a mark (`accents`),
-the year decides paper, frame and letters (`eras`), and the title throws the dice for everything else.
-They show no real poster, and need no font or picture file.
+the year decides paper, frame and letters (`eras`), and the title seeds the random choices of everything else.
+They copy no real poster, and need no font or picture file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The sheet that posters are drawn on, and the few marks that all scenes are made of.
+"""The canvas of a poster, and the basic shapes of all scenes.
 
 Drawn at twice the size of the poster and halved at the end: that is the antialiasing.
 """
@@ -21,7 +21,7 @@ Point = tuple[float, float]
 
 
 class Canvas:
-    """One sheet with its palette and its dice. `alpha` is 0 (nothing) to 1 (opaque)."""
+    """One canvas with its palette and its random generator. `alpha` is 0 (nothing) to 1 (opaque)."""
 
     def __init__(self, palette: Palette, dice: Random) -> None:
         self.palette = palette

@@ -1,4 +1,4 @@
-"""Colours of each genre: a few palettes to choose from, so that films of one genre are kin but not twins."""
+"""Colours of each genre: a few palettes per genre, so that films of one genre are similar but not equal."""
 
 from __future__ import annotations
 

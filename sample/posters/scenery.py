@@ -1,4 +1,4 @@
-"""Things that stand in several scenes: stars, towns, trees, waves, people."""
+"""Objects of several scenes: stars, towns, trees, waves, people."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from features.catalog import Catalog, Film
 from features.posters import pixels
 from features.sources import SOURCE_WIDTHS, SOURCES
 from features.text import film_text, open_tokenizer, tokenize
-from training.checkpoint import DataFacts, Trained
+from training.checkpoint import Checkpoint, DataFacts
 from training.content.projection import Projection
 from training.content.vectors import ContentVectors
 from training.data.dataset import Dataset, Events
@@ -88,7 +88,7 @@ class TinyContent(ContentVectors):
 
 @dataclass(frozen=True)
 class TinyWorld:
-    trained: Trained
+    trained: Checkpoint
     dataset: Dataset
 
 
@@ -120,7 +120,7 @@ def tiny_world(folder: Path, with_posters: bool = True) -> TinyWorld:
         "fusion": fused_query(item_vectors), "dot_scorer": DotScorer(), "mlp_scorer": _scorer(catalog, events),
     }  # fmt: skip
     validation = {"sources": {"hybrid": {"ndcg@10": {"mean": 0.2, "se": 0.01}}}, "reranking": {"default": "dot"}}
-    trained = Trained(
+    trained = Checkpoint(
         facts=DataFacts("tiny", "f" * 64, True, 4, N_FILMS, len(events), None),
         options_hash="0123456789ab",
         catalog=catalog,

@@ -67,8 +67,8 @@ def test_the_analysis_of_embeddings_runs(
     movielens_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = read_dataset(locate_data(str(movielens_folder), tmp_path))
-    trained = fit_release(dataset, no_content(24), for_epochs(1), Progress(disable=True))
-    trained.save(checkpoint_folder(dataset, tmp_path, TrainOptions()))
+    checkpoint = fit_release(dataset, no_content(24), for_epochs(1), Progress(disable=True))
+    checkpoint.save(checkpoint_folder(dataset, tmp_path, TrainOptions()))
     out = tmp_path / "vectors"
     where = ["--data", str(movielens_folder), "--home", str(tmp_path), "--out", str(out)]
     assert CliRunner().invoke(app, ["embeddings", *where]).exit_code == 0

@@ -14,15 +14,16 @@ from rich.progress import Progress
 
 from features.history import history_tensors
 from features.sources import SOURCES
+from tests.training.fitted_models import fit_models
 from tests.training.worlds import checkerboard, events_of, markov, no_content, noise, planted_tastes, world
-from training.checkpoint import FACTS_FILE, CheckpointFormatError, Trained, checkpoint_folder
+from training.checkpoint import FACTS_FILE, Checkpoint, CheckpointFormatError, checkpoint_folder
 from training.content.encode import ContentOptions
 from training.data.dataset import Dataset
 from training.data.errors import TooLittleToLearn
 from training.data.splits import Protocol, hold_out, in_time_order, positions_from_end, select, split_by_person
 from training.evaluation.evaluate import BY_MLP, HYBRID, evaluate
-from training.fit.parallel import Watch
-from training.fit.trainer import FittedModels, fit_models
+from training.fit.parallel import Callbacks
+from training.fit.trainer import FittedModels
 from training.models.mlp_scorer import MlpScorerConfig
 from training.models.sequence import SequenceConfig
 from training.models.two_tower import TwoTowerConfig
@@ -60,7 +61,7 @@ def fitted(dataset: Dataset, options: TrainOptions = QUICK) -> FittedModels:
     return fit_models(dataset.catalog, in_time_order(dataset.events), no_content(len(dataset.catalog)), options)
 
 
-def released(dataset: Dataset, options: TrainOptions = QUICK) -> Trained:
+def released(dataset: Dataset, options: TrainOptions = QUICK) -> Checkpoint:
     return fit_release(dataset, no_content(len(dataset.catalog)), options, Progress(disable=True))
 
 
@@ -110,30 +111,30 @@ def test_popularity_cannot_follow_the_markov_chain(markov_table: dict[str, float
 
 
 @pytest.fixture(scope="module")
-def planted() -> tuple[Trained, np.ndarray]:
+def planted() -> tuple[Checkpoint, np.ndarray]:
     events, taste_of_film = planted_tastes()
     return released(world(events, 120), for_epochs(3, hold_out=Protocol.LAST5)), taste_of_film
 
 
-def test_planted_tastes_are_recommended_to_people_never_seen(planted: tuple[Trained, np.ndarray]) -> None:
-    trained, taste_of_film = planted
+def test_planted_tastes_are_recommended_to_people_never_seen(planted: tuple[Checkpoint, np.ndarray]) -> None:
+    checkpoint, taste_of_film = planted
     rng = np.random.default_rng(5)
-    weights = np.array([trained.fusion_weights[source] for source in SOURCES])
+    weights = np.array([checkpoint.fusion_weights[source] for source in SOURCES])
     for taste in range(4):
         films = rng.choice(np.flatnonzero(taste_of_film == taste), 6, replace=False)
         events = events_of([(0, int(film), 4.0, 1_600_000_000 + place) for place, film in enumerate(films)])
-        scores = np.tensordot(weights, source_scores(trained.models, split_by_person(events)[1])[:, 0], axes=1)
+        scores = np.tensordot(weights, source_scores(checkpoint.models, split_by_person(events)[1])[:, 0], axes=1)
         scores[films] = -np.inf
         assert (taste_of_film[np.argsort(-scores)[:10]] == taste).mean() >= 0.9
 
 
-def test_popularity_does_not_pass_the_planted_world(planted: tuple[Trained, np.ndarray]) -> None:
+def test_popularity_does_not_pass_the_planted_world(planted: tuple[Checkpoint, np.ndarray]) -> None:
     sources = planted[0].metrics["test"]["sources"]
 
     assert sources[HYBRID]["ndcg@10"]["mean"] > 2 * sources["popularity"]["ndcg@10"]["mean"]
 
 
-def test_report_says_what_was_measured_on_whom(planted: tuple[Trained, np.ndarray]) -> None:
+def test_report_says_what_was_measured_on_whom(planted: tuple[Checkpoint, np.ndarray]) -> None:
     report = planted[0].metrics["test"]
 
     assert (report["protocol"], report["people"]) == ("last5", 320)
@@ -141,7 +142,7 @@ def test_report_says_what_was_measured_on_whom(planted: tuple[Trained, np.ndarra
     assert set(report["sources"]) == {*SOURCES, HYBRID, BY_MLP, *without}
 
 
-def test_the_reranker_is_measured_on_people_it_did_not_learn_from(planted: tuple[Trained, np.ndarray]) -> None:
+def test_the_reranker_is_measured_on_people_it_did_not_learn_from(planted: tuple[Checkpoint, np.ndarray]) -> None:
     """Tastes are all that is planted, and the blend knows them: the re-ranker neither adds nor loses much."""
     metrics = planted[0].metrics
 
@@ -155,16 +156,16 @@ def test_the_reranker_is_measured_on_people_it_did_not_learn_from(planted: tuple
     assert mlp["mean"] > 0.9 * dot["mean"]
 
 
-def test_facts_count_what_the_served_models_saw(planted: tuple[Trained, np.ndarray]) -> None:
+def test_facts_count_what_the_served_models_saw(planted: tuple[Checkpoint, np.ndarray]) -> None:
     facts = planted[0].facts
 
     assert (facts.events, facts.hold_out, facts.people) == (320 * 11, "last5", 320)
 
 
 def test_nothing_can_be_learnt_from_noise() -> None:
-    trained = released(world(noise(), 400), for_epochs(2, hold_out=Protocol.LAST5))
+    checkpoint = released(world(noise(), 400), for_epochs(2, hold_out=Protocol.LAST5))
 
-    hybrid = trained.metrics["test"]["sources"][HYBRID]["ndcg@10"]
+    hybrid = checkpoint.metrics["test"]["sources"][HYBRID]["ndcg@10"]
     # By chance: 10 places, 5 targets among the 389 films not seen; each place hits with 5/389, so that the expected
     # DCG is 4.544 * 5/389 = .0584, over an ideal of 2.948.
     assert hybrid["mean"] == pytest.approx(4.544 * 5 / 389 / 2.948, abs=4 * hybrid["se"])
@@ -185,12 +186,12 @@ def test_held_out_events_cannot_change_the_release() -> None:
     assert one.fusion_weights == other.fusion_weights
     for name, vectors in one.item_vectors.items():
         np.testing.assert_array_equal(vectors, other.item_vectors[name])
-    rerankers = (trained.encoders["mlp_scorer"].state_dict() for trained in (one, other))
+    rerankers = (checkpoint.encoders["mlp_scorer"].state_dict() for checkpoint in (one, other))
     assert all(torch.equal(*pair) for pair in zip(*(state.values() for state in rerankers), strict=True))
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path, TrainOptions, Trained]:
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path, TrainOptions, Checkpoint]:
     events, _ = planted_tastes(n_people=40, n_items=24, length=10)
     home = tmp_path_factory.mktemp("home")
     options = for_epochs(1)
@@ -198,30 +199,30 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path, Trai
     return dataset, home, options, train(dataset, home, options)
 
 
-def test_saved_training_loads_with_the_same_outputs(saved: tuple[Dataset, Path, TrainOptions, Trained]) -> None:
-    dataset, home, options, trained = saved
-    loaded = Trained.load(checkpoint_folder(dataset, home, options))
+def test_saved_training_loads_with_the_same_outputs(saved: tuple[Dataset, Path, TrainOptions, Checkpoint]) -> None:
+    dataset, home, options, checkpoint = saved
+    loaded = Checkpoint.load(checkpoint_folder(dataset, home, options))
     _, histories = split_by_person(in_time_order(dataset.events))
     inputs = [torch.from_numpy(column) for column in history_tensors(histories).values()]
 
-    assert loaded.facts == trained.facts
-    assert loaded.fusion_weights == trained.fusion_weights
-    assert loaded.metrics == trained.metrics
-    assert loaded.catalog.sha256 == trained.catalog.sha256
+    assert loaded.facts == checkpoint.facts
+    assert loaded.fusion_weights == checkpoint.fusion_weights
+    assert loaded.metrics == checkpoint.metrics
+    assert loaded.catalog.sha256 == checkpoint.catalog.sha256
     for name in ("sequence_encoder", "user_tower", "ials_user", "content_profile", "ease"):
         with torch.no_grad():
-            pairs = zip(loaded.encoders[name](*inputs), trained.encoders[name](*inputs), strict=True)
+            pairs = zip(loaded.encoders[name](*inputs), checkpoint.encoders[name](*inputs), strict=True)
             assert all(torch.equal(one, other) for one, other in pairs)
     candidates = [torch.zeros(40, 5, dtype=torch.int64), torch.ones(40, 5, len(SOURCES)), torch.ones(40, len(SOURCES))]
     for name in ("dot_scorer", "mlp_scorer"):
         with torch.no_grad():
-            scores = (models.encoders[name](*inputs, *candidates)[0] for models in (loaded, trained))
+            scores = (models.encoders[name](*inputs, *candidates)[0] for models in (loaded, checkpoint))
             assert torch.equal(*scores)
-    for source, vectors in trained.item_vectors.items():
+    for source, vectors in checkpoint.item_vectors.items():
         np.testing.assert_array_equal(loaded.item_vectors[source], vectors)
 
 
-def test_finished_training_is_found_and_not_repeated(saved: tuple[Dataset, Path, TrainOptions, Trained]) -> None:
+def test_finished_training_is_found_and_not_repeated(saved: tuple[Dataset, Path, TrainOptions, Checkpoint]) -> None:
     dataset, home, options, _ = saved
     marked = checkpoint_folder(dataset, home, options) / FACTS_FILE
     before = marked.stat().st_mtime_ns
@@ -232,12 +233,12 @@ def test_finished_training_is_found_and_not_repeated(saved: tuple[Dataset, Path,
 
 
 def test_checkpoint_of_another_format_is_refused(
-    saved: tuple[Dataset, Path, TrainOptions, Trained], tmp_path: Path
+    saved: tuple[Dataset, Path, TrainOptions, Checkpoint], tmp_path: Path
 ) -> None:
     (tmp_path / FACTS_FILE).write_bytes(b'{"format": 99}')
 
     with pytest.raises(CheckpointFormatError, match="format 99, not 1: delete it and train again"):
-        Trained.load(tmp_path)
+        Checkpoint.load(tmp_path)
 
 
 def test_same_seed_gives_the_same_models_and_another_does_not() -> None:
@@ -269,7 +270,7 @@ def test_training_stops_early_and_keeps_the_best_epoch() -> None:
 
     models = fit_models(
         dataset.catalog, in_time_order(dataset.events), no_content(120), options,
-        Watch(score=lambda module, vectors: next(scores[type(module).__name__])),
+        Callbacks(score=lambda module, vectors: next(scores[type(module).__name__])),
     )  # fmt: skip
 
     assert models.curves["sequence_encoder"].scores == [0.1, 0.3, 0.2, 0.2]
@@ -287,8 +288,8 @@ def test_histories_too_short_to_learn_from_are_refused(length: int) -> None:
 def test_three_people_with_seven_films_are_enough() -> None:
     rows = [(person, film, 4.0, 1_600_000_000 + film) for person in range(3) for film in range(7)]
 
-    trained = released(world(events_of(rows), 9), for_epochs(1))
+    checkpoint = released(world(events_of(rows), 9), for_epochs(1))
 
-    assert np.isfinite(list(trained.fusion_weights.values())).all()
+    assert np.isfinite(list(checkpoint.fusion_weights.values())).all()
     # Everybody watched the same films: iALS cannot tell them apart, and does not pretend to by what rounding leaves.
-    assert not trained.item_vectors["ials"].any()
+    assert not checkpoint.item_vectors["ials"].any()

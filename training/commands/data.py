@@ -54,7 +54,7 @@ def download(
 ) -> None:
     """Fetch a MovieLens data set from GroupLens, checked against its published md5.
 
-    A broken transfer is continued by the next run, and a zip that is there already is left alone.
+    The next run continues a broken transfer; a zip that exists is not fetched again.
     The zip is used as it is, without unpacking: DATA=ml-25m make serve
     GroupLens' terms of use are in the README inside the zip.
     """
@@ -82,7 +82,7 @@ def check(
         float, typer.Option(min=0, max=1, help="Share of a file's rows that may be damaged before it is refused.")
     ] = ReadLimits().max_dropped_ratio,
 ) -> None:
-    """Read a data set as training would, and say what is in it and what had to be left out.
+    """Read a data set as training would, and show its contents and the rows that were left out.
 
     Ends with status 1 and the reason when the data would be refused. For example:
 
@@ -109,7 +109,7 @@ def _files_table(dataset: Dataset) -> Table:
 
 
 def _facts_table(dataset: Dataset) -> Table:
-    """What the data set holds, and of how many films it knows what."""
+    """Contents of the data set, and the share of films with each kind of metadata."""
     events = dataset.events
     stamps = (events.timestamps_s.min(), events.timestamps_s.max())
     first, last = (datetime.fromtimestamp(int(stamp), UTC).date() for stamp in stamps)

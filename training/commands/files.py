@@ -26,8 +26,6 @@ from training.commands.options import (
 from training.data.location import SAMPLE
 from training.data.splits import Protocol
 
-Out = Annotated[Path, typer.Option(help="Folder to write; made if need be, older files of these names are replaced.")]
-
 app = typer.Typer(no_args_is_help=True, help="Files for other tools.")
 
 
@@ -102,7 +100,7 @@ def embeddings_command(
 
     python -m training embeddings --data ml-latest-small --out vectors
     """
-    from training.checkpoint import checkpoint_folder, find_trained
+    from training.checkpoint import checkpoint_folder, find_checkpoint
     from training.data.splits import split_by_person, visible_events
     from training.fit.trainer import encode
     from training.ranking.embeddings import embed, write_embeddings
@@ -111,15 +109,15 @@ def embeddings_command(
     dataset = read_data(data, home, console)
     with errors_shown(console), progress_bar(console) as progress:
         options = train_options(seed, "auto", hold_out, posters, poster_weights, options_file)
-        trained = find_trained(dataset, home, options)
+        checkpoint = find_checkpoint(dataset, home, options)
         people, histories = split_by_person(visible_events(dataset.events, hold_out, seed))
         task = progress.add_task("Encoding people", total=len(people))
         embeddings = embed(
-            {"checkpoint": checkpoint_folder(dataset, home, options).name, "data": trained.facts},
-            trained.catalog,
-            trained.item_vectors,
+            {"checkpoint": checkpoint_folder(dataset, home, options).name, "data": checkpoint.facts},
+            checkpoint.catalog,
+            checkpoint.item_vectors,
             ([dataset.user_ids[row] for row in people], histories),
-            lambda name, tensors: encode(trained.encoders, name, tensors),
+            lambda name, tensors: encode(checkpoint.encoders, name, tensors),
             lambda done: progress.update(task, completed=done),
         )
         written = write_embeddings(embeddings, out)
@@ -144,9 +142,9 @@ def report_command(
 ) -> None:
     """Write the report of a finished training: Markdown with plots, and the model card.
 
-    Learning curves, every metric with its 95 % interval, quality for people of whom little or much is known and for
-    films of the head and the tail, coverage, and a map of the films. Takes the options of the training, which must
-    have been done. For example:
+    Learning curves, every metric with its 95 % interval, quality by length of history and by
+    popularity of films, coverage, and a map of the films. Takes the options of the training, which must have been
+    done. For example:
 
     python -m training report --data ml-latest-small --hold-out last5
     """
@@ -154,14 +152,14 @@ def report_command(
     if importlib.util.find_spec("matplotlib") is None:
         console.print("[bold red]matplotlib is not installed:[/] install the extra `lab` (make lab)")
         raise typer.Exit(1)
-    from training.checkpoint import find_trained
+    from training.checkpoint import find_checkpoint
     from training.evaluation.report import write_report
 
     dataset = read_data(data, home, console)
     with errors_shown(console):
         options = train_options(seed, "auto", hold_out, posters, poster_weights, options_file)
-        trained = find_trained(dataset, home, options)
+        checkpoint = find_checkpoint(dataset, home, options)
     folder = out or Path("reports") / f"{dataset.name}-{options.hash}"
     with console.status("Drawing"):
-        write_report(trained, folder)
+        write_report(checkpoint, folder)
     console.print(f"Wrote [bold]{folder / 'report.md'}[/] and model_card.md", highlight=False)

@@ -34,20 +34,20 @@ def finetune_command(
         int, typer.Option(min=1, help="A pair is liked by one person, at most this many liked films apart.")
     ] = 5,
     batch_size: Annotated[
-        int, typer.Option(min=2, help="Pairs at once; each film is told from all others of its batch.")
+        int, typer.Option(min=2, help="Pairs per batch; each film is contrasted with all others of its batch.")
     ] = 64,
     learning_rate: Annotated[float, typer.Option(min=0, help="The highest, reached after a tenth.")] = 2e-5,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Fine-tune the text encoder so that films liked by the same people come closer, and say what it is worth.
+    """Fine-tune the text encoder so that films liked by the same people come closer, and measure the gain.
 
     Pairs are films that one person liked soon after one another, in the events that a training learns from: neither
-    the test nor what validates is among them. Popular films are drawn less often than they occur. The loss is
+    test nor validation events are among them. Popular films are drawn less often than they occur. The loss is
     sentence-transformers' multiple negatives ranking: a film must find its partner among those of its batch.
 
-    The encoder lies below HOME/encoders, and is found again when the same was done before. The second file is what
-    the other commands take. For example:
+    The encoder is written below HOME/encoders and reused for equal options. The second file is for `--options` of
+    the other commands. For example:
 
     \b
     python -m training finetune --data ml-latest-small --hold-out last5
@@ -95,7 +95,7 @@ def finetune_command(
 
 
 def _table(before: RankingMetrics, after: RankingMetrics, people: int) -> Table:
-    """What the text source alone reaches with both encoders on validation people."""
+    """Metrics of the text source alone with both encoders on validation people."""
     table = Table(title=f"text alone, {people} validation people", title_justify="left")
     for heading in ("", "as packaged", "fine-tuned", "difference, 95 %"):
         table.add_column(heading)

@@ -1,4 +1,4 @@
-"""What the commands share: options of the same name mean the same everywhere, errors become one readable line."""
+"""Shared by the commands: their common options, and errors shown as one readable line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sample import FolderInUse
-from training.checkpoint import CheckpointFormatError, NotTrained
+from training.checkpoint import CheckpointFormatError, CheckpointNotFound
 from training.data.dataset import Dataset, read_dataset
 from training.data.errors import DataError
 from training.data.location import locate_data
@@ -67,7 +67,7 @@ TrackingUri = Annotated[
 
 
 def tracking_store(track: bool | None, uri: str | None, home: Path, console: Console) -> Store | None:
-    """Where to write the training down, or None; says why when it will not be."""
+    """The MLflow store to record in, or None; prints why when the training is not recorded."""
     if track is False:
         return None
     if available():
@@ -83,7 +83,7 @@ def tracking_store(track: bool | None, uri: str | None, home: Path, console: Con
 def train_options(
     seed: int, device: str, hold_out: Protocol | None, posters: bool, poster_weights: str, file: Path | None = None
 ) -> TrainOptions:
-    """The training that a command line asks for; the command line wins over the file.
+    """The options of a training; the command line overrides the file.
 
     Raises: OptionsError.
     """
@@ -94,23 +94,23 @@ def train_options(
 
 
 def read_data(data: str, home: Path, console: Console) -> Dataset:
-    """The data set; what is wrong with it becomes one readable line and exit status 1."""
+    """The data set; an error in it becomes one readable line and exit status 1."""
     with errors_shown(console):
         return read_dataset(locate_data(data, home))
 
 
 @contextmanager
 def errors_shown(console: Console) -> Iterator[None]:
-    """What is known to go wrong becomes one readable paragraph and exit status 1."""
+    """Expected errors become one readable paragraph and exit status 1."""
     try:
         yield
-    except (DataError, FolderInUse, CheckpointFormatError, NotTrained) as error:
+    except (DataError, FolderInUse, CheckpointFormatError, CheckpointNotFound) as error:
         console.print(f"[bold red]{type(error).__name__}:[/]", end=" ")
         console.print(str(error), markup=False, highlight=False)
         raise typer.Exit(1) from error
 
 
 def progress_bar(console: Console) -> Progress:
-    """Named bars with the time that has passed."""
+    """Named bars with the elapsed time."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console)

@@ -23,7 +23,7 @@ def synthetic_command(
     films: Annotated[int, typer.Option(min=40)] = 62_000,
     seed: Seed = 0,
 ) -> None:
-    """Write a made-up data set in MovieLens' format, of ml-25m's size unless said otherwise.
+    """Write a synthetic data set in MovieLens' format, by default of ml-25m's size.
 
     For measuring memory and time. For example: python -m training synthetic --out big && DATA=big make release
     """
@@ -46,7 +46,7 @@ def scale_command(
     whole: Annotated[bool, typer.Option(help="Then also a whole training, without posters.")] = False,
     seed: Seed = 0,
 ) -> None:
-    """Measure peak memory and time of every step of a training on made-up data of ml-25m's size.
+    """Measure peak memory and time of every step of a training on synthetic data of ml-25m's size.
 
     Each step is a process of its own: prepare (reading and writing Parquet), an epoch of each network streamed from
     Parquet and from memory, EASE, iALS. Status 1 when a step fails or needs more than 12 GiB. For example:
@@ -64,7 +64,7 @@ def scale_command(
     def measure(name: str, command: list[str]) -> None:
         cost = measured(name, command)
         costs.append(cost)
-        # At once: hours may pass until the table, or an interruption come before it.
+        # Printed at once: the table may come hours later, or never after an interruption.
         console.print(f"{name}: {cost.seconds:.1f} s, {cost.peak_bytes / 2**20:,.0f} MiB", highlight=False)
 
     if not (folder / "whole-data").exists():

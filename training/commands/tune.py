@@ -46,8 +46,8 @@ def tune_command(
 ) -> None:
     """Search one model's options by Optuna, on validation people alone; the best are written to a file.
 
-    The study is kept: the same command goes on where it was left, with more --trials, after Ctrl-C or a crash.
-    Its first trial is the options as they are. For example:
+    The study is stored: the same command continues it, with more --trials, after Ctrl-C or a crash.
+    Its first trial is the default options. For example:
 
     \b
     python -m training tune --model ease --data ml-latest-small --trials 40
@@ -82,7 +82,7 @@ def tune_command(
 
 
 def _table(study: Any) -> Table:
-    """The first trial beside the best one."""
+    """A table of the first and the best trial."""
     first, best = study.trials[0], study.best_trial
     table = Table(title=f"{study.study_name}: {len(study.trials)} trials", title_justify="left")
     for heading in ("", "as it was", f"best (trial {best.number})"):

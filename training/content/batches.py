@@ -1,4 +1,4 @@
-"""Running a network over many independent batches with all cores of the machine."""
+"""Runs a network over many independent batches on all cores."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Embeddings kept on disk by what they are made from, so that a second export encodes only what changed.
+"""Embeddings cached on disk by the hash of their input, so that a second export encodes only what changed.
 
-One file per encoder, `<kind>-<encoder hash>.npy`: rows of (key, vector, checksum). It is only a cache: a file or row
-that is damaged is forgotten and computed again.
+One file per encoder, `<kind>-<encoder hash>.npy`: rows of (key, vector, checksum). A damaged
+file or row is ignored and computed again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HASH_DIGITS = 16
 class VectorCache:
     """Vectors of one encoder by the bytes of their inputs.
 
-    folder: made when missing. kind: what is encoded ("text", "poster"), in the file's name. encoder_hash: hex, of
+    folder: created when missing. kind: what is encoded ("text", "poster"), in the file's name. encoder_hash: hex, of
     everything that decides what vector an input gets. width: D of the vectors.
     """
 
@@ -36,7 +36,7 @@ class VectorCache:
     def vectors(
         self, keys: Sequence[bytes], encode: Callable[[list[int]], npt.NDArray[np.float32]]
     ) -> npt.NDArray[np.float32]:
-        """The vector of each input, (len(keys), D) float32; what is not known yet is encoded and written down.
+        """The vector of each input, (len(keys), D) float32; inputs that are not cached are encoded and stored.
 
         keys: sha256 of each input's bytes. encode: given the indexes of inputs to encode, returns their vectors in
         that order; called at most once, and with one index for inputs that are equal.
@@ -45,8 +45,8 @@ class VectorCache:
         if unknown:
             self._vectors.update(zip(unknown, encode(list(unknown.values())), strict=True))
             self._write()
-        known = [self._vectors[key] for key in keys]
-        return np.stack(known) if known else np.zeros((0, self._width), dtype=np.float32)
+        found = [self._vectors[key] for key in keys]
+        return np.stack(found) if found else np.zeros((0, self._width), dtype=np.float32)
 
     def _read(self) -> dict[bytes, npt.NDArray[np.float32]]:
         try:
@@ -68,10 +68,10 @@ class VectorCache:
         rows["vector"] = list(self._vectors.values())
         rows["checksum"] = [_checksum(key, vector) for key, vector in self._vectors.items()]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(f".{os.getpid()}.unfinished")
-        with unfinished.open("wb") as file:
+        partial = self.path.with_suffix(f".{os.getpid()}.unfinished")
+        with partial.open("wb") as file:
             np.save(file, rows, allow_pickle=False)
-        unfinished.replace(self.path)
+        partial.replace(self.path)
 
 
 def _checksum(key: bytes, vector: npt.NDArray[np.float32]) -> int:

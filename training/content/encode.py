@@ -1,4 +1,4 @@
-"""From a data set to the content vectors of its films: text by MiniLM, posters by ResNet50, both cached on disk."""
+"""Encodes a data set's films: text by MiniLM, posters by ResNet50, both cached on disk."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ContentOptions:
     """How films are encoded."""
 
     posters: bool = True
-    """False: posters are left alone, as if there were none."""
+    """False: posters are ignored."""
     poster_weights: str = FROM_CACHE_OR_SCRATCH
     """"auto", "imagenet", "scratch", or the path of a ResNet50 state dict; see `training.content.poster_network`."""
     poster_epochs: int = 3
@@ -56,7 +56,7 @@ def encode_content(
 ) -> ContentVectors:
     """Text and poster vectors of every film of a data set, in row order.
 
-    cache: folder of vectors known already; only what changed since is encoded. Progress goes to standard error.
+    cache: folder of cached vectors; only what changed since is encoded. Progress goes to standard error.
     device: where encoders compute; those that come back are on the CPU in any case. A film has text as soon as it has
     a title. Unreadable posters are counted on standard error and have no vector.
 
@@ -64,9 +64,9 @@ def encode_content(
     opened.
     """
     with _progress() as progress:
-        desk = _Desk(cache, device, progress)
-        text, text_present = _encode_text(dataset.catalog, options.text_encoder_folder, desk)
-        images = _encode_posters(dataset, options, desk)
+        context = _EncodingContext(cache, device, progress)
+        text, text_present = _encode_text(dataset.catalog, options.text_encoder_folder, context)
+        images = _encode_posters(dataset, options, context)
     return ContentVectors(
         text=text,
         text_present=text_present,
@@ -83,29 +83,31 @@ def encode_content(
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
-    """Where the work is done."""
+class _EncodingContext:
+    """Cache, device and progress display of one encoding."""
 
     cache: Path
     device: torch.device
     progress: Progress
 
 
-def _encode_text(catalog: Catalog, encoder_folder: Path | None, desk: _Desk) -> tuple[np.ndarray, np.ndarray]:
+def _encode_text(
+    catalog: Catalog, encoder_folder: Path | None, context: _EncodingContext
+) -> tuple[np.ndarray, np.ndarray]:
     texts = [film_text(film) for film in catalog.films]
     rows = [row for row, text in enumerate(texts) if text]
-    known = VectorCache(desk.cache, "text", text_encoder_hash(encoder_folder), TEXT_WIDTH)
+    cached = VectorCache(context.cache, "text", text_encoder_hash(encoder_folder), TEXT_WIDTH)
 
     def encode(indexes: list[int]) -> np.ndarray:
-        task = desk.progress.add_task("Encoding film texts", total=len(indexes))
+        task = context.progress.add_task("Encoding film texts", total=len(indexes))
         tokenizer = open_tokenizer(tokenizer_json(encoder_folder))
-        encoder = load_text_encoder(encoder_folder).to(desk.device)
+        encoder = load_text_encoder(encoder_folder).to(context.device)
         wanted = [texts[rows[index]] for index in indexes]
-        return encode_texts(encoder, tokenizer, wanted, lambda done: desk.progress.advance(task, done))
+        return encode_texts(encoder, tokenizer, wanted, lambda done: context.progress.advance(task, done))
 
     vectors = np.zeros((len(texts), TEXT_WIDTH), dtype=np.float32)
     present = np.zeros(len(texts), dtype=np.bool_)
-    vectors[rows] = known.vectors([hashlib.sha256(texts[row].encode()).digest() for row in rows], encode)
+    vectors[rows] = cached.vectors([hashlib.sha256(texts[row].encode()).digest() for row in rows], encode)
     present[rows] = True
     return vectors, present
 
@@ -125,30 +127,30 @@ class _EncodedPosters:
     label: str = "none: no posters"
 
 
-def _encode_posters(dataset: Dataset, options: ContentOptions, desk: _Desk) -> _EncodedPosters:
+def _encode_posters(dataset: Dataset, options: ContentOptions, context: _EncodingContext) -> _EncodedPosters:
     vectors = np.zeros((len(dataset.catalog), POSTER_WIDTH), dtype=np.float32)
     present = np.zeros(len(dataset.catalog), dtype=np.bool_)
     if not options.posters or not dataset.poster_paths:
         return _EncodedPosters(vectors, present)
     posters = Posters.read(dataset.catalog, dataset.poster_paths)
-    training = PosterTraining(options.poster_epochs, options.seed, desk.device)
-    network = poster_network(options.poster_weights, training, posters, desk.cache, desk.progress)
+    training = PosterTraining(options.poster_epochs, options.seed, context.device)
+    network = poster_network(options.poster_weights, training, posters, context.cache, context.progress)
     if network is None:
-        desk.progress.console.print(f"none of {len(posters.paths)} posters can be read")
+        context.progress.console.print(f"none of {len(posters.paths)} posters can be read")
         return _EncodedPosters(vectors, present)
-    known = VectorCache(desk.cache, "poster", network.hash, POSTER_WIDTH)
+    cached = VectorCache(context.cache, "poster", network.hash, POSTER_WIDTH)
     rows = list(posters.paths)
 
     def encode(indexes: list[int]) -> np.ndarray:
-        task = desk.progress.add_task("Encoding posters", total=len(indexes))
+        task = context.progress.add_task("Encoding posters", total=len(indexes))
         wanted = [posters.paths[rows[index]] for index in indexes]
-        encoder = network.encoder.to(desk.device)
-        return encode_posters(encoder, wanted, network.size, lambda done: desk.progress.advance(task, done))
+        encoder = network.encoder.to(context.device)
+        return encode_posters(encoder, wanted, network.size, lambda done: context.progress.advance(task, done))
 
-    vectors[rows] = known.vectors(list(posters.digests.values()), encode)
+    vectors[rows] = cached.vectors(list(posters.digests.values()), encode)
     present[:] = vectors.any(axis=1)
     if unreadable := len(rows) - int(present.sum()):
-        desk.progress.console.print(f"{unreadable} of {len(rows)} posters cannot be read and are left out")
+        context.progress.console.print(f"{unreadable} of {len(rows)} posters cannot be read and are left out")
     return _EncodedPosters(vectors, present, network.encoder.cpu(), network.size, network.label)
 
 

@@ -1,4 +1,4 @@
-"""The poster encoder: ResNet50 without its classifier, and where its weights come from.
+"""The poster encoder: ResNet50 without its classifier, and its sources of weights.
 
     DataError
     └── PosterWeightsError
@@ -42,7 +42,7 @@ _BATCH_SIZE = 32
 
 
 class PosterWeightsError(DataError):
-    """The weights asked for cannot be used."""
+    """The requested weights cannot be used."""
 
 
 class WeightsNotFound(PosterWeightsError):
@@ -170,7 +170,8 @@ def encode_posters(
 ) -> npt.NDArray[np.float32]:
     """Embeddings (n, 2048) of poster files; a file that is no readable image has a vector of zeros.
 
-    size: S, the size that the weights were trained on. advance: told how many more are done.
+    size: S, the size that the weights were trained on. advance: called with the number of posters done since its last
+    call.
     """
     embeddings = np.zeros((len(posters), POSTER_WIDTH), dtype=np.float32)
     device = next(encoder.parameters()).device

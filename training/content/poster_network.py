@@ -1,4 +1,4 @@
-"""Which poster network is used: weights of a file, ImageNet's, or one trained from scratch and kept on disk."""
+"""Chooses the poster network: weights of a file, ImageNet's, or one trained from scratch and cached."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from training.content.poster_encoder import (
 from training.content.poster_training import (
     SCRATCH_MARGIN,
     SCRATCH_SIZE,
-    PosterLessons,
+    PosterExamples,
     PosterTraining,
     era_of,
     steps_per_epoch,
@@ -38,7 +38,7 @@ from training.content.poster_training import (
 )
 
 FROM_CACHE_OR_SCRATCH, IMAGENET, FROM_SCRATCH = "auto", "imagenet", "scratch"
-"""Words for `weights`; anything else is the path of a file."""
+"""Names for `weights`; anything else is the path of a file."""
 
 _N_POSTERS = "posters"
 
@@ -106,10 +106,10 @@ def _from_scratch(training: PosterTraining, posters: Posters, cache: Path, progr
     path = cache / f"poster-network-{digest[:16]}.safetensors"
     trained = _read_trained(path)
     if trained is None:
-        lessons = _lessons(posters)
-        if lessons is None:
+        examples = _examples(posters)
+        if examples is None:
             return None
-        trained = _train(training, lessons, progress), len(lessons.images)
+        trained = _train(training, examples, progress), len(examples.images)
         _write_trained(*trained, path)
     encoder, n_posters = trained
     label = f"trained from scratch on {n_posters} posters"
@@ -117,7 +117,7 @@ def _from_scratch(training: PosterTraining, posters: Posters, cache: Path, progr
 
 
 def _lessons_hash(training: PosterTraining, posters: Posters) -> str:
-    """Of all that decides what network a training gives, the training's own source included."""
+    """Hash of everything that decides the trained network, the source of the training included."""
     digest = sha256(f"{training.epochs} {training.seed}".encode())
     digest.update((inspect.getsource(poster_training) + inspect.getsource(features.posters)).encode())
     for row, poster in posters.digests.items():
@@ -127,7 +127,7 @@ def _lessons_hash(training: PosterTraining, posters: Posters) -> str:
 
 
 def _read_trained(path: Path) -> tuple[PosterEncoder, int] | None:
-    """A network trained before, and on how many posters; None when it is not there, or damaged: it is only a cache."""
+    """A cached network, and the number of posters it was trained on; None when missing or damaged."""
     try:
         encoder = load_poster_encoder(path)
         with safe_open(path, "pt") as file:
@@ -138,29 +138,29 @@ def _read_trained(path: Path) -> tuple[PosterEncoder, int] | None:
 
 def _write_trained(encoder: PosterEncoder, n_posters: int, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
-    save_file(encoder.backbone.state_dict(), unfinished, metadata={_N_POSTERS: str(n_posters)})
-    unfinished.replace(path)
+    partial = path.with_suffix(f".{os.getpid()}.unfinished")
+    save_file(encoder.backbone.state_dict(), partial, metadata={_N_POSTERS: str(n_posters)})
+    partial.replace(path)
 
 
-def _train(training: PosterTraining, lessons: PosterLessons, progress: Progress) -> PosterEncoder:
-    steps = training.epochs * steps_per_epoch(len(lessons.images))
+def _train(training: PosterTraining, examples: PosterExamples, progress: Progress) -> PosterEncoder:
+    steps = training.epochs * steps_per_epoch(len(examples.images))
     task = progress.add_task("Training the poster network", total=steps)
 
     def advance(loss: float) -> None:
         progress.update(task, advance=1, description=f"Training the poster network, loss {loss:.2f}")
 
-    return train_poster_encoder(lessons, training, advance)
+    return train_poster_encoder(examples, training, advance)
 
 
-def _lessons(posters: Posters) -> PosterLessons | None:
+def _examples(posters: Posters) -> PosterExamples | None:
     size = SCRATCH_SIZE + SCRATCH_MARGIN
     images = {row: image for row, path in posters.paths.items() if (image := read_pixels(path, size)) is not None}
     if not images:
         return None
     rows = list(images)
     eras = np.array([era_of(posters.catalog.films[row].year) for row in rows], dtype=np.int64)
-    return PosterLessons(np.stack(list(images.values())), posters.catalog.genre_matrix[rows], eras)
+    return PosterExamples(np.stack(list(images.values())), posters.catalog.genre_matrix[rows], eras)
 
 
 def _hash(weights_hash: str, size: int) -> str:

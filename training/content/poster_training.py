@@ -1,7 +1,7 @@
-"""A poster network trained from nothing, on the posters at hand, for where no ImageNet weights are.
+"""Trains a poster network from scratch on the given posters, for machines without ImageNet weights.
 
-It learns to read genres and era off a poster. That is far from what ImageNet weights know, and labelled as such;
-it makes the image path real on a machine without a network.
+The network predicts genres and era of a poster. It knows far less than ImageNet weights do, and is labelled as such;
+it lets images be embedded on a machine without network access.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SCRATCH_SIZE = 64
 """S when training from scratch: 12 times less work than ImageNet's 224, and enough to see colour and shapes."""
 
 SCRATCH_MARGIN = 8
-"""Pixels that training images are larger than S, for cutting out at random places."""
+"""Pixels by which training images are larger than S, for random crops."""
 
 ERAS = (1950, 1970, 1980, 1990, 2000, 2010)
 """First years of all eras but the first."""
@@ -33,8 +33,8 @@ _NO_ERA = -1
 
 
 @dataclass(frozen=True, slots=True)
-class PosterLessons:
-    """What there is to learn from.
+class PosterExamples:
+    """The training set.
 
     images: (n, 3, S + margin, S + margin) float32, as `features.posters.pixels` gives them.
     genres: (n, G) float32, 1 where the film has the genre. eras: (n,) int64 index, -1 where the year is not known.
@@ -47,7 +47,7 @@ class PosterLessons:
 
 @dataclass(frozen=True, slots=True)
 class PosterTraining:
-    """How long to train, from which seed, and where."""
+    """Length, seed and device of the training."""
 
     epochs: int
     seed: int = 0
@@ -60,16 +60,16 @@ def era_of(year: int | None) -> int:
 
 
 def train_poster_encoder(
-    lessons: PosterLessons, training: PosterTraining, advance: Callable[[float], None] = lambda loss: None
+    examples: PosterExamples, training: PosterTraining, advance: Callable[[float], None] = lambda loss: None
 ) -> PosterEncoder:
     """Train ResNet50 on genres (several a film) and era together; returns the encoder, on the CPU, without classifier.
 
-    The same lessons, epochs and seed give the same network on the same machine. advance: told the loss of each step;
-    there are `epochs * steps_per_epoch(n)` steps. Torch's own random state is left as it was.
+    Equal training sets, epochs and seeds give the same network on the same machine. advance: called with the loss of
+    each step; there are `epochs * steps_per_epoch(n)` steps. Torch's global random state is not changed.
     """
     with torch.random.fork_rng(devices=[training.device] if training.device.type == "cuda" else []):
         torch.manual_seed(training.seed)
-        return _train(lessons, training, advance)
+        return _train(examples, training, advance)
 
 
 BATCH_SIZE = 16
@@ -81,14 +81,14 @@ def steps_per_epoch(n: int) -> int:
     return max(1, n // BATCH_SIZE)
 
 
-def _train(lessons: PosterLessons, training: PosterTraining, advance: Callable[[float], None]) -> PosterEncoder:
+def _train(examples: PosterExamples, training: PosterTraining, advance: Callable[[float], None]) -> PosterEncoder:
     device = training.device
     encoder = PosterEncoder().train().to(device)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
-    classifier = nn.Linear(POSTER_WIDTH, lessons.genres.shape[1] + len(ERAS) + 1).to(device)
+    classifier = nn.Linear(POSTER_WIDTH, examples.genres.shape[1] + len(ERAS) + 1).to(device)
     parameters = [*encoder.parameters(), *classifier.parameters()]
-    images, eras = torch.from_numpy(lessons.images), torch.from_numpy(lessons.eras)
-    genres = torch.from_numpy(genre_targets(lessons.genres))
+    images, eras = torch.from_numpy(examples.images), torch.from_numpy(examples.eras)
+    genres = torch.from_numpy(genre_targets(examples.genres))
     steps = steps_per_epoch(len(images))
     optimizer = torch.optim.AdamW(parameters, lr=_PEAK_RATE, weight_decay=0.05, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

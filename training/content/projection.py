@@ -1,4 +1,4 @@
-"""Principal components: wide content vectors turned into the narrow ones of the fused space."""
+"""Principal components: projects content vectors to the widths of the fused space."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Projection:
 
 
 def fit_projection(vectors: npt.NDArray[np.float32], width: int) -> Projection:
-    """The `width` directions along which vectors (N, D) differ most, first one first.
+    """The first `width` principal components of vectors (N, D).
 
     N vectors span at most N - 1 directions: columns past that (all of them for N <= 1) are zero, so the width never
     depends on the data. Signs are fixed (largest entry positive), so equal vectors give an equal projection.

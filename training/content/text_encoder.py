@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 TEXT_WIDTH = 384
 """Width of a text embedding."""
 
-ENCODER_NAME = "all-MiniLM-L6-v2"
 
 _BATCH_SIZE = 64
 _MASKED = -1e9
@@ -61,11 +60,11 @@ class TextEncoder(nn.Module):
         self.bert = bert
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor]:
-        kept = attention_mask.to(torch.float32)  # (B, L)
-        masked = (1 - kept)[:, None, None, :] * _MASKED  # (B, 1, 1, L), added to the attention scores
+        present = attention_mask.to(torch.float32)  # (B, L)
+        masked = (1 - present)[:, None, None, :] * _MASKED  # (B, 1, 1, L), added to the attention scores
         encoded = self.bert.encoder(self._embed(input_ids), attention_mask=masked)
-        tokens = encoded.last_hidden_state * kept[:, :, None]  # (B, L, 384)
-        mean = tokens.sum(dim=1) / kept.sum(dim=1, keepdim=True).clamp(min=1)
+        tokens = encoded.last_hidden_state * present[:, :, None]  # (B, L, 384)
+        mean = tokens.sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(min=1)
         return (nn.functional.normalize(mean, dim=1),)
 
     def _embed(self, input_ids: Tensor) -> Tensor:
@@ -115,7 +114,7 @@ def load_text_encoder(folder: Path | None = None) -> TextEncoder:
 
 
 def _import_offline() -> None:
-    """What must be set before the first import of transformers."""
+    """Environment that must be set before the first import of transformers."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when huggingface_hub is imported
     guard_torchvision()
 
@@ -126,7 +125,7 @@ def encode_texts(
     """Embeddings of texts, (len(texts), 384), in the order given.
 
     Batches hold texts of like length, so that little is spent on padding. On the CPU each core takes batches of its
-    own. Runs where the encoder's weights are. advance: told how many more are done.
+    own. Runs where the encoder's weights are. advance: called with the number of texts done since the last call.
     """
     embeddings = np.zeros((len(texts), TEXT_WIDTH), dtype=np.float32)
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))

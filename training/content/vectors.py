@@ -1,4 +1,4 @@
-"""What films look like to the content models: text and poster vectors, and the encoders that made them."""
+"""Content vectors of films: text and poster vectors, and the encoders that made them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ContentVectors:
     poster_size: int
     """S, pixels a side that `image_encoder` takes; 0 without it."""
     poster_weights: str
-    """Where the image encoder's weights come from, for people: "trained from scratch on 330 posters"."""
+    """Source of the image encoder's weights, for display: "trained from scratch on 330 posters"."""
 
     @cached_property
     def text_encoder(self) -> TextEncoder:

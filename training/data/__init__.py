@@ -1,1 +1,1 @@
-"""Data sets: found, read, checked, split. Knows no model."""
+"""Data sets: located, read, checked, split. Independent of any model."""

@@ -1,7 +1,8 @@
-"""A data set as training sees it: a catalogue, and who rated which film when.
+"""A data set in memory: a catalogue, and who rated which film when.
 
-`read_dataset` is the one way in, for MovieLens in any of its layouts and for the embedded sample, which is
-written in MovieLens' layout. What cannot be used is counted in `Dataset.report`, and refused past a limit.
+`read_dataset` is the entry point, for MovieLens in any of its layouts and for the embedded sample, which is
+written in MovieLens' layout. Rows that cannot be used are counted in `Dataset.report`; past a limit the data set is
+refused.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Dataset:
     def coverage(self) -> dict[str, float]:
         """Share of films, 0 to 1, of which each thing is known."""
         films = self.catalog.films
-        known = {
+        counts = {
             "year": sum(film.year is not None for film in films),
             "genres": sum(bool(film.genres) for film in films),
             "overview": sum(bool(film.overview) for film in films),
@@ -85,7 +86,7 @@ class Dataset:
             "poster": len(self.poster_paths),
             "ratings": len(np.unique(self.events.item_rows)),
         }
-        return {name: count / len(films) for name, count in known.items()}
+        return {name: count / len(films) for name, count in counts.items()}
 
 
 def read_dataset(path: Path, limits: ReadLimits | None = None) -> Dataset:
@@ -139,8 +140,8 @@ def _clean_ratings(raw: RawTables) -> pl.DataFrame:
     frame = raw.ratings
     frame = drop_rows(frame, ~pl.col("rating").is_between(MIN_RATING, MAX_RATING), RATING_OUT_OF_RANGE, report)
     frame = drop_rows(frame, ~pl.col("timestamp").is_between(1, _LATEST_TIMESTAMP_S), BAD_TIMESTAMP, report)
-    known = [film.movie_id for film in raw.films]
-    frame = drop_rows(frame, ~pl.col("movieId").is_in(known), UNKNOWN_FILM, report)
+    counts = [film.movie_id for film in raw.films]
+    frame = drop_rows(frame, ~pl.col("movieId").is_in(counts), UNKNOWN_FILM, report)
     frame = frame.sort("userId", "movieId", "timestamp", LINE)
     has_newer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in ("userId", "movieId"))
     frame = drop_rows(frame, has_newer.fill_null(False), DUPLICATE, report)

@@ -30,7 +30,7 @@ DATASETS = {
 """Names that can be fetched, and what they hold."""
 
 Progress = Callable[[int, int | None], None]
-"""Told (bytes so far, bytes in total or None when the server does not say)."""
+"""Called with (bytes so far, bytes in total or None when the server does not say)."""
 
 _TIMEOUT = httpx.Timeout(30.0, read=60.0)
 _MD5 = re.compile(r"\b[0-9a-f]{32}\b")
@@ -38,12 +38,12 @@ _MD5 = re.compile(r"\b[0-9a-f]{32}\b")
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A data set that lies on this machine."""
+    """A downloaded data set."""
 
     path: Path
     """The zip; `read_dataset` reads it as it is."""
     fetched_bytes: int
-    """What had to be transferred; 0 when the zip was there already."""
+    """Bytes that were transferred; 0 when the zip existed already."""
     md5: str | None
     """The published checksum that the zip was found to have; None when none is published, or nothing was fetched."""
 
@@ -87,7 +87,7 @@ def _published_md5(client: httpx.Client, url: str) -> str | None:
 
 
 def _fetch(client: httpx.Client, url: str, part: Path, progress: Progress) -> int:
-    """Bring the file into `part`, after what is there; returns the bytes that were transferred."""
+    """Append the rest of the file to `part`; returns the bytes that were transferred."""
     kept = part.stat().st_size if part.exists() else 0
     etag = _etag_file(part).read_text() if kept and _etag_file(part).exists() else ""
     # If-Range: the rest only when the file is still the same, else all of it.

@@ -1,4 +1,4 @@
-"""What can be wrong with data that people bring, as one family of errors.
+"""The errors of reading and fetching a data set, as one family.
 
     DataError
     ├── DataNotFound          no such folder or zip, or nothing in it that we can read
@@ -6,9 +6,9 @@
     ├── UnreadableTable       a table is not text, not a table, or empty
     ├── TooManyDroppedRows    more broken rows than the limit allows
     ├── NothingLeft           no film or no rating survived
-    ├── TooLittleToLearn      nobody has watched enough to learn from and to choose by
+    ├── TooLittleToLearn      no history is long enough for training and validation
     └── DownloadError
-        ├── UnknownDownload   a name that we have no address for
+        ├── UnknownDownload   a name without a known address
         ├── TransferFailed    the connection or the server failed
         └── ChecksumMismatch  the bytes that came are not those that were published
 
@@ -83,11 +83,11 @@ class NothingLeft(DataError):
 
 
 class TooLittleToLearn(DataError):
-    """Nobody has watched enough to learn from and to choose by."""
+    """No history is long enough for training and validation."""
 
     def __init__(self, people: int, busiest: int) -> None:
         super().__init__(
-            f"of {people} people nobody who can be learnt from has rated more than {busiest} films, and 7 are needed: "
+            f"of {people} people nobody who can be trained on has rated more than {busiest} films, and 7 are needed: "
             "each person's newest 5, and the last fifth of people to arrive, are kept back to choose epochs and "
             "weights by. Bring people with longer histories"
         )
@@ -98,7 +98,7 @@ class DownloadError(DataError):
 
 
 class UnknownDownload(DownloadError):
-    """A name that we have no address for."""
+    """A name without a known address."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(f"no data set is called {name!r}; known are {', '.join(known)}")

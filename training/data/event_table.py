@@ -1,4 +1,4 @@
-"""Events as a Parquet file whose row groups hold whole people, so that it can be read and learnt from in pieces."""
+"""Events as a Parquet file whose row groups hold whole people, so that training can stream it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_event_table(
 ) -> None:
     """Write events that are grouped by person, a row group at a time.
 
-    more: further columns of a slice of the events. on_rows: told how many events each group had.
+    more: further columns of a slice of the events. on_rows: called with the number of events of each group.
     """
     with pq.ParquetWriter(path, _table(events, slice(0, 0), more).schema, compression="zstd") as writer:
         for rows in whole_people(events.user_rows, events_per_group):
@@ -39,7 +39,7 @@ def write_event_table(
 
 
 def whole_people(user_rows: npt.NDArray[np.integer], most: int) -> Iterator[slice]:
-    """Slices of about `most` events that never part one person's; longer only where one person has more."""
+    """Slices of about `most` events that never split a person's; longer only where one person has more."""
     ends = np.flatnonzero(np.r_[user_rows[1:] != user_rows[:-1], True]) + 1 if len(user_rows) else np.zeros(0, int)
     start = 0
     while start < len(user_rows):

@@ -22,23 +22,23 @@ from training.data.errors import DataNotFound, UnreadableTable
 
 _POSTER = re.compile(r"posters/(\d{1,9})\.jpe?g")
 _MARKERS = (("movies.csv", "ratings.csv"), ("movies.dat", "ratings.dat"), ("u.item", "u.data"))
-"""Files that together say: here is a data set."""
+"""Files that together identify a data set."""
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError)
-"""What reading a zip raises when its bytes are not what they were."""
+"""What reading a damaged zip raises."""
 
 
 class DataFiles(Protocol):
     """Files of one data set by their path below its root, with `/` as the separator."""
 
     name: str
-    """What the data set is called: the name of its folder."""
+    """The data set's name: that of its folder."""
     names: frozenset[str]
 
     def open(self, name: str) -> BufferedIOBase:
         """The file's bytes as a stream."""
 
     def table(self, name: str) -> Path | bytes:
-        """What polars reads fastest: a path where there is one, else the bytes."""
+        """A path where there is one, else the bytes: what polars reads fastest."""
 
     def poster_paths(self) -> dict[int, Path]:
         """movie_id → path of `posters/<movie_id>.jpg`."""
@@ -94,7 +94,7 @@ class FolderFiles:
         return (self.root / name).open("rb")
 
     def table(self, name: str) -> Path:
-        """Where the file lies."""
+        """The file's path."""
         return self.root / name
 
     def poster_paths(self) -> dict[int, Path]:

@@ -1,6 +1,6 @@
-"""Side features of films, for the item tables: genre, era, content, and what people made of them.
+"""Side features of films for the item tables: genre, era, content, and statistics of their ratings.
 
-A film that nobody has watched still gets a vector from these, so that it can be recommended at once.
+A film without events still gets a vector from these, so that it can be recommended at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TREND_DAYS = 365.0
 
 @dataclass(frozen=True, slots=True)
 class ItemFeatures:
-    """Columns known of each film. All (N, …) and roughly of unit size."""
+    """Feature columns of each film. All (N, …) and roughly of unit size."""
 
     genres: Float32
     """(N, 19) 0 or 1."""
@@ -42,12 +42,12 @@ class ItemFeatures:
 
     @property
     def static(self) -> Float32:
-        """(N, F) what does not depend on events: genre, era, content."""
+        """(N, F) columns that do not depend on events: genre, era, content."""
         return np.concatenate([self.genres, self.era, self.content], axis=1)
 
     @property
     def profile(self) -> Float32:
-        """(N, G) what a person's side features are averaged from: genre and era."""
+        """(N, G) columns that a person's side features are averages of: genre and era."""
         return np.concatenate([self.genres, self.era], axis=1)
 
     @property

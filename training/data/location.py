@@ -1,4 +1,4 @@
-"""What the word after `DATA=` means: the embedded sample, a path, or a data set that was downloaded."""
+"""Resolves `DATA`: the embedded sample, a path, or a downloaded data set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sample import embedded_sample
 from training.data.errors import DataNotFound
 
 SAMPLE = "sample"
-"""The word for the embedded sample, and the default."""
+"""The name of the embedded sample, and the default."""
 
 
 def locate_data(data: str, home: Path) -> Path:
@@ -27,5 +27,5 @@ def locate_data(data: str, home: Path) -> Path:
 
 
 def download_folder(home: Path) -> Path:
-    """Where downloads go."""
+    """The folder of downloads."""
     return home / "data"

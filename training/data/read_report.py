@@ -1,4 +1,4 @@
-"""What was read and what had to be left out, counted per file and reason."""
+"""Rows read and rows left out, counted per file and reason."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ EMPTY_TEXT = "without text"
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """How much may be wrong before data is refused."""
+    """Shares of unusable rows above which data is refused."""
 
     max_dropped_ratio: float = 0.01
     """Share of a file's rows, 0 to 1, that may be damaged; more than this refuses the data."""
     max_unknown_ratio: float = 0.5
-    """Share of a file's rows, 0 to 1, that may be about films that are not in the catalogue: a folder may well hold
-    some of the films, but with most of them missing the tables are of two data sets."""
+    """Share of a file's rows, 0 to 1, that may be about films that are not in the catalogue: a folder may hold
+    some of the films, but when most are missing the tables are of two data sets."""
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class TableReport:
             self.first_lines.setdefault(reason, first_line)
 
     def check(self, limits: ReadLimits) -> None:
-        """Raises TooManyDroppedRows when more was left out than `limits` allow; what is repeated does no harm."""
+        """Raises TooManyDroppedRows when more rows were left out than `limits` allow; repeated rows do not count."""
         unknown = {reason: count for reason, count in self.dropped.items() if reason == UNKNOWN_FILM}
         damaged = {reason: count for reason, count in self.dropped.items() if reason not in (UNKNOWN_FILM, DUPLICATE)}
         for dropped, limit in ((damaged, limits.max_dropped_ratio), (unknown, limits.max_unknown_ratio)):
@@ -67,7 +67,7 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
-    """What reading one data set found."""
+    """The reports of one data set."""
 
     layout: str
     """`movielens` (csv files with headers), `ml-1m` (`.dat` files, ml-10m's too) or `ml-100k`."""

@@ -1,4 +1,4 @@
-"""Which events a model may learn from, and which it must predict: the evaluation protocols.
+"""The evaluation protocols: which events a model trains on, and which it must predict.
 
 `last5` and `last1` hide each person's newest events, `newuser` hides whole people, `random` hides
 events without regard to time and so leaks the future: it is there only to compare with published tables.
@@ -36,20 +36,20 @@ class Protocol(StrEnum):
     NEWUSER = "newuser"
     RANDOM = "random"
     MIXED = "mixed"
-    """As `last5`, and the people of `newuser` are not trained on at all: what validates a release, because it will be
-    asked for people it knows and for strangers who bring their history."""
+    """As `last5`, and the people of `newuser` are not trained on at all: what validates a release, because it is
+    served to people it was trained on and to unseen people who bring their history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Events to learn from, and P people to be predicted from what they watched before."""
+    """Training events, and P people whose next events are predicted from their histories."""
 
     protocol: Protocol
     train: Events
     people: Rows
     """(P,) user rows, ascending; everyone has at least one event in the history and one target."""
     histories: tuple[WatchHistory, ...]
-    """(P) everything known of a person when predicted, oldest first, not yet cut to T."""
+    """(P) all known events of a person when predicted, oldest first, not yet cut to T."""
     targets: tuple[Rows, ...]
     """(P) held-out item rows; none of them stands in the person's own history."""
     target_ratings: tuple[npt.NDArray[np.float32], ...]
@@ -64,7 +64,7 @@ def select(events: Events, keep: npt.NDArray[np.bool_] | Rows) -> Events:
 
 
 def mixed_hash(*keys: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
-    """A fixed pseudo-random 64-bit number per element, without regard to the size of the keys.
+    """A fixed pseudo-random 64-bit number per element, of keys of any integer width.
 
     Source: the finaliser of SplitMix64 (Steele, Lea, Flood 2014).
     """
@@ -106,9 +106,9 @@ def hold_out(events: Events, protocol: Protocol, seed: int = 0) -> Split:
 
 
 def roles(ordered: Events, protocol: Protocol, seed: int = 0) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """(E,) which events in time order are to be predicted, and which are learnt from; no event is both.
+    """(E,) which events in time order are to be predicted, and which are trained on; no event is both.
 
-    What is neither is the history of people that are not trained on: known only when they are predicted.
+    Events that are neither belong to the histories of people that are not trained on.
     """
     match protocol:
         case Protocol.LAST5:
@@ -122,10 +122,10 @@ def roles(ordered: Events, protocol: Protocol, seed: int = 0) -> tuple[npt.NDArr
             return hidden, ~hidden
         case Protocol.MIXED:
             hidden = _last(ordered, 5)
-            return hidden, ~hidden & ~np.isin(ordered.user_rows, newcomers(ordered))
+            return hidden, ~hidden & ~np.isin(ordered.user_rows, unseen_people(ordered))
         case Protocol.NEWUSER:
-            newcomer = np.isin(ordered.user_rows, newcomers(ordered))
-            return newcomer & _last(ordered, NEWUSER_TARGETS), ~newcomer
+            unseen = np.isin(ordered.user_rows, unseen_people(ordered))
+            return unseen & _last(ordered, NEWUSER_TARGETS), ~unseen
 
 
 def visible_events(events: Events, protocol: Protocol | None, seed: int = 0) -> Events:
@@ -134,7 +134,7 @@ def visible_events(events: Events, protocol: Protocol | None, seed: int = 0) -> 
     return select(ordered, roles(ordered, protocol, seed)[1]) if protocol else ordered
 
 
-def newcomers(events: Events) -> Rows:
+def unseen_people(events: Events) -> Rows:
     """User rows of the last fifth of people by their first event."""
     people = np.unique(events.user_rows)
     arrival = np.full(len(people), np.iinfo(np.int64).max)
@@ -168,14 +168,14 @@ def _last(ordered: Events, n: int) -> npt.NDArray[np.bool_]:
 
 
 def _hide(ordered: Events, protocol: Protocol, hidden: npt.NDArray[np.bool_]) -> Split:
-    known = select(ordered, ~hidden)
+    visible = select(ordered, ~hidden)
     targets = select(ordered, hidden)
-    people, histories = split_by_person(known)
+    people, histories = split_by_person(visible)
     hidden_people, hidden_events = split_by_person(targets)
     both = np.intersect1d(people, hidden_people)
     return Split(
         protocol,
-        known,
+        visible,
         both,
         histories_of(histories, np.searchsorted(people, both)),
         tuple(hidden_events[row].item_rows for row in np.searchsorted(hidden_people, both)),
@@ -193,7 +193,7 @@ def of_people(split: Split, rows: Rows) -> Split:
 
 
 def sample_people(split: Split, most: int, seed: int) -> Split:
-    """The split with at most this many people to predict, drawn at random; `train` stays whole."""
+    """The split with at most this many people to predict, sampled at random; `train` stays whole."""
     if len(split.people) <= most:
         return split
     drawn = np.sort(np.random.default_rng(seed).choice(len(split.people), most, replace=False))

@@ -1,7 +1,7 @@
-"""A made-up data set of any size in MovieLens' format, to measure memory and time with; not for judging models.
+"""A synthetic data set of any size in MovieLens' format, to measure memory and time with; not for judging models.
 
-People have one of twenty tastes and long tails are long, so that the shapes are those of real data: few films have
-most events, few people watch thousands. It says that its people are simulated.
+People have one of twenty tastes, and events are long-tailed as in real data: few films have most events, few people
+watch thousands. It is marked as simulated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TASTE_SHARE = 0.7
 FEWEST_EVENTS = 20
 PEOPLE_AT_ONCE = 4000
 DRAWS_PER_EVENT = 3
-"""Many draws are of films that the person has already."""
+"""Many samples are films that the person has already."""
 
 FIRST_S, LAST_S = 820_000_000, 1_570_000_000
 """1996 to 2019."""
@@ -38,7 +38,7 @@ class Size:
     """How large; ml-25m's by default."""
 
     events: int = 25_000_000
-    """About as many: who draws a film twice has it once."""
+    """Approximate: repeated samples of a film count once."""
     people: int = 162_000
     films: int = 62_000
 
@@ -104,24 +104,24 @@ def _lengths(size: Size, rng: np.random.Generator) -> Int64:
 
 
 def _cumulative(n: int) -> npt.NDArray[np.float64]:
-    """Ladder of a Zipf-like popularity."""
+    """Cumulative Zipf-like popularity."""
     weights = 1 / (np.arange(n) + 20.0) ** 0.9
     return np.cumsum(weights) / weights.sum()
 
 
 def _distinct(person: Int64, film: Int64, wanted: Int64, n_films: int) -> tuple[Int64, Int64]:
-    """Each person's first draws without repeats, at most as many as wanted, in the order of the draws."""
+    """Each person's first samples without repeats, at most as many as wanted, in the order of sampling."""
     film = np.minimum(film, n_films - 1)
     _, first = np.unique(person * n_films + film, return_index=True)
-    kept = np.sort(first)
-    person, film = person[kept], film[kept]
+    first_events = np.sort(first)
+    person, film = person[first_events], film[first_events]
     starts = np.searchsorted(person, np.arange(len(wanted)))
     inside = np.arange(len(person)) - starts[person] < wanted[person]
     return person[inside], film[inside]
 
 
 def _table(person: Int64, film: Int64, rng: np.random.Generator) -> pl.DataFrame:
-    """Ratings in sittings: minutes apart, and days between."""
+    """Timestamps in sessions: minutes apart within one, days between them."""
     gaps = np.where(rng.random(len(person)) < 0.1, rng.exponential(20 * 86_400, len(person)), 60).astype(np.int64)
     elapsed = np.cumsum(gaps)
     begins = np.r_[True, person[1:] != person[:-1]]

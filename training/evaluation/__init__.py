@@ -1,1 +1,1 @@
-"""How good fitted models are, and how that is shown: tables, reports, plots, model cards."""
+"""Evaluation of fitted models on held-out people, and its presentation: tables, reports, plots, model cards."""

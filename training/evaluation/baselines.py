@@ -1,4 +1,4 @@
-"""Models that are not served, fitted on the same events, so that the served ones have something to be measured by."""
+"""Baselines: models that are not served, fitted on the same events to compare the served ones with."""
 
 from __future__ import annotations
 

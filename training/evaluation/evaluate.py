@@ -1,4 +1,4 @@
-"""How good fitted models are on held-out people: each source alone, the hybrid, and what each source is worth."""
+"""Metrics of fitted models on held-out people: each source alone, the hybrid, and the hybrid without each source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BY_MLP = f"{HYBRID} by mlp"
 """The hybrid's best films in the re-ranker's order."""
 
 OFFLINE = f"{HYBRID} offline"
-"""The blend of exported encoders without a server: what is served must come out the same."""
+"""The blend of exported encoders without a server; the server must give the same lists."""
 
 
 @dataclass(frozen=True, slots=True)

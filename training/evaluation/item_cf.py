@@ -23,7 +23,7 @@ class ItemCfConfig:
     """How similarity is shrunk, and how a history is weighted."""
 
     shrinkage: float = 50.0
-    """People added to every count: a film that one person watched is not the twin of the other film they watched."""
+    """People added to every count, so that one common viewer does not make two films similar."""
     max_items: int = 16_000
     neighbours: int = 256
     candidates: int = 512
@@ -34,12 +34,12 @@ class ItemCfConfig:
 def fit_item_cf(user_rows: npt.NDArray[np.integer], item_rows: npt.NDArray[np.integer], n_items: int,
                 config: ItemCfConfig) -> EaseModel:  # fmt: skip
     """Fit on watched films and keep each film's most similar ones."""
-    watched, kept = most_watched(user_rows, item_rows, n_items, config.max_items)
+    watched, film_rows = most_watched(user_rows, item_rows, n_items, config.max_items)
     model = EaseModel(
-        n_items, min(config.neighbours, max(len(kept) - 1, 1)), min(config.candidates, n_items),
+        n_items, min(config.neighbours, max(len(film_rows) - 1, 1)), min(config.candidates, n_items),
         config.half_life_films, config.floor, disliked=1.0,
     )  # fmt: skip
-    keep_strongest(model, shrunken_cosine(watched, config.shrinkage), kept)
+    keep_strongest(model, shrunken_cosine(watched, config.shrinkage), film_rows)
     return model
 
 

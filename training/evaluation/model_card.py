@@ -1,11 +1,11 @@
-"""The model card: what the models learnt from, what they are for, what they are not, and how good they are."""
+"""The model card: training data, intended use, limits and quality of a training's models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.checkpoint import DataFacts, Trained
+from training.checkpoint import Checkpoint, DataFacts
 
 SIMULATED = (
     "**The people are simulated**: a program with planted tastes wrote their ratings. Metrics show that the machinery "
@@ -62,22 +62,22 @@ Text: all-MiniLM-L6-v2 (Apache-2.0){finetuned}. Posters: {posters}.
 """
 
 
-def model_card(trained: Trained) -> str:
+def model_card(checkpoint: Checkpoint) -> str:
     """The card of a training, as Markdown."""
-    facts = trained.facts
+    facts = checkpoint.facts
     return CARD.format(
         name=facts.name,
         what="A hybrid of a transformer over watch history, two towers, iALS, EASE, text and poster content, and "
-        f"popularity. Data `{facts.fingerprint[:12]}`, options `{trained.options_hash}`.",
+        f"popularity. Data `{facts.fingerprint[:12]}`, options `{checkpoint.options_hash}`.",
         data=f"{facts.name}: {facts.events:,} events of {facts.people:,} people on {facts.films:,} films.",
         people=SIMULATED if facts.simulated else REAL,
         licence=licence(facts),
         weights=markdown_table(
-            ("source", "weight"), [(source, f"{weight:.3f}") for source, weight in trained.fusion_weights.items()]
+            ("source", "weight"), [(source, f"{weight:.3f}") for source, weight in checkpoint.fusion_weights.items()]
         ),
-        finetuned=", fine-tuned" if trained.content.text_encoder_folder else "",
-        posters=trained.content.poster_weights,
-        quality="\n\n".join(quality(name, report) for name, report in trained.metrics.items()),
+        finetuned=", fine-tuned" if checkpoint.content.text_encoder_folder else "",
+        posters=checkpoint.content.poster_weights,
+        quality="\n\n".join(quality(name, report) for name, report in checkpoint.metrics.items()),
         held_out=f"Held out of the served models: {facts.hold_out}."
         if facts.hold_out
         else "Nothing was held out of the served models; validation figures are of models trained without each "
@@ -86,14 +86,14 @@ def model_card(trained: Trained) -> str:
 
 
 def licence(facts: DataFacts) -> str:
-    """Under which terms the data are, as far as known by their name."""
+    """The data's licence, as far as its name tells."""
     if facts.simulated:
         return LICENCES["sample"]
     return MOVIELENS if facts.name.startswith("ml-") else OWN
 
 
 def quality(name: str, report: Mapping[str, Any]) -> str:
-    """A sentence and the table of one split."""
+    """A sentence and the metrics table of one split."""
     lead = report["lead_ndcg@10"]
     return (
         f"**{name}**: {report['protocol']}, {report['people']} people, the whole catalogue ranked without films seen; "

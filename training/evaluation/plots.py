@@ -1,4 +1,4 @@
-"""The plots of a training's report, drawn without a display."""
+"""Plots of a training's report, drawn without a display."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WITHIN = 1.96
 """Standard errors on each side of a 95 % interval."""
 
 LABELLED = 12
-"""Best known films whose titles stand on the map."""
+"""Most watched films, whose titles are shown on the map."""
 
 OTHER = "#bbbbbb"
 
@@ -34,7 +34,7 @@ def drawn(path: Path, width: float = 8, height: float = 4.5) -> Iterator[Figure]
 
 
 def learning_curves(path: Path, curves: Mapping[str, Curve]) -> None:
-    """Loss and validation NDCG@10 of each network per epoch; a line marks the epoch that was kept."""
+    """Loss and validation NDCG@10 of each network per epoch; a line marks the best epoch."""
     with drawn(path, height=2.6 * max(1, len(curves))) as figure:
         for row, (name, curve) in enumerate(curves.items()):
             axes = figure.add_subplot(max(1, len(curves)), 1, row + 1)
@@ -49,7 +49,7 @@ def learning_curves(path: Path, curves: Mapping[str, Curve]) -> None:
 
 
 def metric_bars(path: Path, report: Mapping[str, Any], metric: str = "ndcg@10") -> None:
-    """One bar for each source and mix, best last, with its 95 % interval."""
+    """A bar with its 95 % interval for each source and mix, best last."""
     rows = sorted(report["sources"].items(), key=lambda row: row[1][metric]["mean"])
     with drawn(path, height=1 + 0.32 * len(rows)) as figure:
         axes = figure.add_subplot()
@@ -61,7 +61,7 @@ def metric_bars(path: Path, report: Mapping[str, Any], metric: str = "ndcg@10") 
 
 
 def coverage_bars(path: Path, report: Mapping[str, Any], cutoffs: tuple[int, ...] = (5, 10, 20)) -> None:
-    """Share of the catalogue that stands in anyone's list, by source and length of the list."""
+    """Catalogue coverage by source and length of the list."""
     names = [name for name in report["sources"] if not name.startswith("hybrid without")]
     with drawn(path) as figure:
         axes = figure.add_subplot()
@@ -74,7 +74,7 @@ def coverage_bars(path: Path, report: Mapping[str, Any], cutoffs: tuple[int, ...
 
 
 def segment_bars(path: Path, found: Mapping[str, Any]) -> None:
-    """NDCG@10 of people by how much is known of them, recall@10 of films by how watched they are."""
+    """NDCG@10 by length of history, recall@10 by popularity of films."""
     with drawn(path, height=3.5) as figure:
         for place, (kind, metric) in enumerate((("people", "ndcg@10"), ("films", "recall@10"))):
             axes, table = figure.add_subplot(1, 2, place + 1), found[kind]
@@ -84,10 +84,10 @@ def segment_bars(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def embedding_map(path: Path, vectors: Mapping[str, Float32], catalog: Catalog, popularity: Float32) -> None:
-    """Films of each space on its two strongest directions, coloured by first genre; the best known are named."""
+    """Films of each space on its first two principal components, coloured by genre, and titles of the most watched."""
     genres = first_genres(catalog)
     common = [genre for genre, _ in sorted(_counts(genres).items(), key=lambda pair: -pair[1])[:7] if genre]
-    known = np.argsort(-popularity, kind="stable")[:LABELLED]
+    most_watched = np.argsort(-popularity, kind="stable")[:LABELLED]
     with drawn(path, width=7 * len(vectors), height=6) as figure:
         for place, (source, array) in enumerate(vectors.items()):
             axes, (points, share) = figure.add_subplot(1, len(vectors), place + 1), two_directions(array)
@@ -96,7 +96,7 @@ def embedding_map(path: Path, vectors: Mapping[str, Float32], catalog: Catalog, 
             for genre in common:
                 inside = genres == genre
                 axes.scatter(points[inside, 0], points[inside, 1], s=8, label=genre)
-            for row in known:
+            for row in most_watched:
                 x, y = points[row].tolist()
                 axes.annotate(catalog.films[row].title, (x, y), fontsize=7, in_layout=False, clip_on=True)
             axes.set(title=f"{source}: {share:.0%} of the variance")
@@ -104,7 +104,7 @@ def embedding_map(path: Path, vectors: Mapping[str, Float32], catalog: Catalog, 
 
 
 def two_directions(vectors: Float32) -> tuple[Float32, float]:
-    """(N, D) → (N, 2) coordinates on the two principal directions, and the share of variance they hold, 0 to 1."""
+    """(N, D) → (N, 2) coordinates on the first two principal components, and their share of the variance, 0 to 1."""
     centred = vectors - vectors.mean(axis=0)
     strengths, directions = np.linalg.eigh(centred.T @ centred)
     share = strengths[-2:].sum() / max(float(strengths.sum()), 1e-12)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.checkpoint import Trained
+from training.checkpoint import Checkpoint
 from training.evaluation import plots
 from training.evaluation.model_card import interval, markdown_table, model_card, quality
 from training.evaluation.segments import FILMS
@@ -15,38 +15,38 @@ MAPPED = ("sequence", "two_tower", "text")
 """Spaces on the map."""
 
 
-def write_report(trained: Trained, folder: Path) -> list[Path]:
+def write_report(checkpoint: Checkpoint, folder: Path) -> list[Path]:
     """Write report.md, model_card.md and the plots they show below `folder`, made when missing; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [_head(trained), _curves(trained, folder)]
-    for split, report in trained.metrics.items():
+    parts = [_head(checkpoint), _curves(checkpoint, folder)]
+    for split, report in checkpoint.metrics.items():
         parts.append(_split(split, report, folder))
-    parts.append(_map(trained, folder))
+    parts.append(_map(checkpoint, folder))
     (folder / "report.md").write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
-    (folder / "model_card.md").write_text(model_card(trained), encoding="utf-8")
+    (folder / "model_card.md").write_text(model_card(checkpoint), encoding="utf-8")
     return sorted(folder.iterdir())
 
 
-def _head(trained: Trained) -> str:
-    facts = trained.facts
-    known = markdown_table(
-        ("share of films with", ""), [(kind, f"{share:.1%}") for kind, share in trained.content.coverage().items()]
+def _head(checkpoint: Checkpoint) -> str:
+    facts = checkpoint.facts
+    coverage = markdown_table(
+        ("share of films with", ""), [(kind, f"{share:.1%}") for kind, share in checkpoint.content.coverage().items()]
     )
     return (
         f"# Training on {facts.name}{' (SIMULATED people)' if facts.simulated else ''}\n\n"
         f"{facts.events:,} events of {facts.people:,} people on {facts.films:,} films; "
-        f"{facts.hold_out or 'nothing'} held out; options `{trained.options_hash}`. "
-        f"See the [model card](model_card.md).\n\n{known}"
+        f"{facts.hold_out or 'nothing'} held out; options `{checkpoint.options_hash}`. "
+        f"See the [model card](model_card.md).\n\n{coverage}"
     )
 
 
-def _curves(trained: Trained, folder: Path) -> str:
-    if not trained.models.curves:
+def _curves(checkpoint: Checkpoint, folder: Path) -> str:
+    if not checkpoint.models.curves:
         return ""
-    plots.learning_curves(folder / "learning_curves.png", trained.models.curves)
+    plots.learning_curves(folder / "learning_curves.png", checkpoint.models.curves)
     rows = [
         (name, str(len(curve.losses)), str(curve.best_epochs), f"{max(curve.scores, default=float('nan')):.4f}")
-        for name, curve in trained.models.curves.items()
+        for name, curve in checkpoint.models.curves.items()
     ]
     table = markdown_table(("network", "epochs", "kept", "validation NDCG@10"), rows)
     return f"## Learning curves\n\n![Learning curves](learning_curves.png)\n\n{table}"
@@ -91,9 +91,9 @@ def _segments(split: str, found: Mapping[str, Any]) -> str:
     )
 
 
-def _map(trained: Trained, folder: Path) -> str:
-    vectors = {source: trained.item_vectors[source] for source in MAPPED if trained.item_vectors[source].any()}
-    plots.embedding_map(folder / "embedding_map.png", vectors, trained.catalog, trained.popularity)
+def _map(checkpoint: Checkpoint, folder: Path) -> str:
+    vectors = {source: checkpoint.item_vectors[source] for source in MAPPED if checkpoint.item_vectors[source].any()}
+    plots.embedding_map(folder / "embedding_map.png", vectors, checkpoint.catalog, checkpoint.popularity)
     return (
         "## Films on the map\n\n![Films on the map](embedding_map.png)\n\n"
         "The two strongest directions of each space (PCA), coloured by a film's first genre."

@@ -1,4 +1,4 @@
-"""Memory and time of a large training, step by step: each step is a process of its own, whose peak is its own."""
+"""Peak memory and time of each step of a large training; each step runs in its own process."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from training.data.location import locate_data
 from training.data.prepared.prepare import prepare
 from training.data.prepared.tables import Prepared
 from training.data.splits import Protocol
-from training.fit.networks import Fit, sequence_fit, two_tower_fit
+from training.fit.networks import TrainableNetwork, sequence_network, two_tower_network
 from training.models.ease import EaseConfig, fit_ease
 from training.models.ials import IalsConfig, fit_ials
 from training.models.sequence import SequenceConfig
 from training.models.two_tower import TwoTowerConfig
 
 LIMIT_BYTES = 12 * 2**30
-"""What every step must stay under at ml-25m's size."""
+"""Peak memory allowed to each step at ml-25m's size."""
 
 WATCH_S = 0.02
-"""Between two looks at a process; the peak never falls, so that only growth in its last moment is missed."""
+"""Between two readings of a process; the peak never falls, so only growth after the last reading is missed."""
 
 CONTENT_WIDTH = 128
-"""Columns of random numbers that stand for the text vectors: their encoding is another matter, and cached."""
+"""Columns of random numbers in place of text vectors, whose encoding is cached and not measured here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one step took."""
+    """Peak memory and time of one step."""
 
     step: str
     seconds: float
@@ -49,9 +49,9 @@ class Cost:
 
 
 def measured(step: str, command: list[str]) -> Cost:
-    """Run a command and watch its peak of resident memory (Linux).
+    """Run a command and read its peak resident memory (Linux).
 
-    The kernel's ru_maxrss would not do: a child starts with its parent's.
+    Not ru_maxrss: a child process starts with its parent's.
     """
     started, peak_bytes = time.monotonic(), 0
     process = subprocess.Popen(command)
@@ -62,7 +62,7 @@ def measured(step: str, command: list[str]) -> Cost:
 
 
 def _peak_bytes(pid: int) -> int:
-    """The most that a process has held so far; 0 when it has just ended."""
+    """Peak resident memory of a process; 0 when it has just ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -72,12 +72,12 @@ def _peak_bytes(pid: int) -> int:
 
 
 def step_command(step: str, data: Path, prepared: Path) -> list[str]:
-    """How a step is run in a process of its own."""
+    """The command that runs one step in its own process."""
     return [sys.executable, "-m", "training", "scale-step", step, "--data", str(data), "--prepared", str(prepared)]
 
 
 def run_step(step: str, data: Path, prepared: Path) -> None:
-    """One of `STEPS`, in this process; networks on one thread, as each of them trains beside the other."""
+    """One of `STEPS`, in this process; networks on one thread, as in a training."""
     torch.set_num_threads(1)
     STEPS[step](data, prepared)
 
@@ -100,8 +100,8 @@ def _features(prepared: Path) -> tuple[ItemFeatures, Events]:
     return item_features(catalog, events, content), events
 
 
-def _epoch(fit: Fit) -> None:
-    fit.run(None, lambda curve: print(f"loss {curve.losses[-1]:.4f}", flush=True))
+def _epoch(fit: TrainableNetwork) -> None:
+    fit.train(None, lambda curve: print(f"loss {curve.losses[-1]:.4f}", flush=True))
 
 
 def _sequence(streamed: bool) -> Callable[[Path, Path], None]:
@@ -110,7 +110,7 @@ def _sequence(streamed: bool) -> Callable[[Path, Path], None]:
         source = prepared / "train.parquet" if streamed else events
         del events
         config = replace(SequenceConfig(), stop_after=1)
-        _epoch(sequence_fit(source, features, config, 0, torch.device("cpu")))
+        _epoch(sequence_network(source, features, config, 0, torch.device("cpu")))
 
     return step
 
@@ -121,7 +121,7 @@ def _two_tower(streamed: bool) -> Callable[[Path, Path], None]:
         source = prepared / "train.parquet" if streamed else events
         del events
         config = replace(TwoTowerConfig(), stop_after=1)
-        _epoch(two_tower_fit(source, features, config, 0, torch.device("cpu")))
+        _epoch(two_tower_network(source, features, config, 0, torch.device("cpu")))
 
     return step
 

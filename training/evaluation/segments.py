@@ -1,4 +1,4 @@
-"""For whom, and of which films, the hybrid is good: people with few and many events, films of the head and the tail."""
+"""The hybrid's quality by segment: people with few and many events, films of the head and the tail."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PEOPLE = {"cold": (1, 19), "warm": (20, 99), "hot": (100, None)}
 """Name → fewest and most events known of a person when predicted."""
 
 FILMS = {"head": 0.5, "middle": 0.8, "tail": 1.0}
-"""Name → share of all events that this kind of film and more watched ones have together."""
+"""Name → cumulative share of events, most watched films first, at which the segment ends."""
 
 
 def segments(models: FittedModels, split: Split, weights: Mapping[str, float]) -> dict[str, Any]:
-    """NDCG@10 and hit rate by how much is known of a person, recall@10 by how watched a film is; plain values.
+    """NDCG@10 and hit rate by length of history, recall@10 by popularity of films; plain values.
 
-    A kind that nobody belongs to is left out. Films without any training event count to the tail.
+    Empty segments are left out. Films without training events belong to the tail.
     """
     ranked = hybrid_lists(models, split, weights)
     n_items = len(models.popularity)
@@ -47,7 +47,7 @@ def hybrid_lists(models: FittedModels, split: Split, weights: Mapping[str, float
 
 
 def kinds_of_films(item_rows: npt.NDArray[np.integer], n_items: int) -> npt.NDArray[np.int64]:
-    """(N,) the place of each film's kind in `FILMS`, by how many events it has."""
+    """(N,) the index of each film's segment in `FILMS`, by its number of events."""
     counts = np.bincount(item_rows, minlength=n_items)
     order = np.argsort(-counts, kind="stable")
     before = (np.cumsum(counts[order]) - counts[order]) / max(1, counts.sum())
@@ -57,11 +57,11 @@ def kinds_of_films(item_rows: npt.NDArray[np.integer], n_items: int) -> npt.NDAr
 
 
 def _of_people(split: Split, hits: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    known = np.array([len(history.item_rows) for history in split.histories])
+    lengths = np.array([len(history.item_rows) for history in split.histories])
     values = metrics_at(hits, np.array([len(rows) for rows in split.targets]), K)
     table = {}
     for name, (fewest, most) in PEOPLE.items():
-        inside = (known >= fewest) & (known <= (most if most is not None else known.max(initial=0)))
+        inside = (lengths >= fewest) & (lengths <= (most if most is not None else lengths.max(initial=0)))
         if inside.any():
             table[name] = {"people": int(inside.sum()), "fewest_events": fewest, "most_events": most} | {
                 f"{metric}@{K}": _mean(values[metric][inside]) for metric in ("ndcg", "hit_rate", "recall")

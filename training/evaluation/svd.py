@@ -1,7 +1,7 @@
-"""SVD of ratings: what stars somebody would give. For comparison: its RMSE is reported, and never chosen by.
+"""SVD of ratings: predicts stars. A baseline: its RMSE is reported, nothing is chosen by it.
 
 rating = mean + person's deviation + film's deviation + dot product of factors; the factors are the singular vectors
-of what the deviations leave over. Source: Koren, Bell, Volinsky, "Matrix Factorization Techniques", 2009, section 4.
+of the residuals. Source: Koren, Bell, Volinsky, "Matrix Factorization Techniques", 2009, section 4.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ Float32 = npt.NDArray[np.float32]
 
 OVERSAMPLING = 8
 POWER_STEPS = 4
-"""Passes that sharpen the spectrum; ratings' falls slowly."""
+"""Power iterations of the randomised SVD; the spectrum of ratings falls slowly."""
 
 
 @dataclass(frozen=True, slots=True)
 class SvdConfig:
-    """Size of the factors, and how far deviations are shrunk."""
+    """Size of the factors, and shrinkage of the deviations."""
 
     width: int = 32
     person_prior: float = 5.0
-    """Average ratings added to each person's own before their deviation is taken; likewise for films."""
+    """Average ratings added to each person's before their deviation is computed; likewise for films."""
     film_prior: float = 5.0
 
 

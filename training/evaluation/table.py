@@ -1,4 +1,4 @@
-"""The evaluation as a table for people, beside the figures demanded of ml-latest-small."""
+"""The evaluation as a table for the terminal, compared with the figures demanded on ml-latest-small."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLUMNS = ("ndcg@10", "hit_rate@10", "recall@10", "mrr@10", "coverage@10", "nove
 
 
 def shortfalls(report: Mapping[str, Any]) -> list[str]:
-    """What a test report on ml-latest-small misses of the demanded figures, one sentence each; empty when nothing."""
+    """The demanded figures that a test report on ml-latest-small misses, one sentence each."""
     rows = report["sources"]
     missed = [
         f"{report['protocol']}: {row} {metric} is {rows[row][metric]['mean']:.4f}, not {low:.3f} to {high:.3f}"

@@ -1,1 +1,1 @@
-"""Fine-tuning of the text encoder, and what a fine-tuned encoder must not be measured on."""
+"""Fine-tuning of the text encoder, and the check that it is not tested on its own training events."""

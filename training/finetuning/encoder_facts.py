@@ -1,4 +1,4 @@
-"""What a fine-tuned text encoder learnt from, and which measurements it would spoil."""
+"""Provenance of a fine-tuned text encoder, and the check that it is not tested on its own training events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FACTS_FILE = "finetuned.json"
 
 
 class EncoderKnowsTheTest(DataError):
-    """A text encoder learnt from events that a training wants to be tested on."""
+    """The text encoder was trained on events that the training would be tested on."""
 
     def __init__(self, folder: Path, held_out: str | None, wanted: str, data: str) -> None:
         super().__init__(
@@ -27,16 +27,16 @@ class EncoderKnowsTheTest(DataError):
 
 @dataclass(frozen=True, slots=True)
 class FinetunedFacts:
-    """Lies beside the weights."""
+    """Provenance of a fine-tuned encoder, stored beside its weights."""
 
     data: str
     """Name of the data set."""
     fingerprint: str
     """Of the data set."""
     hold_out: str | None
-    """The protocol whose events it has not seen."""
+    """The protocol whose events were held out."""
     seed: int
-    """Of the protocol, and of everything drawn."""
+    """Of the protocol and of all sampling."""
     options: dict[str, object]
     """Those of `training.finetuning.text.FinetuneOptions`."""
     steps: int
@@ -50,15 +50,15 @@ class FinetunedFacts:
 
     @classmethod
     def load(cls, folder: Path) -> FinetunedFacts | None:
-        """What an encoder's folder says; None of one that was not fine-tuned here, or not to the end."""
+        """Read from an encoder's folder; None when it was not fine-tuned by Marquee, or not to the end."""
         path = folder / FACTS_FILE
         return cls(**orjson.loads(path.read_bytes())) if path.exists() else None
 
 
 def check_encoder(dataset: Dataset, options: TrainOptions) -> None:
-    """Refuse a training that would be tested on events from which its text encoder learnt.
+    """Refuse a training that would be tested on events that its text encoder was trained on.
 
-    An encoder that says nothing of itself is trusted. Raises: EncoderKnowsTheTest.
+    An encoder without this file is accepted. Raises: EncoderKnowsTheTest.
     """
     folder = options.content.text_encoder_folder
     if folder is None or options.hold_out is None:

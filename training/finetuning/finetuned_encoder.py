@@ -1,6 +1,6 @@
-"""One fine-tuning of the text encoder: what it may learn from, where it lies, and what it does to the text source.
+"""One fine-tuning of the text encoder: its training events, its folder, and its effect on the text source.
 
-The learning itself is `training.finetuning.text`.
+The training itself is in `training.finetuning.text`.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from training.options import TrainOptions
 from training.ranking.metrics import RankingMetrics, measure, rank
 
 OnStep = Callable[[int, int, float], None]
-"""Told (steps done, of how many, the loss of the last one)."""
+"""Called with (steps done, steps in all, the loss of the last one)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finetuning:
-    """Equal ones on equal data have one folder."""
+    """Equal fine-tunings on equal data share one folder."""
 
     options: FinetuneOptions = field(default_factory=FinetuneOptions)
     hold_out: Protocol | None = None
-    """Events kept away from it, as from the training that will use it."""
+    """Events held out from it, as from the training that will use it."""
 
     def folder(self, dataset: Dataset, home: Path) -> Path:
-        """Where its encoder lies."""
+        """The encoder's folder."""
         said = orjson.dumps(self._values(), option=orjson.OPT_SORT_KEYS)
         return home / "encoders" / f"{dataset.fingerprint[:12]}-{hashlib.sha256(said).hexdigest()[:12]}"
 
     def validation(self, dataset: Dataset) -> Split:
-        """What a training with the same events held out chooses by; pairs come from its `train` alone."""
+        """The validation split of a training with the same events held out; pairs come from its `train` alone."""
         seed = self.options.seed
         visible = visible_events(dataset.events, self.hold_out, seed)
         return sample_people(hold_out(visible, Protocol.MIXED), TrainOptions().evaluated_people, seed)
@@ -52,7 +52,7 @@ class Finetuning:
     def encoder(
         self, dataset: Dataset, home: Path, on_step: OnStep = lambda done, total, loss: None
     ) -> tuple[Path, FinetunedFacts]:
-        """The encoder's folder and what it learnt from; fine-tuned when it is not there yet.
+        """The encoder's folder and provenance; fine-tuned when it does not exist yet.
 
         Raises: NothingLiked.
         """

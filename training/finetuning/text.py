@@ -1,7 +1,7 @@
-"""Fine-tuning the text encoder on films that the same people liked: an option, with its effect measured.
+"""Fine-tunes the text encoder on films that the same people liked.
 
-Pairs come from the events given and nothing else: give a split's `train`, never the whole data, where the result is
-to be measured.
+Pairs come from the given events alone: pass a split's `train`, never the whole data, when the result is to be
+measured.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 class NothingLiked(DataError):
-    """No pair of films to learn from."""
+    """There is no pair of liked films to train on."""
 
     def __init__(self, liked_stars: float) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class FinetuneOptions:
     window: int = 5
     """Two films are a pair when a person liked them at most this many liked films apart."""
     batch_size: int = 64
-    """Pairs at once; each film is told from all others of its batch."""
+    """Pairs per batch; each film is contrasted with all others of its batch."""
     learning_rate: float = 2e-5
     seed: int = 0
     device: torch.device = CPU
@@ -61,7 +61,8 @@ def finetune_text(
     """Fine-tune all-MiniLM-L6-v2 so that co-liked films come closer; writes and returns `folder`.
 
     events: sorted by person and time. folder: in sentence-transformers' layout, as
-    `ContentOptions.text_encoder_folder` takes it. on_step: told (steps done, of how many, the loss of the last one).
+    `ContentOptions.text_encoder_folder` takes it. on_step: called with (steps done, steps in all, last
+    loss).
     Loss: multiple negatives ranking (Henderson et al. 2017).
 
     Raises: NothingLiked.
@@ -94,9 +95,9 @@ def finetune_text(
 
 
 def co_liked_pairs(events: Events, options: FinetuneOptions) -> Pairs:
-    """(P, 2) item rows of films that one person liked soon after one another, drawn by the seed; P <= options.pairs.
+    """(P, 2) item rows of films that one person liked soon after one another, sampled by the seed; P <= options.pairs.
 
-    Popular films are drawn less often than they occur: by one over the root of both films' likes.
+    Popular films are sampled less often than they occur: by one over the root of both films' likes.
     """
     liked = events.ratings >= options.liked_stars
     people, films = events.user_rows[liked], events.item_rows[liked].astype(np.int64)
@@ -117,8 +118,8 @@ def co_liked_pairs(events: Events, options: FinetuneOptions) -> Pairs:
 def batches_without_repeats(pairs: Pairs, batch_size: int) -> Iterator[Pairs]:
     """Batches (at most batch_size, 2) in which no film occurs twice: its second pair would count as a wrong answer.
 
-    Pairs that do not fit wait for a later batch. A pair that stays alone in its batch has nothing to be told from and
-    is left out; no other is lost.
+    Pairs that do not fit go into a later batch. A pair that stays alone in its batch has no negatives and is left out;
+    no other is lost.
     """
     waiting = list(pairs)
     while waiting:

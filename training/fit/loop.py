@@ -1,4 +1,4 @@
-"""The loop that trains a net: seeded, stopped early by a score on held-out people, repeatable for a refit."""
+"""The training loop: seeded, stopped early by a score on held-out people, repeatable for a refit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from training.fit.resume import Unfinished
+from training.fit.resume import ResumeFile
 
 WARM_UP_SHARE = 0.5
 """Share of the learning rate in the first epoch, while Adam's estimates are young."""
 
 GRADIENT_NORM = 5.0
-"""Longest gradient that is followed as it is."""
+"""Gradients are clipped to this norm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class LoopConfig:
     """How long and how fast to train."""
 
     epochs: int
-    """The learning rate falls to nothing over this many, and training ends there."""
+    """The learning rate falls to 0 over this many epochs, and training ends there."""
     patience: int
     """Epochs without a better score before training stops."""
     stop_after: int | None
@@ -36,7 +36,7 @@ class LoopConfig:
 
 @dataclass(slots=True)
 class Curve:
-    """What happened, per epoch."""
+    """The learning curve: loss and, where it was measured, score of each epoch."""
 
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -48,16 +48,17 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What outlives an interruption."""
+class ResumePoint:
+    """Where a training resumes after an interruption."""
 
-    state: Unfinished | None = None
+    file: ResumeFile | None = None
+    """Its state after the last finished epoch; None = no state is written or read."""
     generators: Sequence[torch.Generator] = ()
-    """Besides the loop's own: those that dropout draws from."""
+    """Besides the loop's own: those of the network's dropout."""
 
 
-class Training:
-    """A net, its optimizer, its chance and its curve: everything that the next epoch depends on."""
+class TrainingState:
+    """A network, its optimizer, its random generators and its curve: everything that the next epoch depends on."""
 
     def __init__(self, net: nn.Module, config: LoopConfig, generators: Sequence[torch.Generator]) -> None:
         self.net, self.config = net, config
@@ -69,16 +70,16 @@ class Training:
         self.curve, self.best = Curve(), copy.deepcopy(net.state_dict())
 
     def is_over(self, scored: bool) -> bool:
-        """Whether the schedule, the limit or the patience has come to its end."""
+        """Whether the schedule has ended, or the limit or the patience is used up."""
         done, config = len(self.curve.losses), self.config
         if done >= min(config.epochs, config.stop_after or config.epochs):
             return True
         return scored and done - self.curve.best_epochs >= config.patience and done > 0
 
-    def keep(self, state: Unfinished | None) -> None:
-        """Write down everything."""
-        if state:
-            state.save(
+    def save(self, file: ResumeFile | None) -> None:
+        """Write the whole state."""
+        if file:
+            file.save(
                 {
                     "of": self._name(), "net": self.net.state_dict(), "best": self.best,
                     "optimizer": self.optimizer.state_dict(), "losses": self.curve.losses, "scores": self.curve.scores,
@@ -86,9 +87,9 @@ class Training:
                 }
             )  # fmt: skip
 
-    def go_on(self, state: Unfinished | None) -> None:
-        """Take up what was written down of the same training, if anything was."""
-        found = state.load(self._name()) if state else None
+    def resume(self, file: ResumeFile | None) -> None:
+        """Continue from the file when it holds the state of the same training."""
+        found = file.load(self._name()) if file else None
         if found is None:
             return
         self.net.load_state_dict(found["net"])
@@ -108,35 +109,36 @@ def fit(
     config: LoopConfig,
     score: Callable[[], float] | None = None,
     on_epoch: Callable[[Curve], None] = lambda curve: None,
-    kept: Kept = Kept(),
+    resume_point: ResumePoint = ResumePoint(),
 ) -> Curve:
     """Train `net` in place with AdamW, cosine learning rate, and leave it with the weights of its best epoch.
 
-    losses: one epoch's batches, each a scalar to descend; it is asked for the next one after the step.
+    losses: one epoch's batches, each a scalar loss; the next is computed after the optimizer's step.
     score: higher is better, called after each epoch; None trains to the end.
-    kept: where the state is kept after each epoch; a training that was interrupted goes on from there, to the same end.
+    resume_point: where the state is written after each epoch; an interrupted training continues from it, with the same
+    result as one without an interruption.
     """
-    training = Training(net, config, kept.generators)
-    training.go_on(kept.state)
-    curve = training.curve
-    while not training.is_over(score is not None):
+    state = TrainingState(net, config, resume_point.generators)
+    state.resume(resume_point.file)
+    curve = state.curve
+    while not state.is_over(score is not None):
         net.train()
         rate = learning_rate(config, len(curve.losses))
-        curve.losses.append(_epoch(net, losses(training.generator), training.optimizer, rate))
+        curve.losses.append(_epoch(net, losses(state.generator), state.optimizer, rate))
         net.eval()
         if score is not None:
             curve.scores.append(score())
             if curve.best_epochs == len(curve.scores):
-                training.best = copy.deepcopy(net.state_dict())
-        training.keep(kept.state)
+                state.best = copy.deepcopy(net.state_dict())
+        state.save(resume_point.file)
         on_epoch(curve)
     if score is not None:
-        net.load_state_dict(training.best)
+        net.load_state_dict(state.best)
     return curve
 
 
 def learning_rate(config: LoopConfig, epoch: int) -> float:
-    """The rate during one epoch: half of a cosine from the full rate towards 0, after a gentler first epoch."""
+    """The rate during one epoch: half of a cosine from the full rate towards 0, lower in the first epoch."""
     rate = config.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
     return rate * WARM_UP_SHARE if epoch == 0 else rate
 

@@ -1,4 +1,4 @@
-"""Networks that train at the same time: on the CPU each in a thread of its own, where one training follows another."""
+"""Networks that train in parallel: on the CPU each in its own thread, where trial and refit follow each other."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Self
 import torch
 
 from training.fit.loop import Curve
-from training.fit.networks import Fit, Score
-from training.fit.runtime import IN_MEMORY, Running
+from training.fit.networks import Score, TrainableNetwork
+from training.fit.runtime import IN_MEMORY, Runtime
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """What a fit reports to while it runs."""
+class Callbacks:
+    """Functions that a training calls while it runs."""
 
     score: Score | None = None
     """Quality of (user encoder, item vectors) on held-out people; None trains without early stopping."""
@@ -27,35 +27,35 @@ class Watch:
     """Called with (network, its curve so far) after each epoch, from the thread that trains it."""
 
 
-UNWATCHED = Watch()
+NO_CALLBACKS = Callbacks()
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
     """Networks to be trained on the same events."""
 
-    fits: Mapping[str, Fit]
-    watch: Watch
+    by_name: Mapping[str, TrainableNetwork]
+    callbacks: Callbacks
     device: torch.device
-    running: Running = IN_MEMORY
+    runtime: Runtime = IN_MEMORY
 
     def train(self, name: str, stop_after: int | None = None) -> Curve:
         """Train one of them, for so many epochs of its schedule when `stop_after` says so."""
-        fit = self.fits[name]
+        network = self.by_name[name]
         if stop_after is not None:
-            fit = replace(fit, loop=replace(fit.loop, stop_after=stop_after))
-        epochs = fit.loop.stop_after or fit.loop.epochs
-        self.watch.on_stage(name, 0, epochs, "")
+            network = replace(network, loop=replace(network.loop, stop_after=stop_after))
+        epochs = network.loop.stop_after or network.loop.epochs
+        self.callbacks.on_stage(name, 0, epochs, "")
 
         def on_epoch(curve: Curve) -> None:
-            self.watch.on_stage(name, len(curve.losses), epochs, describe(curve))
-            self.watch.on_epoch(name, curve)
+            self.callbacks.on_stage(name, len(curve.losses), epochs, describe(curve))
+            self.callbacks.on_epoch(name, curve)
 
-        return fit.run(self.watch.score, on_epoch, self.running.state_of(name))
+        return network.train(self.callbacks.score, on_epoch, self.runtime.resume_file(name))
 
 
-class Lanes:
-    """A thread for each network, which does what it is given in turn; on a GPU one thread for all.
+class TrainingThreads:
+    """A thread for each network, which runs its trainings in the order given; on a GPU one thread for all.
 
     On the CPU each computes with one thread. Their matrices are small: split over two cores, each product waits for
     the slower one. One thread each also makes the result the same on every machine.
@@ -64,22 +64,23 @@ class Lanes:
     def __init__(self, networks: Networks) -> None:
         self.parallel = networks.device.type == "cpu"
         if self.parallel:
-            self._lanes = {
-                name: ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) for name in networks.fits
+            self._threads = {
+                name: ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+                for name in networks.by_name
             }
         else:
-            self._lanes = dict.fromkeys(networks.fits, ThreadPoolExecutor(1))
+            self._threads = dict.fromkeys(networks.by_name, ThreadPoolExecutor(1))
 
     def train(self, networks: Networks, trials: Mapping[str, Future[Curve]] | None = None) -> dict[str, Future[Curve]]:
-        """Train networks after what their lanes were given before.
+        """Train networks, each after the trainings that its thread was given before.
 
-        trials: those of the same networks, which tell how many epochs to train; they must have come before.
+        trials: those of the same networks, whose curves say how many epochs to train; they must have been given before.
         """
 
         def run(name: str) -> Curve:
             return networks.train(name, trials[name].result().best_epochs if trials else None)
 
-        return {name: self._lanes[name].submit(run, name) for name in networks.fits}
+        return {name: self._threads[name].submit(run, name) for name in networks.by_name}
 
     def __enter__(self) -> Self:
         return self
@@ -87,15 +88,15 @@ class Lanes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Wait for what is being trained; what has not begun is left."""
-        for lane in self._lanes.values():
-            lane.shutdown(wait=False, cancel_futures=True)
-        for lane in self._lanes.values():
-            lane.shutdown()
+        """Wait for the trainings that run; those that have not begun are cancelled."""
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads.values():
+            thread.shutdown()
 
 
 def results(trainings: Mapping[str, Future[Curve]]) -> dict[str, Curve]:
-    """The curve of each network, once all are trained. Raises what a training raised."""
+    """The curve of each network, once all are trained. Raises: what a training raised."""
     return {name: training.result() for name, training in trainings.items()}
 
 

@@ -1,4 +1,4 @@
-"""A network's state on disk after each epoch, from which an interrupted training goes on."""
+"""A network's state on disk after each epoch, from which an interrupted training resumes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """One network's file."""
+class ResumeFile:
+    """The state of one network's training."""
 
     path: Path
 
     def load(self, of: str) -> dict[str, Any] | None:
-        """What was saved last, or None when there is nothing, or something else than `of`, or half a file."""
+        """What was saved last; None without a file, with that of another training than `of`, or an incomplete one."""
         if not self.path.exists():
             return None
         if not zipfile.is_zipfile(self.path):  # what torch writes; its reader has no one error for anything else
-            log.warning("unfinished_training_unreadable", path=str(self.path), goes_on="anew")
+            log.warning("unfinished_training_unreadable", path=str(self.path), goes_on="from the start")
             return None
         state = torch.load(self.path, map_location="cpu", weights_only=True)
         if state.get("of") != of:

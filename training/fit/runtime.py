@@ -1,7 +1,7 @@
-"""How a training runs on this machine: where it keeps what it needs, what it streams, in which precision it computes.
+"""How a training uses this machine: scratch space, streaming from disk, resuming, precision.
 
-None of this is an option of the training: the same options give the same models, mixed precision changing no more
-than rounding does.
+None of this is an option of the training: equal options give equal models; mixed precision changes them by rounding
+only.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import torch
 
 from training.data.dataset import Events
 from training.data.event_table import write_event_table
-from training.fit.resume import Unfinished
+from training.fit.resume import ResumeFile
 
 
 class Precision(StrEnum):
-    """Of the networks' insides while they train; losses, weights and what is served are single precision always."""
+    """Precision of the inner layers during training; losses, weights and served models are always single precision."""
 
     AUTO = "auto"
     """bf16 on CUDA, fp32 elsewhere."""
@@ -30,24 +30,24 @@ class Precision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """One training at work."""
+class Runtime:
+    """What one training may use."""
 
     scratch: Path | None = None
-    """Folder for events that are streamed; None = they are never."""
+    """Folder for events that are streamed; None = never stream."""
     stream_above: int = 5_000_000
     """With more events than this the networks learn from Parquet instead of memory."""
-    unfinished: Path | None = None
-    """Folder of the networks' state after each epoch, from which an interrupted training goes on; None = nowhere."""
+    resume_folder: Path | None = None
+    """Folder of the networks' state after each epoch, from which an interrupted training resumes; None = not kept."""
     precision: Precision = Precision.AUTO
 
-    def part(self, name: str) -> Running:
+    def part(self, name: str) -> Runtime:
         """The same for one part of a training, "trial" or "release"."""
-        return replace(self, unfinished=self.unfinished / name) if self.unfinished else self
+        return replace(self, resume_folder=self.resume_folder / name) if self.resume_folder else self
 
-    def state_of(self, network: str) -> Unfinished | None:
-        """Where a network's state is kept."""
-        return Unfinished(self.unfinished / f"{network}.pt") if self.unfinished else None
+    def resume_file(self, network: str) -> ResumeFile | None:
+        """The file of a network's state."""
+        return ResumeFile(self.resume_folder / f"{network}.pt") if self.resume_folder else None
 
     def mixed(self, device: torch.device) -> bool:
         """Whether networks compute in bf16."""
@@ -70,11 +70,13 @@ class Running:
             yield path
 
 
-IN_MEMORY = Running()
-"""Nothing streamed, nothing kept."""
+IN_MEMORY = Runtime()
+"""Nothing streamed, no state written."""
 
 
-def running_below(home: Path, stream_above: int | None = None, precision: Precision = Precision.AUTO) -> Running:
-    """How trainings of a home run; the default number of events above which they stream with None."""
-    running = Running(scratch=home / "scratch", precision=precision)
-    return running if stream_above is None else replace(running, stream_above=stream_above)
+def runtime_of(home: Path, stream_above: int | None = None, precision: Precision = Precision.AUTO) -> Runtime:
+    """The runtime of trainings below `home`.
+
+    stream_above: the default of `Runtime` when None."""
+    runtime = Runtime(scratch=home / "scratch", precision=precision)
+    return runtime if stream_above is None else replace(runtime, stream_above=stream_above)

@@ -1,6 +1,6 @@
 """Training examples from Parquet: those that `training.fit.windows` cuts from memory, a part of an epoch at a time.
 
-What is kept is by person; of the events only those around the examples of the present piece are in memory.
+Memory holds data per person, and only the events around the examples of the current part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from features.history import HISTORY_LENGTH, SECONDS_PER_DAY
 from training.data.event_table import read_group
-from training.fit.sampler import Draws
+from training.fit.sampler import EventSampler
 
 WINDOWS_AT_ONCE = 65_536
 """Examples of one pass over the file: at most 53 events each, 28 bytes an event, 100 MB."""
@@ -25,7 +25,7 @@ Int64 = npt.NDArray[np.int64]
 
 
 class StreamedWindows:
-    """As `EventWindows`, over an event table; `before` and `after` answer about the batch that was yielded last."""
+    """As `EventWindows`, over an event table; `before` and `after` read the batch that was yielded last."""
 
     def __init__(self, path: Path, device: torch.device, windows_at_once: int = WINDOWS_AT_ONCE) -> None:
         self._file, self._device, self._at_once = pq.ParquetFile(path), device, windows_at_once
@@ -45,6 +45,11 @@ class StreamedWindows:
             first_s.append(int(events.timestamps_s.min()))
         return np.concatenate(counts), min(first_s, default=0)
 
+    @property
+    def n_loaded(self) -> int:
+        """Number of events in memory."""
+        return len(self._positions)
+
     def person_of(self, at: Tensor) -> Tensor:
         """The person, 0..P-1, of events."""
         return torch.searchsorted(self._starts, at, right=True) - 1
@@ -61,12 +66,12 @@ class StreamedWindows:
         at_end = (self._starts + last)[(last > 0) & ((last < offset) | ((last - offset) % HISTORY_LENGTH != 0))]
         return torch.sort(torch.cat([at_cut, at_end])).values
 
-    def draws(self, person_exponent: float) -> Draws:
-        """Odds of the events."""
-        return Draws.of(self.counts, person_exponent)
+    def sampler(self, person_exponent: float) -> EventSampler:
+        """A sampler of the events."""
+        return EventSampler.of(self.counts, person_exponent)
 
-    def film_shares(self, draws: Draws, n_items: int) -> Tensor:
-        """(N) chance that one draw is of a film."""
+    def film_shares(self, sampler: EventSampler, n_items: int) -> Tensor:
+        """(N) probability that one sample is of a film."""
         share = torch.zeros(n_items, dtype=torch.float64, device=self._device)
         start = 0
         for group in range(self._file.num_row_groups):
@@ -74,18 +79,18 @@ class StreamedWindows:
             at = torch.arange(start, start + len(films), device=self._device)
             person = self.person_of(at)
             usable = at > self._starts[person]
-            share.index_add_(0, films[usable], draws.share(person[usable]))
+            share.index_add_(0, films[usable], sampler.share(person[usable]))
             start += len(films)
         return share
 
     def batches(self, ends: Tensor, size: int, horizon: int) -> Iterator[Tensor]:
-        """The examples in batches; `before` and `after` up to `horizon` know those of the present one."""
+        """The examples in batches; `before` and `after` up to `horizon` can read the current one."""
         for piece in ends.split(max(size, self._at_once // size * size)):
             self._load(piece, horizon)
             yield from piece.split(size)
 
     def _load(self, ends: Tensor, horizon: int) -> None:
-        """Read what stands up to T events before each end, and `horizon` from it on."""
+        """Read up to T events before each end, and `horizon` events from it on."""
         person = self.person_of(ends)
         first = torch.maximum(ends - HISTORY_LENGTH, self._starts[person])
         stop = torch.minimum(ends + horizon, self._starts[person] + self.counts[person])
@@ -109,7 +114,7 @@ class StreamedWindows:
         )
 
     def _place(self, at: Tensor) -> Tensor:
-        """Where events stand among those loaded; anywhere when they do not, for callers that mask them."""
+        """Positions of events among those loaded; arbitrary for others, which callers mask."""
         return torch.clamp(torch.searchsorted(self._positions, at), max=len(self._positions) - 1)
 
     def before(self, ends: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -17,9 +17,9 @@ from training.content.vectors import ContentVectors
 from training.data.dataset import Events
 from training.data.item_features import item_features
 from training.fit.loop import Curve
-from training.fit.networks import sequence_fit, two_tower_fit
-from training.fit.parallel import UNWATCHED, Lanes, Networks, Watch, results
-from training.fit.runtime import IN_MEMORY, Running
+from training.fit.networks import sequence_network, two_tower_network
+from training.fit.parallel import NO_CALLBACKS, Callbacks, Networks, TrainingThreads, results
+from training.fit.runtime import IN_MEMORY, Runtime
 from training.models.content_profile import ContentProfile, content_profile
 from training.models.ease import EaseModel, fit_ease
 from training.models.fused_query import centre, fused_query
@@ -30,15 +30,15 @@ from training.options import TrainOptions, pick_device
 Float32 = npt.NDArray[np.float32]
 
 ROUNDING = 1e-5
-"""Centred vectors are of length 1 or about .1; what is all smaller is left over from taking the mean off."""
+"""Centred vectors are of length 1 or about .1; anything smaller is rounding left over from subtracting the mean."""
 
 STAGES = ("popularity", "ease", "ials", "content_profile", "sequence_encoder", "user_tower")
-"""What `fit_models` fits, in this order."""
+"""The models in the order of their progress bars."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedModels:
-    """Serving-ready encoders and the films' side of every source."""
+    """Serving-ready encoders and the item vectors of every source."""
 
     encoders: dict[str, nn.Module]
     """Serving modules by model name, see `training.models.serving`."""
@@ -58,39 +58,39 @@ class ClosedForms:
     ease: EaseModel
     ials: IalsUser
     factors: Float32
-    """(N, D) iALS' side of the films."""
+    """(N, D) iALS' film factors."""
     profile: ContentProfile
 
 
 @dataclass(frozen=True, slots=True)
-class Fitting:
-    """One fit of all models: on which events, how, and who watches."""
+class ModelTrainer:
+    """Fits all models on one set of events."""
 
     catalog: Catalog
     events: Events
     """In time order."""
     content: ContentVectors
     options: TrainOptions
-    watch: Watch = UNWATCHED
-    """Without a score the networks train all their epochs."""
-    running: Running = IN_MEMORY
+    callbacks: Callbacks = NO_CALLBACKS
+    """Without a score the networks train for all their epochs."""
+    runtime: Runtime = IN_MEMORY
 
     @contextmanager
     def networks(self) -> Iterator[Networks]:
-        """The networks, made but not trained; what they learn from is there inside the `with`."""
+        """The networks, built but not trained; the events they learn from are available inside the `with`."""
         options, device = self.options, pick_device(self.options.device)
         columns = content_columns(self.content.projected_text(), self.content.projected_poster())
         features = item_features(self.catalog, self.events, columns)
-        with self.running.source(self.events) as source:
-            mixed = self.running.mixed(device)
-            fits = {
-                "sequence_encoder": sequence_fit(source, features, options.sequence, options.seed, device, mixed),
-                "user_tower": two_tower_fit(source, features, options.two_tower, options.seed, device, mixed),
+        with self.runtime.source(self.events) as source:
+            mixed = self.runtime.mixed(device)
+            networks = {
+                "sequence_encoder": sequence_network(source, features, options.sequence, options.seed, device, mixed),
+                "user_tower": two_tower_network(source, features, options.two_tower, options.seed, device, mixed),
             }
-            yield Networks(fits, self.watch, device, self.running)
+            yield Networks(networks, self.callbacks, device, self.runtime)
 
     def closed_forms(self) -> ClosedForms:
-        """Fit everything else."""
+        """Fit the models without epochs."""
         n_items, options, content = len(self.catalog), self.options, self.content
         user_rows, item_rows = self.events.user_rows, self.events.item_rows
         text, poster = content.projected_text(), content.projected_poster()
@@ -111,7 +111,7 @@ class Fitting:
         content, n_items = self.content, len(self.catalog)
         everything = np.ones(n_items, dtype=np.bool_)
         watched = np.bincount(self.events.item_rows, minlength=n_items) > 0
-        sequence, towers = networks.fits["sequence_encoder"].net, networks.fits["user_tower"].net
+        sequence, towers = networks.by_name["sequence_encoder"].net, networks.by_name["user_tower"].net
         item_vectors = {
             "sequence": centre(sequence.item_vectors().cpu().numpy(), everything),
             "two_tower": centre(towers.item_vectors().cpu().numpy(), everything),
@@ -131,48 +131,36 @@ class Fitting:
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
-        self.watch.on_stage(name, 0, 1, "")
+        self.callbacks.on_stage(name, 0, 1, "")
         yield
-        self.watch.on_stage(name, 1, 1, "")
-
-
-def fit_models(
-    catalog: Catalog, events: Events, content: ContentVectors, options: TrainOptions, watch: Watch = UNWATCHED,
-    running: Running = IN_MEMORY,
-) -> FittedModels:  # fmt: skip
-    """Fit everything on events in time order."""
-    fitting = Fitting(catalog, events, content, options, watch, running)
-    closed = fitting.closed_forms()
-    with fitting.networks() as networks, Lanes(networks) as lanes:
-        curves = results(lanes.train(networks))
-    return fitting.models(closed, networks, curves)
+        self.callbacks.on_stage(name, 1, 1, "")
 
 
 @contextmanager
-def fit_twice(trial: Fitting, release: Fitting) -> Iterator[tuple[FittedModels, Callable[[], FittedModels]]]:
+def fit_twice(trial: ModelTrainer, release: ModelTrainer) -> Iterator[tuple[FittedModels, Callable[[], FittedModels]]]:
     """The trial's models, and a call that gives the release's, for use inside the `with`.
 
-    A refit takes as many epochs as the network's trial found best, and begins as soon as that trial is over: while
-    other networks are still being tried, and while the caller judges the trial's models. Only on a GPU, and with
-    events that are streamed, it begins when the release's models are asked for: memory would not do for both.
+    A refit trains for the best number of epochs of its trial, and begins as soon as that trial is over, in parallel to
+    trials of other networks and to the caller's evaluation of the trial's models. On a GPU, and with streamed events,
+    it begins when the release's models are requested: memory does not suffice for both.
     """
-    with trial.networks() as tried, release.networks() as refitted, Lanes(tried) as lanes:
-        at_once = lanes.parallel and not release.running.streams(release.events)
+    with trial.networks() as tried, release.networks() as refitted, TrainingThreads(tried) as threads:
+        at_once = threads.parallel and not release.runtime.streams(release.events)
         closed = None if at_once else trial.closed_forms()
-        trials = lanes.train(tried)
-        refits = lanes.train(refitted, trials) if at_once else None
+        trials = threads.train(tried)
+        refits = threads.train(refitted, trials) if at_once else None
         closed = closed or trial.closed_forms()
         models = trial.models(closed, tried, results(trials))
 
         def refit() -> FittedModels:
             closed = release.closed_forms()
-            return release.models(closed, refitted, results(refits or lanes.train(refitted, trials)))
+            return release.models(closed, refitted, results(refits or threads.train(refitted, trials)))
 
         yield models, refit
 
 
 def without_rounding(vectors: Float32) -> Float32:
-    """The vectors, or zeros where rounding is all that tells the films apart: everybody has watched the same ones."""
+    """The vectors, or zeros where films differ by rounding only, as when everybody has watched the same ones."""
     return vectors if np.abs(vectors).max(initial=0) > ROUNDING else np.zeros_like(vectors)
 
 

@@ -1,4 +1,4 @@
-"""Training examples out of ordered events: what was known of a person just before each event.
+"""Training examples from ordered events: the history of a person just before each event.
 
 The tensors are those of `features.history`, cut from the event columns without a loop over people.
 """
@@ -15,31 +15,31 @@ from torch import Tensor
 from features.history import HISTORY_LENGTH, SECONDS_PER_DAY
 from training.data.dataset import Events
 from training.data.splits import positions_from_end
-from training.fit.sampler import Draws
+from training.fit.sampler import EventSampler
 
 Histories = tuple[Tensor, Tensor, Tensor]
 """history, ratings and age_days, each (B, T)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Blur:
-    """What of a history training does not show, differently each time, so that nobody is learnt by heart."""
+class HistoryMasking:
+    """Random masking of histories during training, against memorising people."""
 
     hidden_share: float
-    """Chance of each film but the newest to be taken for padding."""
+    """Probability that a film other than the newest is masked as padding."""
     plain_share: float
-    """Chance of a history to come without ratings and times, as one of bare film ids does."""
+    """Probability that a history loses its ratings and times, like a request of bare film ids."""
 
     def __call__(self, histories: Histories, generator: torch.Generator) -> Histories:
-        """The histories with less in them; gaps stay where films were, so that places keep their meaning."""
+        """The masked histories; masked films leave gaps, so that positions keep their meaning."""
         history, ratings, age_days = histories
         place = torch.arange(history.shape[1], device=history.device)
         newest = (history > 0).sum(dim=1, keepdim=True) - 1
         drawn = torch.rand(history.shape, generator=generator).to(history.device)
         shown = (history > 0) & ((drawn >= self.hidden_share) | (place == newest))
         plain = torch.rand((len(history), 1), generator=generator).to(history.device) < self.plain_share
-        told = shown & ~plain
-        return history * shown, ratings * told, age_days * told
+        rated = shown & ~plain
+        return history * shown, ratings * rated, age_days * rated
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +117,16 @@ class EventWindows:
         """The person, 0..P-1, of events."""
         return self.person[at]
 
-    def draws(self, person_exponent: float) -> Draws:
-        """Odds of the events, for those who draw them."""
-        return Draws.of(self.counts, person_exponent)
+    def sampler(self, person_exponent: float) -> EventSampler:
+        """A sampler of the events."""
+        return EventSampler.of(self.counts, person_exponent)
 
-    def film_shares(self, draws: Draws, n_items: int) -> Tensor:
-        """(N) chance that one draw is of a film."""
+    def film_shares(self, sampler: EventSampler, n_items: int) -> Tensor:
+        """(N) probability that one sample is of a film."""
         share = torch.zeros(n_items, dtype=torch.float64, device=self.tokens.device)
         usable = self.position > 0
-        return share.index_add_(0, self.tokens[usable] - 1, draws.share(self.person[usable]))
+        return share.index_add_(0, self.tokens[usable] - 1, sampler.share(self.person[usable]))
 
     def batches(self, ends: Tensor, size: int, horizon: int) -> Iterator[Tensor]:
-        """The examples in batches of which `before`, and `after` up to `horizon`, will be asked."""
+        """The examples in batches, for `before` and for `after` up to `horizon`."""
         yield from ends.split(size)

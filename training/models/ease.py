@@ -25,23 +25,23 @@ NO_ROW = -1
 
 @dataclass(frozen=True, slots=True)
 class EaseConfig:
-    """What EASE is fitted with, and how its history is weighted when served."""
+    """Regularisation of EASE, and the weights of a history when served."""
 
     l2: float = 300.0
     max_items: int = 16_000
     """Films beyond the most watched this many get no neighbours: the inverse grows with the cube."""
     neighbours: int = 256
-    """M: neighbours kept per film, those of the largest weight of either sign: dropping what speaks against a film
-    costs 4 % of NDCG on ml-latest-small."""
+    """M: neighbours kept per film, those of the largest weight of either sign: without the negative ones
+    NDCG on ml-latest-small is 4 % lower."""
     candidates: int = 512
-    """C: films with the highest scores that leave the model."""
+    """C: films with the highest scores that the model returns."""
     half_life_films: float = 3.0
     floor: float = 0.05
     disliked: float = 1.0
 
 
 class EaseModel(nn.Module):
-    """Scores of the best C films from what was watched, divided by their spread over the catalogue."""
+    """Scores of the best C films for a history, divided by their spread over the catalogue."""
 
     input_names = HISTORY_INPUTS
     output_names = ("candidate_rows", "candidate_scores")
@@ -68,7 +68,7 @@ class EaseModel(nn.Module):
         strength = recency_weights(present, self.half_life_films, self.floor) * rating_weights(ratings, self.disliked)
         rows = self.neighbour_rows[history].to(torch.int64).flatten(1)
         votes = (self.neighbour_weights[history] * strength.unsqueeze(-1)).flatten(1)
-        # One column more than films takes the padding's writes and is cut off again.
+        # An extra column takes the padding's writes and is cut off again.
         empty = torch.zeros_like(present[:, :1]).expand(-1, self.n_items + 1)
         scores = empty.scatter_add(1, rows + 1, votes)
         unseen = (empty + 1).scatter(1, history, torch.zeros_like(present))
@@ -83,12 +83,12 @@ class EaseModel(nn.Module):
 def fit_ease(user_rows: npt.NDArray[np.integer], item_rows: npt.NDArray[np.integer], n_items: int,
              config: EaseConfig) -> EaseModel:  # fmt: skip
     """Fit on watched films (ratings are not used) and keep each film's strongest neighbours."""
-    watched, kept = most_watched(user_rows, item_rows, n_items, config.max_items)
+    watched, film_rows = most_watched(user_rows, item_rows, n_items, config.max_items)
     model = EaseModel(
-        n_items, min(config.neighbours, max(len(kept) - 1, 1)), min(config.candidates, n_items),
+        n_items, min(config.neighbours, max(len(film_rows) - 1, 1)), min(config.candidates, n_items),
         config.half_life_films, config.floor, config.disliked,
     )  # fmt: skip
-    keep_strongest(model, item_weights(watched, config.l2), kept)
+    keep_strongest(model, item_weights(watched, config.l2), film_rows)
     return model
 
 
@@ -97,16 +97,16 @@ def most_watched(
 ) -> tuple[sparse.csr_matrix, npt.NDArray[np.int64]]:
     """Who watched what, 0 or 1, over the most watched films alone; and those films' rows, ascending."""
     counts = np.bincount(item_rows, minlength=n_items)
-    kept = np.sort(np.argsort(-counts, kind="stable")[: min(max_items, int((counts > 0).sum()))])
+    film_rows = np.sort(np.argsort(-counts, kind="stable")[: min(max_items, int((counts > 0).sum()))])
     column = np.full(n_items, -1)
-    column[kept] = np.arange(len(kept))
+    column[film_rows] = np.arange(len(film_rows))
     inside = column[item_rows] >= 0
     people, person = np.unique(user_rows[inside], return_inverse=True)
     watched = sparse.csr_matrix(
         (np.ones(int(inside.sum()), dtype=np.float32), (person, column[item_rows[inside]])),
-        shape=(len(people), len(kept)),
+        shape=(len(people), len(film_rows)),
     )
-    return watched, kept
+    return watched, film_rows
 
 
 def item_weights(watched: sparse.csr_matrix, l2: float) -> Float32:
@@ -136,16 +136,16 @@ def common_people(watched: sparse.csr_matrix) -> Float32:
     return counts
 
 
-def keep_strongest(model: EaseModel, weights: Float32, kept: npt.NDArray[np.int64]) -> None:
+def keep_strongest(model: EaseModel, weights: Float32, film_rows: npt.NDArray[np.int64]) -> None:
     """Write the M weights of largest magnitude of each film into the model's tables."""
     m = model.neighbour_rows.shape[1]
     rows, values = model.neighbour_rows.numpy(), model.neighbour_weights.numpy()
-    for start in range(0, len(kept), 1024):  # in blocks: the index matrix of argpartition is as large as the weights
+    for start in range(0, len(film_rows), 1024):  # in blocks: argpartition's index matrix is as large as the weights
         block = weights[start : start + 1024]
         strongest = np.argpartition(-np.abs(block), m - 1, axis=1)[:, :m] if m < block.shape[1] else _all_columns(block)
         strength = np.take_along_axis(block, strongest, axis=1)
-        tokens = kept[start : start + 1024] + 1
-        rows[tokens, : strongest.shape[1]] = kept[strongest]
+        tokens = film_rows[start : start + 1024] + 1
+        rows[tokens, : strongest.shape[1]] = film_rows[strongest]
         values[tokens, : strongest.shape[1]] = strength
 
 

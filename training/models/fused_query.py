@@ -18,7 +18,7 @@ from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES
 Float32 = npt.NDArray[np.float32]
 
 FLAT_STD = 1e-6
-"""A source whose scores spread less than this over the catalogue says nothing, and is left out."""
+"""A source whose scores spread less than this over the catalogue is left out."""
 
 
 class FusedQuery(nn.Module):

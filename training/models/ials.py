@@ -1,7 +1,7 @@
-"""Implicit ALS: film factors from everyone's history, and a person's factors folded in inside the graph.
+"""Implicit ALS: film factors from everyone's history, and fold-in of a person's factors inside the graph.
 
 Source: Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008; the films'
-factors come from the library `implicit`. Nobody has stored factors: the served module solves each person's
+factors come from the library `implicit`. People's factors are not stored: the served module solves each person's
 least-squares problem by a fixed number of conjugate-gradient steps, so that a new event counts at once.
 """
 

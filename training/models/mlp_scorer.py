@@ -1,11 +1,11 @@
-"""The re-ranker: an MLP that corrects the blend's score of a person's best candidates, or leaves it as it is.
+"""The re-ranker: an MLP that adds a correction to the blend's score of a person's best candidates.
 
     score(i) = sum_s contribution_s(i) + correction(i)
 
-What it looks at has the same meaning in every training: z-scores of the sources, facts of the film, what a history
-says about a person, how the film's genres and era fit that history. Coordinates of the embeddings are none of it: the
-re-ranker learns beside the trial's encoders and is served beside the release's, whose axes are others.
-The correction starts at nothing, so that a re-ranker which learnt nothing is the dot product.
+Its features have the same meaning in every training: z-scores of the sources, facts of the film, statistics of the
+history, the match of the film's genres and era with it. Coordinates of embeddings are not among them: the re-ranker
+is trained with the trial's encoders and served with the release's, whose axes differ.
+The correction starts at 0, so that an untrained re-ranker is the dot product.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from training.models.two_tower import SIDE_SCALARS, side_features
 Float32 = npt.NDArray[np.float32]
 
 SCORER_INPUTS = (*HISTORY_INPUTS, "candidate_rows", "contributions", "weights")
-"""Of both scorers, so that one can take the other's place."""
+"""Inputs of both scorers, so that they are interchangeable."""
 
 N_ERAS = len(ERA_CENTRES) + 1
 N_FACTS = 4 + 1
@@ -39,7 +39,7 @@ N_FACTS = 4 + 1
 N_FEATURES = len(SOURCES) + 3 + N_FACTS + SIDE_SCALARS + 2 * 3
 
 LARGEST_Z = 8.0
-"""z-scores beyond are taken for this: EASE's reach into the hundreds for the one neighbour of a rare film."""
+"""z-scores are clipped to this: EASE's reach into the hundreds for the one neighbour of a rare film."""
 
 NO_FILM = float("-inf")
 """Score of a place without a film, as retrieval has it."""
@@ -49,20 +49,20 @@ OUT_OF_REACH = 1e9
 
 @dataclass(frozen=True, slots=True)
 class MlpScorerConfig:
-    """Net and training of the re-ranker."""
+    """Network and training of the re-ranker."""
 
     hidden: int = 16
     dropout: float = 0.2
     earlier_lists: int = 4
-    """Lists of a stranger at earlier points of their history; the trial's models know nothing of it."""
+    """Lists of an unseen person at earlier points of their history, which the trial was not trained on."""
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     lists_per_batch: int = 32
     epochs: int = 8
     folds: int = 4
-    """Parts of the validation people, each scored by a net that learnt from the others: what epochs are chosen by."""
+    """Folds of the validation people, each scored by a network trained on the others, to choose the epochs."""
     stop_after: int | None = None
-    """Epochs after which the last fit ends; None = those that the folds found best."""
+    """Epochs of the last fit; None = the best number of the folds."""
 
 
 class DotScorer(nn.Module):
@@ -97,7 +97,7 @@ class MlpScorer(nn.Module):
         super().__init__()
         self.config: dict[str, Any] = {"n_items": n_items, "hidden": hidden}
         self.n_items = n_items
-        # Row 0 is the padding's, the last one that of a film which the release does not know.
+        # Row 0 is padding; the last row is for films that the release does not have.
         self.register_buffer("facts", torch.zeros(n_items + 2, N_FACTS))
         self.register_buffer("profiles", torch.zeros(n_items + 2, len(GENRES) + N_ERAS))
         self.register_buffer("middle", torch.zeros(N_FEATURES))
@@ -116,20 +116,20 @@ class MlpScorer(nn.Module):
     ) -> tuple[Tensor]:  # fmt: skip
         """History (B, T) each, rows (B, C), contributions (B, C, S), fusion weights (B, S) → scores (B, C).
 
-        Rows beyond the catalogue are films that came later; at row -1 there is none, and the score is -inf.
+        Rows beyond the catalogue are films added later; row -1 is empty, and its score is -inf.
         """
         features = self.features(history, ratings, age_days, candidate_rows, contributions, weights)
         corrections = self.corrections(features)
         return (torch.where(candidate_rows < 0, NO_FILM, contributions.sum(dim=2) + corrections),)
 
     def corrections(self, features: Tensor) -> Tensor:
-        """(B, C, F) → (B, C) what is added to the blend's scores."""
+        """(B, C, F) → (B, C) corrections of the blend's scores."""
         return self.correction(self.layers((features - self.middle) / self.spread)).squeeze(2)
 
     def features(
         self, history: Tensor, ratings: Tensor, age_days: Tensor, rows: Tensor, contributions: Tensor, weights: Tensor
     ) -> Tensor:
-        """(B, C, F) what the net looks at, finite for every history and every candidate."""
+        """(B, C, F) features, finite for every history and every candidate."""
         tokens = torch.clamp(rows + 1, 0, self.n_items + 1)
         weighed = (weights != 0).unsqueeze(1)
         scores = contributions / torch.where(weighed, weights.unsqueeze(1), 1.0) * weighed
@@ -145,7 +145,7 @@ class MlpScorer(nn.Module):
         return torch.cat([*parts, self.facts[tokens], scalars, fit], dim=2)
 
     def know_films(self, catalog: Catalog, events: Events) -> None:
-        """Fill the tables with what is known of the films from these events."""
+        """Fill the tables with the films' facts and statistics from these events."""
         facts = film_facts(catalog, events)
         profiles = np.concatenate([catalog.genre_matrix, era(catalog)], axis=1)
         for table, known in ((self.facts, facts), (self.profiles, profiles)):
@@ -174,9 +174,9 @@ def film_facts(catalog: Catalog, events: Events) -> Float32:
 
 
 def listwise_loss(scores: Tensor, is_target: Tensor) -> Tensor:
-    """(B, C) each → (B): the mean over a list's targets of -log softmax, each target against all that are none.
+    """(B, C) each → (B): the mean over a list's targets of -log softmax, each target against all non-targets.
 
-    Targets do not compete with each other: every order of them is as good. A list without targets has loss 0.
+    Targets do not compete with each other: every order of them is equally good. A list without targets has loss 0.
     """
     others = torch.logsumexp(scores.masked_fill(is_target, -OUT_OF_REACH), dim=1, keepdim=True)
     losses = F.softplus(others - scores).masked_fill(~is_target, 0.0)

@@ -1,9 +1,9 @@
-"""A film's place in the fused space before anybody has watched it: from its text, its poster, its genres and its year.
+"""The vector of a new film, without events, in the fused space: from its text, poster, genres and year.
 
-Text and poster slices are the film's own, as the index holds them. The slices that are learnt from watching (sequence,
-two_tower, ials) are estimated by a ridge regression of the release's films on what is known of them; how strong it is
-follows from leaving each film out in turn. Where content says nothing about such a slice, it comes out near zero,
-which is the neutral score. Popularity is that of the average film: neutral, too.
+Text and poster slices are the film's own, as in the index. The slices that are learnt from events (sequence, two_tower,
+ials) are predicted by a ridge regression fitted on the release's films; its penalty is chosen by leave-one-out error.
+Where content does not predict such a slice, it is near zero, which is the neutral score. Popularity is that of the
+average film: neutral, too.
 
 Source: Gantner et al., "Learning Attribute-to-Feature Mappings for Cold-Start Recommendations", ICDM 2010.
 """
@@ -29,7 +29,7 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 LEARNT = ("sequence", "two_tower", "ials")
-"""Sources whose item vectors come from what people watched."""
+"""Sources whose item vectors are learnt from events."""
 
 N_FEATURES = len(GENRES) + len(ERA_CENTRES) + 1 + SOURCE_WIDTHS["text"] + SOURCE_WIDTHS["poster"]
 
@@ -53,7 +53,7 @@ class KnownFilms(Protocol):
 
 
 class NewFilmTower(nn.Module):
-    """What is known of a film → its vector in the fused space. Zeros stand for "no text", "no poster", "no year"."""
+    """Content of a film → its vector in the fused space. Zeros stand for "no text", "no poster", "no year"."""
 
     input_names = ("text_embedding", "poster_embedding", "genres", "year")
     output_names = ("item_vector",)
@@ -73,9 +73,9 @@ class NewFilmTower(nn.Module):
         """(B, 384), (B, 2048), (B, 19) 0 or 1, (B, 1) → item_vector (B, D)."""
         text = project(text_embedding, self.text_components, self.text_offset)
         poster = project(poster_embedding, self.poster_components, self.poster_offset)
-        known = (year > 0).to(torch.float32)
-        era = torch.exp(-0.5 * ((year - self.era_centres) / ERA_WIDTH_YEARS) ** 2) * known
-        learnt = self.estimate(torch.cat([genres, era, 1 - known, text, poster], dim=1))
+        dated = (year > 0).to(torch.float32)
+        era = torch.exp(-0.5 * ((year - self.era_centres) / ERA_WIDTH_YEARS) ** 2) * dated
+        learnt = self.estimate(torch.cat([genres, era, 1 - dated, text, poster], dim=1))
         return (torch.cat([learnt, text, poster, torch.zeros_like(year)], dim=1),)
 
 
@@ -87,15 +87,15 @@ def project(wide: Tensor, components: Any, offset: Any) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class FittedTower:
-    """The tower, and how well it does."""
+    """The tower, and its quality."""
 
     module: NewFilmTower
     explained: dict[str, float]
-    """Share of the variance of each learnt source that content explains of films left out, 0..1."""
+    """Share of each learnt source's variance that content explains, leave-one-out, 0..1."""
 
 
 def fit_new_film_tower(films: KnownFilms) -> FittedTower:
-    """The tower for a finished training: nothing is trained again, and equal trainings give equal towers."""
+    """Fit the tower for a finished training, in closed form; equal trainings give equal towers."""
     module, content = NewFilmTower(), films.content
     for kind, projection, wide, present in (
         ("text", content.text_pca, content.text, content.text_present),
@@ -119,7 +119,7 @@ def fit_new_film_tower(films: KnownFilms) -> FittedTower:
 
 
 def tower_inputs(films: KnownFilms) -> dict[str, Float32]:
-    """What the tower would be given for each film of the release, (N, …)."""
+    """The tower's inputs for each film of the release, (N, …)."""
     years = [[film.year or 0] for film in films.catalog.films]
     return {
         "text_embedding": films.content.text * films.content.text_present[:, None],
@@ -132,10 +132,10 @@ def tower_inputs(films: KnownFilms) -> dict[str, Float32]:
 def _features(films: KnownFilms) -> Float64:
     inputs = tower_inputs(films)
     year = inputs["year"].astype(np.float64)
-    known = year > 0
-    era = np.exp(-0.5 * ((year - ERA_CENTRES) / ERA_WIDTH_YEARS) ** 2) * known
+    dated = year > 0
+    era = np.exp(-0.5 * ((year - ERA_CENTRES) / ERA_WIDTH_YEARS) ** 2) * dated
     vectors = films.item_vectors
-    columns = [inputs["genres"], era, 1 - known, vectors["text"], vectors["poster"]]
+    columns = [inputs["genres"], era, 1 - dated, vectors["text"], vectors["poster"]]
     return np.concatenate(columns, axis=1).astype(np.float64)
 
 
@@ -143,7 +143,7 @@ def ridge(features: Float64, targets: Float32) -> tuple[Float64, Float64, float]
     """Weights (F, W) and bias (W,) of targets (N, W) on features (N, F), and the share of variance explained.
 
     Films without a target (all zero) take no part. The penalty is the one with the smallest leave-one-out error; when
-    none is better than saying "the average film", that is what comes out. Fewer than three films say nothing.
+    none beats the mean of the targets, the result is that mean. With fewer than three films the result is 0.
     """
     has = (targets != 0).any(axis=1)
     x, y = features[has], targets[has].astype(np.float64)

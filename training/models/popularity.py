@@ -1,4 +1,4 @@
-"""Popularity: how often each film was watched, newer events counting more."""
+"""Popularity: number of events of each film, newer events weighted higher."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PopularityConfig:
-    """How fast an event loses weight."""
+    """Decay of an event's weight."""
 
     half_life_days: float = 0.0
     """An event counts half after this many days before the newest event; 0 = never fades."""

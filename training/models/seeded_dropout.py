@@ -1,7 +1,7 @@
-"""Dropout that draws from a generator of its own.
+"""Dropout with its own random generator.
 
-torch's own draws from one generator per process, so two nets trained in two threads would change each other's masks
-from run to run.
+Torch's uses one generator per process, so two networks that train in two threads would change each other's masks from
+run to run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SeededDropout(nn.Module):
 
 
 def seed_dropout(net: nn.Module, generator: torch.Generator) -> None:
-    """Make all dropouts of a net draw from this generator, which must live on the net's device."""
+    """Let all dropouts of a network use this generator, which must be on the network's device."""
     for module in net.modules():
         if isinstance(module, SeededDropout):
             module.generator = generator

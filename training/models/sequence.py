@@ -26,30 +26,30 @@ MASKED = -1e9
 
 @dataclass(frozen=True, slots=True)
 class SequenceConfig:
-    """Net and training of the transformer."""
+    """Network and training of the transformer."""
 
     width: int = 64
     blocks: int = 1
     heads: int = 2
     dropout: float = 0.2
     own_dropout: float = 0.3
-    """Share of films that go without their own embedding for a batch, so that features learn to stand for them."""
+    """Share of films whose own embedding is dropped for a batch, so that their features are trained to replace it."""
     hidden_share: float = 0.1
-    """Share of a history's films that are hidden from a batch: whoever is learnt by heart is served well alone."""
+    """Share of a history's films that are masked in a batch, against memorising people."""
     plain_share: float = 0.2
-    """Share of histories that come as bare film ids, as some requests do."""
+    """Share of histories reduced to bare film ids, as some requests have them."""
     temperature: float = 0.07
     negatives: int = 1024
-    """S: films each batch is scored against, drawn evenly; all of a smaller catalogue."""
+    """S: uniformly sampled negatives of each batch; all films of a smaller catalogue."""
     horizon: int = 3
-    """K: this many next films are a position's targets: films of one sitting come in no strict order."""
+    """K: number of next films that are a position's targets: films of one session have no strict order."""
     person_exponent: float = 0.5
     """A person with n events weighs n^-exponent per event: 0 counts events, 1 counts people."""
     learning_rate: float = 4e-3
     weight_decay: float = 1e-4
     windows_per_batch: int = 32
     max_windows: int = 20_000
-    """At most this many windows per epoch, however many events there are; each epoch draws others."""
+    """At most this many windows per epoch, however many events there are; each epoch samples others."""
     epochs: int = 10
     patience: int = 4
     stop_after: int | None = None
@@ -71,8 +71,8 @@ class ItemTable(nn.Module):
 
     def forward(self) -> Tensor:
         """(N + 1, D)"""
-        kept = self.own_dropout(torch.ones_like(self.own[:, :1]))
-        vectors = self.own * kept + self.project(self.features)
+        present = self.own_dropout(torch.ones_like(self.own[:, :1]))
+        vectors = self.own * present + self.project(self.features)
         return torch.cat([torch.zeros_like(vectors[:1]), vectors])
 
 
@@ -96,7 +96,7 @@ class CausalBlock(nn.Module):
         self.register_buffer("ahead", torch.where(apart < 0, MASKED, 0.0), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) → (B, T, D); place t sees places up to t."""
+        """(B, T, D) → (B, T, D); position t attends to positions up to t."""
         b, t, d = x.shape[0], HISTORY_LENGTH, x.shape[2]
         q, k, v = self.qkv(self.norm_attention(x)).reshape(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         scores = q @ k.transpose(-1, -2) * (d // self.heads) ** -0.5
@@ -107,7 +107,7 @@ class CausalBlock(nn.Module):
 
 
 class HistoryTransformer(nn.Module):
-    """From film vectors to the state after each place of a history."""
+    """Film vectors → the state after each position of a history."""
 
     def __init__(self, width: int, blocks: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class SequenceEncoder(nn.Module):
 
 
 class SequenceNet(nn.Module):
-    """What is trained: the item table and the transformer."""
+    """The trained network: the item table and the transformer."""
 
     def __init__(self, features: Tensor, config: SequenceConfig) -> None:
         super().__init__()

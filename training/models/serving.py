@@ -1,12 +1,10 @@
-"""What every serving-ready module has in common: its inputs, and how it reads a padded history.
+"""Shared by all serving modules: their inputs, and the reading of a padded history.
 
-A serving module is traced and exported as it stands: no branch on data, masks are finite, and an empty
-history gives a vector of zeros, which the fusion takes for "this source has nothing to say".
+A serving module is traced and exported unchanged: no branch on data, finite masks, and an empty history
+gives a vector of zeros, for which the fusion leaves the source out.
 """
 
 from __future__ import annotations
-
-from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -15,21 +13,9 @@ HISTORY_INPUTS = ("history", "ratings", "age_days")
 """Inputs of every user-side encoder; shapes and units in `features.history`."""
 
 LIKED_STARS = 3.5
-"""A film with at least this rating, or none, tells what a person likes."""
+"""A film with at least this rating, or without one, counts as liked."""
 
 MAX_STARS = 5.0
-
-
-class ServingModule(Protocol):
-    """An encoder that a release serves. `config` holds the constructor's arguments, so that it can be rebuilt."""
-
-    input_names: ClassVar[tuple[str, ...]]
-    output_names: ClassVar[tuple[str, ...]]
-    config: dict[str, Any]
-
-    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]: ...
-
-    def state_dict(self) -> dict[str, Tensor]: ...
 
 
 def is_present(history: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses of the two towers: the in-batch softmax that releases are trained with, and others to compare it with."""
+"""Losses of the two towers: the in-batch softmax of releases, and two others for comparison."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STRIDE = 7919
 
 
 class TowerLoss(StrEnum):
-    """What training descends."""
+    """The losses by name."""
 
     SOFTMAX = "softmax"
     BPR = "bpr"
@@ -44,7 +44,7 @@ def tower_loss(
 def in_batch_softmax(
     users: Tensor, positives: Tensor, columns: Tensor, items: Tensor, log_q: Tensor, temperature: float
 ) -> Tensor:
-    """Loss per person: softmax of each positive against all films of the batch, corrected for how they came there.
+    """Loss per person: softmax of each positive against all films of the batch, with correction for sampling.
 
     users: (B, D) unit. positives: (B, K) tokens, 0 where there is none; each row's loss is the mean over its own.
     columns: (C) distinct tokens, ascending: everyone's positives and extra negatives. items: (C, D) their unit vectors.
@@ -60,7 +60,7 @@ def in_batch_softmax(
 def bpr(users: Tensor, positives: Tensor, columns: Tensor, items: Tensor, temperature: float) -> Tensor:
     """Loss per person: -log sigmoid of each positive's lead over one other film of the batch, by cosine / temperature.
 
-    The other film of person b is column b * 7919 mod C: every column serves about as often, and nothing is drawn.
+    The other film of person b is column b * 7919 mod C: every column is used about as often, without random numbers.
     Source: Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback", UAI 2009.
     """
     own, other, available = _pairs(users, positives, columns, items)
@@ -75,7 +75,7 @@ def squared_error(users: Tensor, positives: Tensor, columns: Tensor, items: Tens
 
 
 def _pairs(users: Tensor, positives: Tensor, columns: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, K) cosines of the positives, (B) of another film, (B, K) which positives there are and are not that film."""
+    """(B, K) cosines of the positives, (B) of another film, (B, K) which positives exist and are not that film."""
     column = torch.clamp(columns_of(columns, int(columns[-1]) + 1)[positives], min=0)
     cosines = users @ items.T
     place = torch.arange(len(users), device=users.device) * STRIDE % len(columns)
@@ -84,5 +84,5 @@ def _pairs(users: Tensor, positives: Tensor, columns: Tensor, items: Tensor) -> 
 
 
 def _mean_over(values: Tensor, available: Tensor) -> Tensor:
-    """(B, K) → (B) mean of the places there are; 0 where there is none."""
+    """(B, K) → (B) mean of the available positions; 0 where there is none."""
     return (values * available).sum(dim=1) / torch.clamp(available.sum(dim=1), min=1)

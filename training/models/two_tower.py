@@ -2,7 +2,7 @@
 
 Source: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations", RecSys 2019.
 There is no table of users: everything about a person is computed inside the graph from the three history
-tensors, so that somebody never seen before is served like anyone else.
+tensors, so that unseen people are served like anyone else.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ DISLIKED = 0.2
 
 @dataclass(frozen=True, slots=True)
 class TwoTowerConfig:
-    """Net and training of the two towers."""
+    """Network and training of the two towers."""
 
     width: int = 64
     hidden: int = 128
     dropout: float = 0.2
     own_dropout: float = 0.3
-    """Share of films that go without their own embedding for a batch, so that features learn to stand for them."""
+    """Share of films whose own embedding is dropped for a batch, so that their features are trained to replace it."""
     hidden_share: float = 0.3
-    """Share of a history's films that are hidden from a batch: whoever is learnt by heart is served well alone."""
+    """Share of a history's films that are masked in a batch, against memorising people."""
     plain_share: float = 0.2
-    """Share of histories that come as bare film ids, as some requests do."""
+    """Share of histories reduced to bare film ids, as some requests have them."""
     loss: TowerLoss = TowerLoss.SOFTMAX
     temperature: float = 0.1
     extra_negatives: int = 512
-    """S: negatives drawn evenly from the catalogue beside those of the batch."""
+    """S: negatives sampled uniformly from the catalogue, besides those of the batch."""
     horizon: int = 3
     """K: this many next films are a person's positives."""
     person_exponent: float = 0.5
-    """A person with n events is drawn in proportion to n^(1 - exponent)."""
+    """A person with n events is sampled in proportion to n^(1 - exponent)."""
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     batch_size: int = 512
     examples_ratio: float = 0.3
-    """Examples drawn per epoch, as a share of all events."""
+    """Examples sampled per epoch, as a share of all events."""
     max_examples: int = 500_000
     """At most this many per epoch, however many events there are."""
     epochs: int = 8
@@ -80,7 +80,7 @@ class UserTower(nn.Module):
         self.register_buffer("profiles", torch.zeros(n_items + 1, profile_width))
         self.attention_query = nn.Linear(width, width)
         self.attention_about = nn.Sequential(nn.Linear(3, 16), nn.GELU(), nn.Linear(16, 1))
-        # Half lives of the three means: the last film, the last handful, and everything in sight.
+        # Half lives of the three means: the last film, the last few, and the whole window.
         self.log_half_life = nn.Parameter(torch.log(torch.tensor([1.0, 5.0, 40.0])))
         self.mix = nn.Linear(4 * width, width, bias=False)
         self.deep = nn.Sequential(
@@ -112,12 +112,12 @@ class UserTower(nn.Module):
 
 
 def side_features(present: Tensor, back: Tensor, ratings: Tensor, age_days: Tensor, profiles: Tensor) -> Tensor:
-    """What a history says about a person besides its films.
+    """Side features of a history, besides its films.
 
     present, back, ratings, age_days: (B, T). profiles: (B, T, G) genre and era of each film.
     Returns (B, 9 + 3 G): mean rating, deviation, range, share rated, count, span, velocity, recency, share liked;
-    the recent profile; the long-run profile of films liked; what any film of the history has, which tells from when
-    on it was watched. All finite for an empty history.
+    the recent profile; the long-run profile of films liked; their maximum over the history. All
+    finite for an empty history.
     """
     count = present.sum(dim=1)
     rated = present * (ratings > 0)
@@ -162,7 +162,7 @@ class ItemTower(nn.Module):
 
 
 class TwoTowerNet(nn.Module):
-    """What is trained: the shared film table and both towers."""
+    """The trained network: the shared film table and both towers."""
 
     def __init__(self, static: Tensor, everything: Tensor, profiles: Tensor, config: TwoTowerConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Candidates for the re-ranker: each person's best films by the blend, and their order after it has scored them."""
+"""Candidate lists of the re-ranker: each person's best films by the blend, and their order by new scores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CandidateLists:
     rows: Rows
     """(L, C)"""
     contributions: Float32
-    """(L, C, S) what each source adds to the blend."""
+    """(L, C, S) each source's contribution to the blend."""
     weights: Float32
     """(S,) of the blend."""
 
@@ -44,7 +44,7 @@ class CandidateLists:
         return np.where(self.rows < 0, -np.inf, self.contributions.sum(axis=2)).astype(np.float32)
 
     def inputs(self, lists: Rows) -> list[Tensor]:
-        """What both scorers read, for some of the lists."""
+        """The inputs of both scorers, for some of the lists."""
         history = [torch.from_numpy(np.ascontiguousarray(tensor[lists])) for tensor in self.histories.values()]
         weights = torch.from_numpy(np.tile(self.weights, (len(lists), 1)))
         return [*history, torch.from_numpy(self.rows[lists]), torch.from_numpy(self.contributions[lists]), weights]
@@ -77,7 +77,7 @@ def candidate_lists(
 
 
 def joined(parts: Sequence[CandidateLists]) -> CandidateLists:
-    """Lists of one blend, end to end."""
+    """Lists of one blend, concatenated."""
     first = parts[0]
     return CandidateLists(
         {name: np.concatenate([part.histories[name] for part in parts]) for name in first.histories},

@@ -1,4 +1,4 @@
-"""The vectors of people and films as files for anyone's tools: .npy for each source, Parquet, and what they mean.
+"""Vectors of people and films as files for other tools: .npy for each source, Parquet, and metadata.
 
 A score of a source is the dot product of a person's vector with a film's. Film vectors are centred, as they are served.
 """
@@ -41,7 +41,7 @@ class Embeddings:
     """P people's and N films' vectors in every space that both have."""
 
     origin: dict[str, Any]
-    """Where they come from, for the metadata: data, checkpoint or release."""
+    """Provenance for the metadata: data, checkpoint or release."""
     catalog: Catalog
     user_ids: tuple[str, ...]
     """(P) the data's own ids."""

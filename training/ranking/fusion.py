@@ -1,4 +1,4 @@
-"""How much each source counts: weights found on validation people, fixed presets, and what each source is worth."""
+"""Fusion weights of the sources: searched on validation people, fixed presets, and weights without one source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.data.splits import Rows
 Float32 = npt.NDArray[np.float32]
 
 MIN_PEOPLE = 300
-"""Fewer validation people than this cannot tell weights apart; `RECIPROCAL_RANK_WEIGHTS` are used instead."""
+"""With fewer validation people the search overfits; weights from reciprocal ranks are used instead."""
 
 RECIPROCAL_RANK_K = 20
 POOL = 200
@@ -44,7 +44,7 @@ PRESETS = {
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Films worth looking at for each of P people: every source's best, and the targets."""
+    """Candidates of the search for each of P people: every source's best films, and the targets."""
 
     scores: Float32
     """(S, P, C) source scores; -inf in the padding and for films seen."""
@@ -118,7 +118,7 @@ def reciprocal_rank_weights(candidates: Pool) -> dict[str, float]:
     person, column = np.nonzero(candidates.is_target)
     for place, scores in enumerate(candidates.scores):
         if np.ptp(scores[np.isfinite(scores)]) == 0:
-            continue  # a source that says nothing puts the targets nowhere
+            continue  # a source without scores does not rank the targets
         rank = (scores[person] > scores[person, column][:, None]).sum(axis=1)
         values[place] = (1 / (RECIPROCAL_RANK_K + 1 + rank)).mean()
     return as_weights(values if values.any() else np.ones(len(SOURCES)))
@@ -131,7 +131,7 @@ def find_weights(candidates: Pool) -> dict[str, float]:
 
 
 def without(weights: Mapping[str, float], source: str) -> dict[str, float]:
-    """The same weights with one source off."""
+    """The same weights with one source at 0."""
     return {name: 0.0 if name == source else value for name, value in weights.items()}
 
 

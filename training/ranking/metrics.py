@@ -1,7 +1,7 @@
-"""Ranking metrics over the whole catalogue, their errors, and paired differences.
+"""Ranking metrics over the whole catalogue, their standard errors, and paired differences.
 
 Every metric is first a number per person; means, standard errors and bootstrap intervals come from those.
-Ties in score are broken by a hash of the film, so that the catalogue's order gives no gain.
+Ties in score are broken by a hash of the film, so that the catalogue's order has no effect.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ Float64 = npt.NDArray[np.float64]
 CUTOFFS = (5, 10, 20)
 """K of each metric; ranked lists are as long as the largest."""
 
-PER_PERSON = ("recall", "precision", "ndcg", "hit_rate", "map", "mrr", "novelty")
-
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -31,11 +29,6 @@ class Interval:
     low: float
     high: float
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of 0."""
-        return self.low > 0 or self.high < 0
-
 
 @dataclass(frozen=True, slots=True)
 class RankingMetrics:
@@ -44,7 +37,7 @@ class RankingMetrics:
     per_person: dict[str, Float64]
     """"ndcg@10" → (P,)."""
     coverage: dict[int, float]
-    """K → share of the catalogue that stands in anyone's first K."""
+    """K → share of the catalogue that is in anyone's first K."""
 
     def mean(self, name: str) -> float:
         """Mean over people, for example of "ndcg@10"."""

@@ -1,9 +1,8 @@
-"""Training of the re-ranker: on the trial's validation lists, which the models that made them have not seen.
+"""Training of the re-ranker on the validation lists of the trial, whose models have not seen the targets.
 
 Each list is what retrieval would return: a person's best films by the blend, without those of their history, the
-events to be predicted kept away from both. People are dealt into folds; each fold is scored by a net that learnt from
-the others, and those scores choose the number of epochs and say what the re-ranker gains. The net that is served learns
-from everybody.
+targets excluded from both. People are split into folds (cross-validation); each fold is scored by a network trained on
+the others, and those scores choose the number of epochs and measure the gain. The served network is trained on all.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from features.catalog import Catalog
 from features.history import WatchHistory
 from features.scorers import CANDIDATES
 from training.data.splits import Rows, Split
-from training.fit.loop import Kept, LoopConfig, fit
+from training.fit.loop import LoopConfig, ResumePoint, fit
 from training.fit.trainer import FittedModels
 from training.models.mlp_scorer import N_FEATURES, MlpScorer, MlpScorerConfig, listwise_loss
 from training.models.seeded_dropout import seed_dropout
@@ -39,13 +38,13 @@ SHARPNESS = 3.0
 K = 10
 
 SIGNIFICANT = 2.0
-"""Standard errors by which the re-ranker must be better before a release uses it unasked: epochs are chosen by the same
-people, which flatters it a little."""
+"""Standard errors by which the re-ranker must be better before it is a release's default: epochs are chosen by the same
+people, which biases its gain upwards."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedScorer:
-    """The re-ranker, and what it gains on people it did not learn from."""
+    """The re-ranker, and its gain on people it was not trained on."""
 
     net: MlpScorer
     report: dict[str, Any]
@@ -55,27 +54,27 @@ class FittedScorer:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Lists to learn from, and those of them that are scored."""
+    """Training lists, and those of them that are scored."""
 
     features: Tensor
-    """(L, C, F) what the net looks at."""
+    """(L, C, F) inputs of the network."""
     dot: Tensor
     """(L, C) the blend's scores; -inf at places without a film."""
     is_target: Tensor
     """(L, C)"""
     n_targets: Rows
-    """(L,) targets of each list, found or not."""
+    """(L,) number of targets of each list, in the list or not."""
     people: Rows
-    """(L,) whose list each is."""
+    """(L,) the person of each list."""
     n_scored: int
-    """The first so many lists are the validation's own."""
+    """The first so many lists are those of the validation."""
 
 
 def fit_mlp_scorer(
     trial: FittedModels, split: Split, weights: Mapping[str, float], catalog: Catalog, config: MlpScorerConfig,
     seed: int,
 ) -> FittedScorer:  # fmt: skip
-    """Fit on a split that `trial` was not trained on; with too few people nothing is learnt, which is the blend."""
+    """Fit on a split that `trial` was not trained on; with too few people the result is the blend."""
     torch.manual_seed(seed)
     net = MlpScorer(len(catalog), config.hidden, config.dropout)
     net.know_films(catalog, split.train)
@@ -83,7 +82,7 @@ def fit_mlp_scorer(
 
 
 def learn(net: MlpScorer, examples: Examples, config: MlpScorerConfig, seed: int) -> dict[str, Any]:
-    """Train a net in place; what `FittedScorer.report` says of it."""
+    """Train a network in place; returns `FittedScorer.report`."""
     net.eval()
     before = ndcg(examples, examples.dot[: examples.n_scored])
     if len(before) < MIN_PEOPLE:
@@ -106,7 +105,7 @@ def learn(net: MlpScorer, examples: Examples, config: MlpScorerConfig, seed: int
 def gather(
     net: MlpScorer, trial: FittedModels, split: Split, weights: Mapping[str, float], config: MlpScorerConfig
 ) -> Examples:
-    """The validation's own lists, then those of strangers at earlier points of their histories."""
+    """The lists of the validation, then those of unseen people at earlier points of their histories."""
     people, more, next_films = earlier(split, config.earlier_lists)
     histories, targets = (*split.histories, *more), (*split.targets, *next_films)
     parts = []
@@ -120,7 +119,7 @@ def gather(
 def examples_of(
     net: MlpScorer, lists: CandidateLists, targets: Sequence[Rows], people: Rows, n_scored: int
 ) -> Examples:
-    """Lists as the net sees them. Features are written out once: every fold and epoch reads them."""
+    """Lists as inputs of the network. Features are computed once: every fold and epoch reads them."""
     with torch.no_grad():
         features = torch.cat([net.features(*inputs) for inputs in lists.batches()])
     is_target = torch.from_numpy(hit_matrix(lists.rows, targets, net.n_items))
@@ -129,9 +128,9 @@ def examples_of(
 
 
 def earlier(split: Split, most: int) -> tuple[Rows, list[WatchHistory], list[Rows]]:
-    """People, histories and the films that came next, at up to `most` points of each stranger's history.
+    """People, histories and the films that came next, at up to `most` points of each unseen person's history.
 
-    A stranger is somebody of whom nothing was trained on; everybody else's past is what the models learnt.
+    An unseen person has no training event; the pasts of all others were trained on.
     """
     people: list[int] = []
     histories: list[WatchHistory] = []
@@ -158,7 +157,7 @@ def ndcg(examples: Examples, scores: Tensor) -> Float64:
 
 
 def report_of(before: Float64, after: Float64, epochs: int) -> dict[str, Any]:
-    """What the re-ranker gains, person by person, and whether that is enough to be used unasked."""
+    """The re-ranker's gain over the blend, and whether it is enough to make it the default."""
     gain = _mean(after - before)
     better = gain["mean"] > SIGNIFICANT * gain["se"] > 0
     return {
@@ -176,7 +175,7 @@ def standardise(net: MlpScorer, examples: Examples) -> None:
 
 
 def _fit_fold(start: MlpScorer, examples: Examples, learns: Rows, config: MlpScorerConfig, seed: int) -> Float64:
-    """(epochs, P) NDCG@10 of everybody after each epoch of a net that learnt from some lists."""
+    """(epochs, P) NDCG@10 of everybody after each epoch of a network trained on some lists."""
     net = MlpScorer(**start.config, dropout=config.dropout)
     net.load_state_dict(start.state_dict())
     found: list[Float64] = []
@@ -207,7 +206,7 @@ def _fit(
             yield listwise_loss(SHARPNESS * scores, examples.is_target[batch]).mean()
 
     loop = LoopConfig(config.epochs, config.epochs, config.stop_after, config.learning_rate, config.weight_decay, seed)
-    fit(net, losses, loop, score, kept=Kept(None, [dropout]))
+    fit(net, losses, loop, score, resume_point=ResumePoint(None, [dropout]))
 
 
 def _mean(values: Float64) -> dict[str, float]:

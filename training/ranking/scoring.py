@@ -1,7 +1,7 @@
-"""Scores of every source for many people, by the formula that is served.
+"""Scores of every source for many people, by the served formula.
 
 `features.sources` has the formula. The server finds the fused top K by FAISS; here the scores of the whole
-catalogue are written out, which the evaluation and the search for weights need.
+catalogue are computed, for the evaluation and the search for weights.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def user_vectors(models: FittedModels, histories: Sequence[WatchHistory]) -> dic
 
 
 def source_scores(models: FittedModels, histories: Sequence[WatchHistory]) -> Float32:
-    """(S, P, N) each source's score in units of its spread for that person; 0 where it has nothing to say.
+    """(S, P, N) each source's score in units of its spread for that person; 0 where it has no score.
 
     The sources stand in the order of SOURCES. Memory: S * P * N * 4 bytes.
     """

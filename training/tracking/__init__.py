@@ -1,1 +1,1 @@
-"""Trainings and releases written down in MLflow."""
+"""Trainings and releases recorded in MLflow."""

@@ -1,4 +1,4 @@
-"""The model registry: a version for each release of a tracked training, and the alias of the one that is served."""
+"""The MLflow model registry: a version for each release of a tracked training, and the alias of the served one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def register_release(store: Store, checkpoint: Path, data: str, repository: Path
     """Add a version for a release that was just published, and give it the alias; None when it was not tracked.
 
     data: name of the data set: releases of one data set are versions of one model. Returns the version.
-    Raises nothing of MLflow's: a release is served whether or not the registry can be reached.
+    Errors of MLflow are logged, not raised: a release is served whether or not the registry can be reached.
     """
     run_id = run_of(checkpoint, store)
     if run_id is None:

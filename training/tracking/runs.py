@@ -1,7 +1,7 @@
-"""Trainings written down in MLflow: options, data, curves, metrics, model files, and which one is served.
+"""Trainings recorded in MLflow: options, data, curves, metrics and model files.
 
-MLflow is optional (the extra `lab`). Without it nothing is written down and everything else works. What goes wrong
-with the store while a training runs ends the writing, never the training.
+MLflow is optional (the extra `lab`): without it nothing is recorded and everything else works. An error of the store
+during a training ends the recording, never the training.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 import orjson
 import structlog
 
-from training.checkpoint import FACTS_FILE, Trained, checkpoint_folder
+from training.checkpoint import FACTS_FILE, Checkpoint, checkpoint_folder
 from training.data.dataset import Dataset
 from training.fit.loop import Curve
-from training.fit.runtime import Running
+from training.fit.runtime import Runtime
 from training.options import TrainOptions
 from training.train import OnEpoch, train
 
@@ -35,10 +35,10 @@ SERVED = "served"
 """Alias of the registered model's version that servers start with."""
 
 RUN_FILE = "tracking.json"
-"""Beside a checkpoint: the run that it was written down as."""
+"""Beside a checkpoint: the run that recorded it."""
 
 MODEL_FILES = ("encoders", "item_vectors.npz", "popularity.npy", "catalog.json", FACTS_FILE)
-"""Of a checkpoint, kept with the run. Content vectors are left out: they are large, and made anew from the data."""
+"""Files of a checkpoint that are stored with the run. Content vectors are large and can be computed again."""
 
 LONGEST_PARAMETER = 500
 PARAMETERS_AT_ONCE = 100
@@ -52,7 +52,7 @@ def available() -> bool:
 
 @dataclass(frozen=True)
 class Store:
-    """Where trainings are written down."""
+    """Where trainings are recorded."""
 
     uri: str
     artifacts: Path | None = None
@@ -67,7 +67,7 @@ class Store:
 
     @classmethod
     def existing(cls, uri: str | None, home: Path) -> Store | None:
-        """The same, but None when MLflow is not installed or nothing was ever written to the file below `home`."""
+        """As `of`, but None when MLflow is not installed or the file below `home` does not exist."""
         return cls.of(uri, home) if available() and (uri or (home / "mlflow.db").exists()) else None
 
     def client(self) -> Any:
@@ -79,7 +79,7 @@ class Store:
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def experiment_id(self, client: Any) -> str:
-        """Marquee's experiment, made if need be."""
+        """Marquee's experiment, created when missing."""
         found = client.get_experiment_by_name(EXPERIMENT)
         if found:
             return str(found.experiment_id)
@@ -88,7 +88,7 @@ class Store:
 
 
 class Run:
-    """One training on its way into the store."""
+    """The run of one training."""
 
     def __init__(self, client: Any, run_id: str) -> None:
         self.client, self.run_id = client, run_id
@@ -96,7 +96,7 @@ class Run:
         self._broken = False
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """Write down what the training was told, nested names joined by dots."""
+        """Record the options, nested names joined by dots."""
         from mlflow.entities import Param
 
         pairs = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in flat(values)]
@@ -104,21 +104,21 @@ class Run:
             self._write(params=pairs[start : start + PARAMETERS_AT_ONCE])
 
     def epoch(self, fit: str, network: str, curve: Curve) -> None:
-        """Write down the newest epoch of a network; fit is "trial" or "release"."""
+        """Record the newest epoch of a network; fit is "trial" or "release"."""
         values = {f"{fit}/{network}/loss": curve.losses[-1]}
         if curve.scores:
             values[f"{fit}/{network}/ndcg@10"] = curve.scores[-1]
         self.numbers(values, step=len(curve.losses))
 
     def numbers(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Write down metrics by name."""
+        """Record metrics by name."""
         from mlflow.entities import Metric
 
         now_ms = int(time() * 1000)
         self._write(metrics=[Metric(metric_name(name), value, now_ms, step) for name, value in values.items()])
 
     def files(self, folder: Path) -> None:
-        """Keep the model files of a checkpoint."""
+        """Store the model files of a checkpoint."""
         for name in MODEL_FILES:
             path = folder / name
             if path.is_dir():
@@ -147,27 +147,27 @@ class Run:
 
 
 def train_tracked(
-    dataset: Dataset, home: Path, options: TrainOptions, store: Store | None, running: Running | None = None,
+    dataset: Dataset, home: Path, options: TrainOptions, store: Store | None, runtime: Runtime | None = None,
     on_epoch: OnEpoch = lambda fit, network, curve: None,
-) -> Trained:  # fmt: skip
-    """`train`, written down in the store when there is one. What was written down before is not written twice."""
+) -> Checkpoint:  # fmt: skip
+    """`train`, recorded in the store when there is one; a training is recorded once."""
     folder = checkpoint_folder(dataset, home, options)
     if store is None or run_of(folder, store) is not None:
-        return train(dataset, home, options, on_epoch, running)
+        return train(dataset, home, options, on_epoch, runtime)
     with _run(store, dataset, options) as run:
 
         def also_written(fit: str, network: str, curve: Curve) -> None:
             run.epoch(fit, network, curve)
             on_epoch(fit, network, curve)
 
-        trained = train(dataset, home, options, also_written, running)
-        for network, curve in trained.models.curves.items():
+        checkpoint = train(dataset, home, options, also_written, runtime)
+        for network, curve in checkpoint.models.curves.items():
             run.numbers({f"{network}/best_epochs": curve.best_epochs})
-        run.parameters({"data": asdict(trained.facts), "fusion": trained.fusion_weights})
-        run.numbers(metrics_of(trained))
+        run.parameters({"data": asdict(checkpoint.facts), "fusion": checkpoint.fusion_weights})
+        run.numbers(metrics_of(checkpoint))
         run.files(folder)
     (folder / RUN_FILE).write_bytes(orjson.dumps({"uri": store.uri, "run_id": run.run_id}))
-    return trained
+    return checkpoint
 
 
 @contextmanager
@@ -186,7 +186,7 @@ def _run(store: Store, dataset: Dataset, options: TrainOptions) -> Iterator[Run]
 
 
 def run_of(folder: Path, store: Store) -> str | None:
-    """The run that a checkpoint was written down as in this store, or None."""
+    """The run that recorded a checkpoint in this store, or None."""
     path = folder / RUN_FILE
     written = orjson.loads(path.read_bytes()) if path.exists() else {}
     return written["run_id"] if written.get("uri") == store.uri else None
@@ -201,10 +201,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-def metrics_of(trained: Trained) -> dict[str, float]:
+def metrics_of(checkpoint: Checkpoint) -> dict[str, float]:
     """Every offline metric by "split/source/metric", standard errors beside the means."""
     values = {}
-    for split, report in trained.metrics.items():
+    for split, report in checkpoint.metrics.items():
         for source, metrics in report["sources"].items():
             for metric, value in metrics.items():
                 values[f"{split}/{source}/{metric}"] = value["mean"]

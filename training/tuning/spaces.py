@@ -1,4 +1,4 @@
-"""What may be tuned of each model, and within which limits. Widths are fixed: the served fused space has them."""
+"""Search spaces of each model's options. Widths are fixed: they are those of the served fused space."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Space = Callable[[Any], dict[str, Any]]
 
 
 def ease(trial: Any) -> dict[str, Any]:
-    """EASE: how strongly it is held back, and how fast a history fades."""
+    """EASE: regularisation, and decay of the history."""
     return {
         "l2": trial.suggest_float("l2", 20, 2000, log=True),
         "half_life_films": trial.suggest_float("half_life_films", 1, 30, log=True),
@@ -32,7 +32,7 @@ def ials(trial: Any) -> dict[str, Any]:
 
 
 def sequence(trial: Any) -> dict[str, Any]:
-    """The transformer: its size in blocks, its loss and its pace."""
+    """The transformer: number of blocks, loss and learning rate."""
     return {
         "blocks": trial.suggest_int("blocks", 1, 2),
         "heads": trial.suggest_categorical("heads", [1, 2, 4]),
@@ -47,7 +47,7 @@ def sequence(trial: Any) -> dict[str, Any]:
 
 
 def two_tower(trial: Any) -> dict[str, Any]:
-    """The two towers: their loss and their pace."""
+    """The two towers: loss and learning rate."""
     return {
         "dropout": trial.suggest_float("dropout", 0, 0.5),
         "own_dropout": trial.suggest_float("own_dropout", 0, 0.5),

@@ -1,6 +1,6 @@
-"""Tuning one model by Optuna: a study in SQLite that goes on where it was left, judged on validation people alone.
+"""Tuning one model by Optuna: a resumable study in SQLite, scored on validation people alone.
 
-What a protocol holds out for the test is cut away before anything else, so that no choice made here has seen it.
+Events that a protocol holds out for the test are removed first, so that no choice depends on them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.data.dataset import Dataset, Events
 from training.data.item_features import item_features
 from training.data.splits import Protocol, Split, hold_out, sample_people, visible_events
 from training.fit.loop import Curve
-from training.fit.networks import sequence_fit, two_tower_fit
+from training.fit.networks import sequence_network, two_tower_network
 from training.fit.trainer import content_columns, encode
 from training.models.ease import fit_ease
 from training.models.fused_query import centre
@@ -33,13 +33,13 @@ from training.tuning.spaces import SPACES
 Float32 = npt.NDArray[np.float32]
 
 METRIC = "ndcg@10"
-ENCODERS = {"sequence": sequence_fit, "two_tower": two_tower_fit}
-"""Models that train in epochs, and are given up early when they stay behind."""
+ENCODERS = {"sequence": sequence_network, "two_tower": two_tower_network}
+"""Models that train in epochs; trials that fall behind are pruned."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What candidates learn from, and the people they are judged by; the test is not among either."""
+    """Training events and validation people of the trials; neither includes test events."""
 
     catalog: Catalog
     split: Split
@@ -55,7 +55,7 @@ class Bench:
 
     @property
     def events(self) -> Events:
-        """Everything a candidate may learn from."""
+        """All events that a trial may train on."""
         return self.split.train
 
     def score_of(self, model: str, options: TrainOptions, on_epoch: Callable[[Curve], None]) -> float:
@@ -77,7 +77,7 @@ class Bench:
         features = item_features(self.catalog, self.events, columns)
         make: Any = ENCODERS[model]
         fit = make(self.events, features, getattr(options, model), options.seed, pick_device(options.device))
-        return max(fit.run(ValidationScore(self.split), on_epoch).scores)
+        return max(fit.train(ValidationScore(self.split), on_epoch).scores)
 
     def _score(self, scores: Float32) -> float:
         seen = [history.item_rows for history in self.split.histories]
@@ -97,10 +97,11 @@ def tune(
     bench: Bench, model: str, storage: str, name: str, trials: int,
     on_trial: Callable[[Any], None] = lambda study: None,
 ) -> Any:  # fmt: skip
-    """Go on with a study, or begin it, until it has this many finished trials; returns it.
+    """Create or continue a study until it has this many finished trials; returns it.
 
-    storage: an SQLAlchemy address. name: of the study; the same name goes on where it was left, after a crash too.
-    The first trial is the default options, so that the best is never worse. on_trial: told the study after each one.
+    storage: an SQLAlchemy address. name: of the study; the same name continues it, after a crash too.
+    The first trial is the default options, so that the best is never worse. on_trial: called with the study
+    after each trial.
     """
     import optuna
 
@@ -109,7 +110,7 @@ def tune(
         storage=storage, study_name=name, load_if_exists=True, direction="maximize",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
     )  # fmt: skip
-    # A seed of its own for every start: the same one would suggest the first trials again.
+    # Another seed for every start: the same one would suggest the first trials again.
     study.sampler = optuna.samplers.TPESampler(seed=bench.options.seed + len(study.trials))
 
     defaults = getattr(bench.options, model)
@@ -134,7 +135,7 @@ def tune(
 
 
 def best_options(study: Any, model: str) -> dict[str, Any]:
-    """What `--options` takes: the best trial's values."""
+    """The best trial's values in the form that `--options` reads."""
     return {model: study.best_params}
 
 
@@ -144,6 +145,6 @@ def study_name(dataset: Dataset, model: str, hold_out: Protocol | None) -> str:
 
 
 def storage_below(home: Path) -> str:
-    """Where studies are kept."""
+    """The SQLite address of the studies."""
     home.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{(home / 'tuning.db').resolve()}"

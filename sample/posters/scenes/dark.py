@@ -1,4 +1,4 @@
-"""What the eye is not sure of: horror, mystery and thrillers."""
+"""Scenes in the dark: horror, mystery and thrillers."""
 
 from __future__ import annotations
 

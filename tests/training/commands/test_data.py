@@ -91,7 +91,7 @@ def test_download_says_why_it_failed(tmp_path: Path) -> None:
     ("command", "lesson"),
     [
         ("sample", "SIMULATED people"),
-        ("download", "A broken transfer is continued by the next run"),
+        ("download", "The next run continues a broken transfer"),
         ("check", "Ends with status 1"),
     ],
 )

@@ -40,22 +40,22 @@ def test_embeddings_of_what_was_not_trained_say_what_to_do(movielens_folder: Pat
     done = run("embeddings", "--data", movielens_folder, "--home", tmp_path, "--out", tmp_path / "out")
 
     assert done.exit_code == 1
-    assert "NotTrained: there is no checkpoint in" in done.output
+    assert "CheckpointNotFound: there is no checkpoint in" in done.output
     assert "python -m training train" in done.output
 
 
 def test_embeddings_are_those_of_the_checkpoint(movielens_folder: Path, tmp_path: Path) -> None:
     dataset = read_dataset(locate_data(str(movielens_folder), tmp_path))
     quick = for_epochs(1, hold_out=Protocol.LAST5)
-    trained = fit_release(dataset, no_content(len(dataset.catalog)), quick, Progress(disable=True))
-    trained.save(checkpoint_folder(dataset, tmp_path, TrainOptions(hold_out=Protocol.LAST5)))
+    checkpoint = fit_release(dataset, no_content(len(dataset.catalog)), quick, Progress(disable=True))
+    checkpoint.save(checkpoint_folder(dataset, tmp_path, TrainOptions(hold_out=Protocol.LAST5)))
 
     done = run(
         "embeddings", "--data", movielens_folder, "--home", tmp_path, "--out", tmp_path / "out", "--hold-out", "last5"
     )  # fmt: skip
 
     assert done.exit_code == 0, done.output
-    np.testing.assert_array_equal(np.load(tmp_path / "out" / "movies_ials.npy"), trained.item_vectors["ials"])
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "movies_ials.npy"), checkpoint.item_vectors["ials"])
     people = pl.read_parquet(tmp_path / "out" / "users.parquet")
     assert people["events"].to_list() == [7] * 40  # of 12, with five held out
     facts = orjson.loads((tmp_path / "out" / "embeddings.json").read_bytes())

@@ -27,7 +27,7 @@ from training.content.poster_training import (
     BATCH_SIZE,
     SCRATCH_MARGIN,
     SCRATCH_SIZE,
-    PosterLessons,
+    PosterExamples,
     PosterTraining,
     era_of,
     genre_targets,
@@ -201,7 +201,7 @@ def test_small_sets_are_one_batch_an_epoch() -> None:
     assert [steps_per_epoch(n) for n in (1, BATCH_SIZE, 2 * BATCH_SIZE - 1, 2 * BATCH_SIZE)] == [1, 1, 1, 2]
 
 
-def coloured_lessons(n: int) -> tuple[PosterLessons, np.ndarray]:
+def coloured_examples(n: int) -> tuple[PosterExamples, np.ndarray]:
     """Noise whose red or blue channel is raised: the first genre is red, the second blue. Labels too."""
     random = np.random.default_rng(5)
     labels = np.arange(n) % 2
@@ -209,13 +209,13 @@ def coloured_lessons(n: int) -> tuple[PosterLessons, np.ndarray]:
     images = random.normal(size=(n, 3, size, size)).astype(np.float32)
     images[np.arange(n), np.where(labels == 0, 0, 2)] += 1
     genres = np.eye(2, dtype=np.float32)[labels]
-    return PosterLessons(images, genres, np.full(n, -1)), labels
+    return PosterExamples(images, genres, np.full(n, -1)), labels
 
 
 def test_network_trained_from_scratch_tells_genres_apart_on_new_posters() -> None:
-    lessons, _ = coloured_lessons(64)
-    trained = train_poster_encoder(lessons, PosterTraining(epochs=3))
-    fresh, labels = coloured_lessons(80)
+    examples, _ = coloured_examples(64)
+    trained = train_poster_encoder(examples, PosterTraining(epochs=3))
+    fresh, labels = coloured_examples(80)
     images = fresh.images[64:, :, SCRATCH_MARGIN:, SCRATCH_MARGIN:]
     vectors = embed(trained, torch.from_numpy(np.ascontiguousarray(images)))
     same_genre = labels[64:, None] == labels[None, 64:]
@@ -225,17 +225,17 @@ def test_network_trained_from_scratch_tells_genres_apart_on_new_posters() -> Non
 
 
 def test_training_is_reproduced_by_its_seed() -> None:
-    lessons, _ = coloured_lessons(32)
+    examples, _ = coloured_examples(32)
     losses: list[list[float]] = [[], [], []]
-    for seed, told in zip((0, 0, 1), losses, strict=True):
-        train_poster_encoder(lessons, PosterTraining(epochs=1, seed=seed), told.append)
+    for seed, reported in zip((0, 0, 1), losses, strict=True):
+        train_poster_encoder(examples, PosterTraining(epochs=1, seed=seed), reported.append)
     assert losses[0] == losses[1] != losses[2]
 
 
 def test_training_leaves_torchs_random_state_alone() -> None:
-    lessons, _ = coloured_lessons(8)
+    examples, _ = coloured_examples(8)
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
-    train_poster_encoder(lessons, PosterTraining(epochs=1))
+    train_poster_encoder(examples, PosterTraining(epochs=1))
     assert torch.equal(torch.rand(3), expected)

@@ -15,7 +15,7 @@ from training.content.poster_encoder import read_pixels
 from training.content.poster_training import (
     SCRATCH_MARGIN,
     SCRATCH_SIZE,
-    PosterLessons,
+    PosterExamples,
     PosterTraining,
     era_of,
     train_poster_encoder,
@@ -41,8 +41,8 @@ def test_posters_never_seen_lie_among_posters_of_their_first_genre(tmp_path: Pat
     learnt_from = np.flatnonzero(~unseen)
     large = [read_pixels(paths[row], SCRATCH_SIZE + SCRATCH_MARGIN) for row in learnt_from]
     eras = np.array([era_of(films[row].year) for row in learnt_from])
-    lessons = PosterLessons(np.stack([image for image in large if image is not None]), genres[learnt_from], eras)
-    encoder = train_poster_encoder(lessons, PosterTraining(ContentOptions().poster_epochs))
+    examples = PosterExamples(np.stack([image for image in large if image is not None]), genres[learnt_from], eras)
+    encoder = train_poster_encoder(examples, PosterTraining(ContentOptions().poster_epochs))
 
     images = np.stack([image for path in paths if (image := read_pixels(path, SCRATCH_SIZE)) is not None])
     with torch.inference_mode():

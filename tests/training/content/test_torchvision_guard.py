@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from training.content.torchvision_guard import guard_torchvision
@@ -30,4 +31,5 @@ def test_guard_can_be_called_again() -> None:
 
 def test_guarded_operators_have_a_schema() -> None:
     guard_torchvision()
-    assert str(torch.ops.torchvision.nms.default._schema).startswith("torchvision::nms(Tensor dets")
+    with pytest.raises(RuntimeError, match=r"Declaration: torchvision::nms\(Tensor dets"):
+        torch.ops.torchvision.nms("no tensor")

@@ -94,13 +94,13 @@ def fetch_broken(mirror: Mirror, folder: Path, cut_after: int) -> None:
 
 
 def test_a_data_set_is_fetched_and_checked(mirror: Mirror, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    found = download("ml-100k", tmp_path / "data", mirror.base_url, lambda done, total: told.append((done, total)))
+    reported: list[tuple[int, int | None]] = []
+    found = download("ml-100k", tmp_path / "data", mirror.base_url, lambda done, total: reported.append((done, total)))
     assert found.path == tmp_path / "data" / "ml-100k.zip"
     assert found.path.read_bytes() == mirror.content
     assert found.md5 == hashlib.md5(mirror.content).hexdigest()
     assert found.fetched_bytes == len(mirror.content)
-    assert told[-1] == (len(mirror.content), len(mirror.content))
+    assert reported[-1] == (len(mirror.content), len(mirror.content))
     assert [path.name for path in found.path.parent.iterdir()] == ["ml-100k.zip"]
 
 

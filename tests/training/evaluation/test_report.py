@@ -13,7 +13,7 @@ from rich.progress import Progress
 from features.sources import SOURCES
 from tests.training.test_train import fitted, for_epochs
 from tests.training.worlds import START_S, events_of, no_content, planted_tastes, world
-from training.checkpoint import Trained
+from training.checkpoint import Checkpoint
 from training.data.splits import Protocol, hold_out
 from training.evaluation.model_card import interval, licence, markdown_table, model_card
 from training.evaluation.segments import kinds_of_films, segments
@@ -25,17 +25,17 @@ pytest.importorskip("matplotlib", reason="needs the extra `lab` (make lab)")
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trained:
+def checkpoint() -> Checkpoint:
     dataset = world(planted_tastes(n_people=60, n_items=24, length=14)[0], 24)
     return fit_release(dataset, no_content(24), for_epochs(1, hold_out=Protocol.LAST5), Progress(disable=True))
 
 
 @pytest.fixture(scope="module")
-def folder(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from training.evaluation.report import write_report
 
     out = tmp_path_factory.mktemp("report")
-    write_report(trained, out)
+    write_report(checkpoint, out)
     return out
 
 
@@ -47,25 +47,25 @@ def test_every_plot_that_the_report_shows_is_there(folder: Path) -> None:
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_report_holds_the_measured_metrics_with_their_intervals(folder: Path, trained: Trained) -> None:
+def test_the_report_holds_the_measured_metrics_with_their_intervals(folder: Path, checkpoint: Checkpoint) -> None:
     text = (folder / "report.md").read_text()
 
     for source in (*SOURCES, "hybrid"):
-        assert f"| {source} | {interval(trained.metrics['test']['sources'][source]['ndcg@10'])}" in text
+        assert f"| {source} | {interval(checkpoint.metrics['test']['sources'][source]['ndcg@10'])}" in text
 
 
-def test_the_card_says_what_the_people_are(trained: Trained) -> None:
-    assert "**The people are simulated**" in model_card(trained)
+def test_the_card_says_what_the_people_are(checkpoint: Checkpoint) -> None:
+    assert "**The people are simulated**" in model_card(checkpoint)
 
-    real = replace(trained, facts=replace(trained.facts, simulated=False, name="ml-25m"))
+    real = replace(checkpoint, facts=replace(checkpoint.facts, simulated=False, name="ml-25m"))
     assert "simulated" not in model_card(real)
     assert "no commercial use without permission" in licence(real.facts)
     assert "data of your own" in licence(replace(real.facts, name="shop"))
 
 
-def test_the_card_says_whether_something_was_held_out(trained: Trained) -> None:
-    assert "Held out of the served models: last5." in model_card(trained)
-    without = replace(trained, facts=replace(trained.facts, hold_out=None))
+def test_the_card_says_whether_something_was_held_out(checkpoint: Checkpoint) -> None:
+    assert "Held out of the served models: last5." in model_card(checkpoint)
+    without = replace(checkpoint, facts=replace(checkpoint.facts, hold_out=None))
     assert "Nothing was held out of the served models" in model_card(without)
 
 

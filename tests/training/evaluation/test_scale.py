@@ -19,15 +19,15 @@ SMALL = Size(events=20_000, people=200, films=2000)
 
 
 def test_synthetic_data_are_read_whole_and_called_simulated(tmp_path: Path) -> None:
-    told: list[int] = []
-    written = write_synthetic(tmp_path / "data", SMALL, on_people=told.append)
+    reported: list[int] = []
+    written = write_synthetic(tmp_path / "data", SMALL, on_people=reported.append)
 
     dataset = read_dataset(tmp_path / "data")
 
     assert dataset.simulated
     assert dataset.report.dropped_rows == 0
     assert (len(dataset.user_ids), len(dataset.catalog), len(dataset.events)) == (200, 2000, written)
-    assert told == [200]
+    assert reported == [200]
     # What is missing: people who would have had more than a quarter of the films, or whose draws ran out.
     assert 0.9 * SMALL.events < written <= SMALL.events
 

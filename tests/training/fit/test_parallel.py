@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from training.fit.loop import Curve, LoopConfig
-from training.fit.parallel import UNWATCHED, Lanes, Networks, results
+from training.fit.parallel import NO_CALLBACKS, Networks, TrainingThreads, results
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 PATIENCE_S = 20
@@ -19,23 +19,23 @@ PATIENCE_S = 20
 
 
 class Broken(Exception):
-    """A training that cannot go on."""
+    """A training that fails."""
 
 
 @dataclass(frozen=True)
-class FakeFit:
-    """Does what it is told in place of training; its best epoch is the second of three."""
+class FakeNetwork:
+    """Calls a function in place of training; its best epoch is the second of three."""
 
     does: Callable[[LoopConfig], object] = lambda loop: None
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(3, 3, None, 1e-3, 0.0, 0))
 
-    def run(self, *watched: Any) -> Curve:
+    def train(self, *arguments: Any) -> Curve:
         self.does(self.loop)
         return Curve([3.0, 2.0, 1.0], [0.1, 0.3, 0.2])
 
 
 def networks(device: torch.device = CPU, **does: Callable[[LoopConfig], object]) -> Networks:
-    return Networks({name: FakeFit(what) for name, what in does.items()}, UNWATCHED, device)  # type: ignore[misc]
+    return Networks({name: FakeNetwork(what) for name, what in does.items()}, NO_CALLBACKS, device)  # type: ignore[misc]
 
 
 def nothing(loop: LoopConfig) -> None:
@@ -47,20 +47,20 @@ def test_a_refit_begins_while_another_network_is_still_tried() -> None:
     tried = networks(slow=lambda loop: waited.append(quick_is_refitted.wait(PATIENCE_S)), quick=nothing)
     refitted = networks(slow=nothing, quick=lambda loop: quick_is_refitted.set())
 
-    with Lanes(tried) as lanes:
-        results(lanes.train(refitted, lanes.train(tried)))
+    with TrainingThreads(tried) as threads:
+        results(threads.train(refitted, threads.train(tried)))
 
     assert waited == [True]
 
 
 def test_a_refit_takes_as_many_epochs_as_its_trial_found_best() -> None:
-    told: list[int | None] = []
-    tried, refitted = networks(one=nothing), networks(one=lambda loop: told.append(loop.stop_after))
+    reported: list[int | None] = []
+    tried, refitted = networks(one=nothing), networks(one=lambda loop: reported.append(loop.stop_after))
 
-    with Lanes(tried) as lanes:
-        results(lanes.train(refitted, lanes.train(tried)))
+    with TrainingThreads(tried) as threads:
+        results(threads.train(refitted, threads.train(tried)))
 
-    assert told == [2]
+    assert reported == [2]
 
 
 def test_on_a_gpu_networks_take_turns() -> None:
@@ -71,9 +71,9 @@ def test_on_a_gpu_networks_take_turns() -> None:
         most.append(len(running))
         running.pop()
 
-    with Lanes(networks(CUDA, one=alone, two=alone)) as lanes:
-        assert not lanes.parallel
-        results(lanes.train(networks(CUDA, one=alone, two=alone)))
+    with TrainingThreads(networks(CUDA, one=alone, two=alone)) as threads:
+        assert not threads.parallel
+        results(threads.train(networks(CUDA, one=alone, two=alone)))
 
     assert most == [1, 1]
 
@@ -84,9 +84,9 @@ def test_a_training_that_fails_is_told_and_what_comes_after_is_left() -> None:
     def fail(loop: LoopConfig) -> None:
         raise Broken
 
-    with Lanes(networks(one=fail)) as lanes:
-        trials = lanes.train(networks(one=fail))
-        refits = lanes.train(networks(one=begun.append), trials)
+    with TrainingThreads(networks(one=fail)) as threads:
+        trials = threads.train(networks(one=fail))
+        refits = threads.train(networks(one=begun.append), trials)
         with pytest.raises(Broken):
             results(trials)
         with pytest.raises(Broken):

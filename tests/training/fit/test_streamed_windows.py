@@ -16,8 +16,8 @@ from training.data.dataset import Events
 from training.data.event_table import write_event_table
 from training.data.item_features import item_features
 from training.data.splits import in_time_order, select
-from training.fit.networks import sequence_fit, two_tower_fit
-from training.fit.sampler import Draws
+from training.fit.networks import sequence_network, two_tower_network
+from training.fit.sampler import EventSampler
 from training.fit.streamed_windows import StreamedWindows, covered
 from training.fit.windows import EventWindows
 
@@ -80,11 +80,11 @@ def test_only_what_a_piece_needs_is_in_memory(both: tuple[EventWindows, Streamed
 
     next(streamed.batches(torch.tensor([end]), 1, horizon=3))
 
-    assert len(streamed._positions) == HISTORY_LENGTH + 3
+    assert streamed.n_loaded == HISTORY_LENGTH + 3
 
 
 def test_films_have_the_same_shares(both: tuple[EventWindows, StreamedWindows]) -> None:
-    memory, streamed = (windows.film_shares(windows.draws(0.5), 140) for windows in both)
+    memory, streamed = (windows.film_shares(windows.sampler(0.5), 140) for windows in both)
 
     assert torch.equal(memory, streamed)
     assert float(memory.sum()) == pytest.approx(1)
@@ -97,17 +97,17 @@ def test_draws_are_those_of_a_ladder_over_all_events() -> None:
     ladder = torch.cumsum(chance, dim=0)
     height = torch.rand(5000, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * ladder[-1]
 
-    drawn = windows.draws(0.5).draw(5000, torch.Generator().manual_seed(1))
+    drawn = windows.sampler(0.5).draw(5000, torch.Generator().manual_seed(1))
 
     assert torch.equal(drawn, usable[torch.searchsorted(ladder, height, right=True)])
 
 
 def test_draws_never_take_a_first_event_and_hold_heavy_watchers_back() -> None:
-    draws = Draws.of(torch.tensor([1, 5, 101]), 1.0)
+    sampler = EventSampler.of(torch.tensor([1, 5, 101]), 1.0)
 
-    drawn = draws.draw(20_000, torch.Generator().manual_seed(0))
+    drawn = sampler.draw(20_000, torch.Generator().manual_seed(0))
 
-    assert draws.usable == 104
+    assert sampler.usable == 104
     assert set(drawn.tolist()) == {*range(2, 6), *range(7, 107)}
     # With exponent 1 people of n events have odds (n - 1) / n: 0.8 against 0.990; deviation sqrt(pq/n) = .0035.
     assert float((drawn < 6).float().mean()) == pytest.approx(0.8 / (0.8 + 100 / 101), abs=4 * 0.0035)
@@ -123,12 +123,14 @@ def test_a_net_trained_from_parquet_is_the_one_trained_from_memory(model: str, t
     events = select(events, np.flatnonzero((events.user_rows % 7 > 0) | (np.arange(len(events)) % 3 > 0)))
     write_event_table(tmp_path / "events.parquet", events, events_per_group=100)
     features = item_features(world(events, 24).catalog, events, np.zeros((24, 0), dtype=np.float32))
-    make, config = {"sequence": (sequence_fit, QUICK.sequence), "two_tower": (two_tower_fit, QUICK.two_tower)}[model]
+    make, config = {"sequence": (sequence_network, QUICK.sequence), "two_tower": (two_tower_network, QUICK.two_tower)}[
+        model
+    ]
 
     nets = []
     for source in (events, tmp_path / "events.parquet"):
         fit = make(source, features, replace(config, epochs=2), 0, CPU)  # type: ignore[operator]
-        curve = fit.run()
+        curve = fit.train()
         nets.append((curve.losses, fit.net.item_vectors()))
 
     assert nets[0][0] == nets[1][0]

@@ -9,7 +9,7 @@ import torch
 from features.history import HISTORY_LENGTH, WatchHistory, history_tensors
 from tests.training.worlds import START_S, Columns, events_of, planted_tastes
 from training.data.splits import in_time_order
-from training.fit.windows import Blur, EventWindows
+from training.fit.windows import EventWindows, HistoryMasking
 
 CPU = torch.device("cpu")
 
@@ -93,21 +93,23 @@ def three_films(n_people: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 
 
 def test_a_blur_of_nothing_changes_nothing() -> None:
-    shown = Blur(hidden_share=0.0, plain_share=0.0)(three_films(), torch.Generator().manual_seed(0))
+    shown = HistoryMasking(hidden_share=0.0, plain_share=0.0)(three_films(), torch.Generator().manual_seed(0))
 
     for blurred, whole in zip(shown, three_films(), strict=True):
         torch.testing.assert_close(blurred, whole)
 
 
 def test_the_newest_film_is_never_hidden() -> None:
-    history, ratings, _ = Blur(hidden_share=1.0, plain_share=0.0)(three_films(), torch.Generator().manual_seed(0))
+    history, ratings, _ = HistoryMasking(hidden_share=1.0, plain_share=0.0)(
+        three_films(), torch.Generator().manual_seed(0)
+    )
 
     assert history[0, :4].tolist() == [0, 0, 6, 0]
     assert ratings[0, :4].tolist() == [0, 0, 5, 0]
 
 
 def test_a_plain_history_has_films_and_nothing_else() -> None:
-    history, ratings, age_days = Blur(hidden_share=0.0, plain_share=1.0)(three_films(), torch.Generator())
+    history, ratings, age_days = HistoryMasking(hidden_share=0.0, plain_share=1.0)(three_films(), torch.Generator())
 
     assert history[0, :4].tolist() == [4, 8, 6, 0]
     assert not ratings.any()
@@ -115,9 +117,9 @@ def test_a_plain_history_has_films_and_nothing_else() -> None:
 
 
 def test_films_are_hidden_and_histories_plain_as_often_as_asked() -> None:
-    blur = Blur(hidden_share=0.3, plain_share=0.2)
+    masking = HistoryMasking(hidden_share=0.3, plain_share=0.2)
 
-    history, ratings, _ = blur(three_films(10_000), torch.Generator().manual_seed(0))
+    history, ratings, _ = masking(three_films(10_000), torch.Generator().manual_seed(0))
 
     # 20,000 films that may be hidden and 10,000 histories: 5 standard errors are .016 and .02.
     assert (history[:, :2] == 0).float().mean().item() == pytest.approx(0.3, abs=0.016)

@@ -13,7 +13,7 @@ from export.commands.tracking import Tracking
 from tests.training.test_train import for_epochs
 from tests.training.worlds import planted_tastes, world
 from training.__main__ import app
-from training.checkpoint import Trained, checkpoint_folder
+from training.checkpoint import Checkpoint, checkpoint_folder
 from training.data.dataset import Dataset
 from training.fit.loop import Curve
 from training.tracking.registry import model_name, register_release, serve_release
@@ -27,7 +27,7 @@ OPTIONS = for_epochs(2)
 
 
 @pytest.fixture(scope="module")
-def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset, Store, Trained]:
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset, Store, Checkpoint]:
     if not available():
         pytest.skip("needs the extra `lab` (make lab)")
     home = tmp_path_factory.mktemp("home")
@@ -47,7 +47,7 @@ def only_run(store: Store) -> tuple[Any, Any]:
     return client, run
 
 
-def test_options_and_data_are_parameters(tracked: tuple[Path, Dataset, Store, Trained]) -> None:
+def test_options_and_data_are_parameters(tracked: tuple[Path, Dataset, Store, Checkpoint]) -> None:
     _, run = only_run(tracked[2])
 
     assert run.info.status == "FINISHED"
@@ -56,7 +56,7 @@ def test_options_and_data_are_parameters(tracked: tuple[Path, Dataset, Store, Tr
     assert run.data.tags["simulated"] == "True"
 
 
-def test_every_epoch_is_a_point_of_a_curve(tracked: tuple[Path, Dataset, Store, Trained]) -> None:
+def test_every_epoch_is_a_point_of_a_curve(tracked: tuple[Path, Dataset, Store, Checkpoint]) -> None:
     client, run = only_run(tracked[2])
     curve = tracked[3].models.curves["user_tower"]
 
@@ -66,7 +66,7 @@ def test_every_epoch_is_a_point_of_a_curve(tracked: tuple[Path, Dataset, Store, 
     assert [point.value for point in scores] == curve.scores
 
 
-def test_metrics_are_those_of_the_training(tracked: tuple[Path, Dataset, Store, Trained]) -> None:
+def test_metrics_are_those_of_the_training(tracked: tuple[Path, Dataset, Store, Checkpoint]) -> None:
     _, run = only_run(tracked[2])
 
     expected = tracked[3].metrics["validation"]["sources"]["hybrid"]["ndcg@10"]
@@ -74,14 +74,14 @@ def test_metrics_are_those_of_the_training(tracked: tuple[Path, Dataset, Store, 
     assert run.data.metrics["validation/hybrid/ndcg_at_10_se"] == expected["se"]
 
 
-def test_model_files_are_kept_with_the_run(tracked: tuple[Path, Dataset, Store, Trained]) -> None:
+def test_model_files_are_kept_with_the_run(tracked: tuple[Path, Dataset, Store, Checkpoint]) -> None:
     client, run = only_run(tracked[2])
 
     names = {file.path for file in client.list_artifacts(run.info.run_id, "checkpoint")}
     assert {"checkpoint/encoders", "checkpoint/trained.json", "checkpoint/item_vectors.npz"} <= names
 
 
-def test_a_training_is_written_down_once(tracked: tuple[Path, Dataset, Store, Trained]) -> None:
+def test_a_training_is_written_down_once(tracked: tuple[Path, Dataset, Store, Checkpoint]) -> None:
     home, dataset, store, _ = tracked
     assert (checkpoint_folder(dataset, home, OPTIONS) / RUN_FILE).exists()
 
@@ -90,7 +90,7 @@ def test_a_training_is_written_down_once(tracked: tuple[Path, Dataset, Store, Tr
     only_run(store)
 
 
-def test_the_alias_follows_the_release_that_is_served(tracked: tuple[Path, Dataset, Store, Trained]) -> None:
+def test_the_alias_follows_the_release_that_is_served(tracked: tuple[Path, Dataset, Store, Checkpoint]) -> None:
     home, dataset, store, _ = tracked
     folder, repository = checkpoint_folder(dataset, home, OPTIONS), home / "models"
 
@@ -104,7 +104,7 @@ def test_the_alias_follows_the_release_that_is_served(tracked: tuple[Path, Datas
 
 
 def test_a_release_of_an_untracked_training_is_not_registered(
-    tracked: tuple[Path, Dataset, Store, Trained], tmp_path: Path
+    tracked: tuple[Path, Dataset, Store, Checkpoint], tmp_path: Path
 ) -> None:
     assert register_release(tracked[2], tmp_path, "world", tmp_path, 1) is None
 

@@ -1,7 +1,7 @@
-"""Csv files into polars frames, with every row that cannot be used counted.
+"""Reads csv files into polars frames and counts every row that cannot be used.
 
-polars alone forgives too much or too little: a missing field becomes null, a surplus one vanishes, and one
-unclosed quote swallows what follows or refuses the file. Here each is a row left out, counted in its report.
+polars alone is too lenient or too strict: a missing field becomes null, a surplus one is dropped, and one unclosed
+quote consumes the rest of the file or fails it. Here each is one row left out, counted in the report.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COMPLETE_LINE = re.compile(rb"%s(?:,%s)*\r?\n?" % (_FIELD, _FIELD))
 def read_numbers(
     files: DataFiles, file: str, columns: Mapping[str, pl.DataType], separator: str = ",", has_header: bool = True
 ) -> tuple[pl.DataFrame, TableReport]:
-    """Columns of a table of numbers, rows that are not numbers left out and counted.
+    """Columns of a table of numbers, where other rows are left out and counted.
 
     columns: wanted name → type; without a header they are the file's columns in order. The last of them may
     be empty (callers judge it), the others may not. Rows in file order, blank lines skipped. separator: of several
@@ -40,7 +40,7 @@ def read_numbers(
     start = _first_bytes(files, file)
     names = _header(file, start, columns, separator) if has_header else list(columns)
     schema = {name: columns.get(name, pl.String()) for name in names}
-    # Where the first lines have no quotes none are honoured: a stray one then breaks its own line only.
+    # Without quotes in the first lines none are interpreted: a stray one then breaks its own line only.
     quote_char = '"' if b'"' in b"".join(start.splitlines()[:2]) else None
     source = files.table(file)
     if len(separator) > 1:
@@ -58,7 +58,7 @@ def read_texts(
     """Columns of a table of text (quoted where needed), null where a field is empty. Rows in file order.
 
     multi_line: whether a quoted field may hold line breaks. Where it may not, a line with a stray quote is
-    one broken row; where it may, nobody can tell where such a row ends, and the file is refused.
+    one broken row; where it may, the end of such a row is unknown, and the file is refused.
     Raises MissingColumns, UnreadableTable.
     """
     names = _header(file, _first_bytes(files, file), columns, ",")
@@ -121,7 +121,7 @@ def _polars_read(
     quote_char: str | None,
     skip_lines: int,
 ) -> pl.DataFrame:
-    """Columns of `schema` and what stands after them, null for what is missing or no number; no blank lines."""
+    """Columns of `schema` and any after them, null where a number is missing or invalid; no blank lines."""
     try:
         frame = pl.read_csv(
             source,

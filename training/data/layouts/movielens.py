@@ -52,21 +52,21 @@ def _read_movies(files: DataFiles) -> tuple[dict[int, Film], TableReport]:
 
 
 def _with_metadata(films: dict[int, Film], files: DataFiles) -> tuple[dict[int, Film], TableReport]:
-    """Films with what metadata.csv knows of them."""
+    """Films with their fields of metadata.csv."""
     columns = ("movieId", "overview", "cast", "director", "country")
     frame, report = read_texts(files, "metadata.csv", columns, multi_line=True)
     frame = drop_rows(_with_numeric_ids(frame, report), ~pl.col("movieId").is_in(list(films)), UNKNOWN_FILM, report)
     frame = drop_rows(frame, ~pl.col("movieId").is_first_distinct(), DUPLICATE, report)
-    known = dict(films)
+    described = dict(films)
     for movie_id, overview, cast, director, country in frame.select(columns).iter_rows():
-        known[movie_id] = replace(
+        described[movie_id] = replace(
             films[movie_id],
             overview=" ".join((overview or "").split()),
             cast=listed(cast),
             director=(director or "").strip(),
             country=(country or "").strip(),
         )
-    return known, report
+    return described, report
 
 
 def _with_tags(films: dict[int, Film], files: DataFiles) -> tuple[dict[int, Film], TableReport]:

@@ -1,4 +1,4 @@
-"""What every layout of MovieLens is read into, and what the layouts have in common."""
+"""The tables that every layout of MovieLens is read into, and code shared by the layouts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORMER_GENRES = {"Children's": "Children"}
 
 @dataclass(frozen=True, slots=True)
 class RawTables:
-    """What a layout yields: films by movie_id, and ratings not yet cleaned."""
+    """The result of a layout's reader: films by movie_id, and ratings not yet cleaned."""
 
     layout: str
     films: tuple[Film, ...]
@@ -44,7 +44,7 @@ class RawTables:
 
 
 def with_tags(films: Mapping[int, Film], tags: pl.DataFrame) -> dict[int, Film]:
-    """Films with what people called them: lower case, one vote a person, most frequent first, ties by alphabet.
+    """Films with the tags of people: lower case, one vote a person, most frequent first, ties by alphabet.
 
     tags: columns userId, movieId and tag, of films that are there.
     """
@@ -60,7 +60,7 @@ def with_tags(films: Mapping[int, Film], tags: pl.DataFrame) -> dict[int, Film]:
 
 
 def genres_of(field: str | None) -> tuple[str, ...]:
-    """`"Action|Children's"` → `("Action", "Children")`; nothing where there are none."""
+    """`"Action|Children's"` → `("Action", "Children")`; () where there are none."""
     named = () if field is None or field == _NO_GENRES else listed(field)
     return tuple(_FORMER_GENRES.get(genre, genre) for genre in named)
 

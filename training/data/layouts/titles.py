@@ -1,4 +1,4 @@
-"""From a title as MovieLens writes it to the name of the film and its year."""
+"""Splits a title of MovieLens into the film's name and year."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A data set as Parquet files for anyone's tools: people, films, interactions, train and test, and statistics.
+"""A data set as Parquet files for other tools: people, films, interactions, train and test, and statistics.
 
-What describes a person or a film is counted from events outside the test alone, so that the files can be learnt
-from without a look at the answers.
+Statistics of people and films come from events outside the test alone, so that models can be trained on the files
+without leakage.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ TOP_GENRES = 3
 FILES = ("users.parquet", "movies.parquet", "interactions.parquet", "train.parquet", "test.parquet")
 
 OnRows = Callable[[str, int, int], None]
-"""Told (file, rows written of it, rows in all)."""
+"""Called with (file, rows written of it, rows in all)."""
 
 
 def prepare(prepared: Prepared, folder: Path, on_rows: OnRows = lambda file, done, total: None) -> dict[str, Any]:
-    """Write `FILES` and statistics.json below `folder`, which is made when missing; returns the statistics.
+    """Write `FILES` and statistics.json below `folder`, which is created when missing; returns the statistics.
 
-    Events stand by person and time. Row groups hold whole people, so that training can stream them.
+    Events are sorted by person and time. Row groups hold whole people, so that training can stream them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for file, table in (("users.parquet", users_table(prepared)), ("movies.parquet", movies_table(prepared))):
@@ -62,12 +62,12 @@ def _write_events(prepared: Prepared, rows: npt.NDArray[np.int64], path: Path, o
 
 def users_table(prepared: Prepared) -> pl.DataFrame:
     """One line for each person, by user_row."""
-    known, moments = prepared.known, prepared.people
+    visible, moments = prepared.visible, prepared.people
     n_people = len(prepared.dataset.user_ids)
     first = np.full(n_people, np.iinfo(np.int64).max)
     last = np.zeros(n_people, dtype=np.int64)
-    np.minimum.at(first, known.user_rows, known.timestamps_s)
-    np.maximum.at(last, known.user_rows, known.timestamps_s)
+    np.minimum.at(first, visible.user_rows, visible.timestamps_s)
+    np.maximum.at(last, visible.user_rows, visible.timestamps_s)
     table = {
         "user_row": np.arange(n_people, dtype=np.int32), "user_id": prepared.dataset.user_ids,
         "events": moments.count, "rating_mean": moments.mean, "rating_deviation": moments.deviation,
@@ -79,10 +79,10 @@ def users_table(prepared: Prepared) -> pl.DataFrame:
 
 def top_genres(prepared: Prepared) -> list[list[str]]:
     """Each person's most watched genres, at most three, by count, then by alphabet."""
-    known, genres = prepared.known, prepared.dataset.catalog.genre_matrix
+    visible, genres = prepared.visible, prepared.dataset.catalog.genre_matrix
     counts = np.stack(
         [
-            np.bincount(known.user_rows, genres[known.item_rows, column], minlength=len(prepared.dataset.user_ids))
+            np.bincount(visible.user_rows, genres[visible.item_rows, column], minlength=len(prepared.dataset.user_ids))
             for column in range(len(GENRES))
         ],
         axis=1,

@@ -12,12 +12,12 @@ from training.data.prepared.tables import Prepared, hour, weekday
 
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
 HEAD_SHARE = 0.2
-"""The most watched fifth of films, whose share of all events tells how long the tail is."""
+"""Share of films, most watched first, whose share of events measures the long tail."""
 
 
 def statistics(prepared: Prepared) -> dict[str, Any]:
     """Counts, times and distributions as plain values. Distributions leave the test out; counts say how large it is."""
-    dataset, events, known = prepared.dataset, prepared.events, prepared.known
+    dataset, events, visible = prepared.dataset, prepared.events, prepared.visible
     n_people, n_films = len(dataset.user_ids), len(dataset.catalog)
     return {
         "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "simulated": dataset.simulated},
@@ -31,11 +31,11 @@ def statistics(prepared: Prepared) -> dict[str, Any]:
         "density": len(events) / (n_people * n_films),
         "first_event": _day(events.timestamps_s.min()),
         "last_event": _day(events.timestamps_s.max()),
-        "rating_mean": float(known.ratings.mean(dtype=np.float64)),
-        "rating_deviation": float(known.ratings.std(dtype=np.float64)),
-        "ratings": _counted(known.ratings),
-        "events_by_day": _counted(weekday(known.timestamps_s)),
-        "events_by_hour": _counted(hour(known.timestamps_s)),
+        "rating_mean": float(visible.ratings.mean(dtype=np.float64)),
+        "rating_deviation": float(visible.ratings.std(dtype=np.float64)),
+        "ratings": _counted(visible.ratings),
+        "events_by_day": _counted(weekday(visible.timestamps_s)),
+        "events_by_hour": _counted(hour(visible.timestamps_s)),
         "events_per_person": _quantiles(prepared.people.count[prepared.people.count > 0]),
         "events_per_film": _quantiles(prepared.films.count[prepared.films.count > 0]),
         "films_without_events": int((prepared.films.count == 0).sum()),

@@ -1,4 +1,4 @@
-"""A data set with each event's role, and what the events that may be looked at say about people and films."""
+"""A data set with each event's split, and statistics of people and films from the events outside the test."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Float32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 SPLITS = np.array(["history", "train", "test"])
-"""What an event is for; "history" is known of people that are predicted but never trained on (`newuser`)."""
+"""The split of an event; "history" are events of people that are predicted but never trained on (`newuser`)."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Events in time order, what each is for, and what the known ones say about people and films."""
+    """Events in time order, their split, and statistics of people and films from the events outside the test."""
 
     dataset: Dataset
     protocol: Protocol | None
@@ -33,26 +33,26 @@ class Prepared:
 
     @classmethod
     def of(cls, dataset: Dataset, protocol: Protocol | None, seed: int = 0) -> Prepared:
-        """With a protocol's split; without one everything is for training."""
+        """With a protocol's split; without one all events are for training."""
         ordered = in_time_order(dataset.events)
         everything = np.ones(len(ordered), dtype=np.bool_)
         test, train = roles(ordered, protocol, seed) if protocol else (~everything, everything)
         return cls(dataset, protocol, ordered, test, train)
 
     @cached_property
-    def known(self) -> Events:
-        """What may be looked at: everything but the test."""
+    def visible(self) -> Events:
+        """All events but the test's."""
         return select(self.events, ~self.test)
 
     @cached_property
     def people(self) -> Moments:
-        """Of every person's known ratings; the mean of all and no deviation where a person has none."""
-        return Moments.of(self.known.user_rows, self.known.ratings, len(self.dataset.user_ids))
+        """Of every person's visible ratings; the mean of all and no deviation where a person has none."""
+        return Moments.of(self.visible.user_rows, self.visible.ratings, len(self.dataset.user_ids))
 
     @cached_property
     def films(self) -> Moments:
-        """Of every film's known ratings."""
-        return Moments.of(self.known.item_rows, self.known.ratings, len(self.dataset.catalog))
+        """Of every film's visible ratings."""
+        return Moments.of(self.visible.item_rows, self.visible.ratings, len(self.dataset.catalog))
 
     @cached_property
     def user_ids(self) -> npt.NDArray[np.str_]:

@@ -1,4 +1,4 @@
-"""Other worlds, and this one as a map: science fiction, fantasy and documentaries."""
+"""Planets, castles, maps and globes: science fiction, fantasy and documentaries."""
 
 from __future__ import annotations
 
