@@ -6,9 +6,10 @@ Each line may import the lines below it, never those above:
 - `monitoring`: the health report behind `/monitor`;
 - `precompute`, `batch`: recommendations for many people through the same pipeline;
 - `recommendations`: the one implementation behind every route that recommends; experiments and impressions join here;
-- `experiments`: which variant a person gets;
+- `experiments`: which variant of an experiment a person gets;
 - `pipeline`: the stages of one recommendation, one line each, over `answer_cache` and `single_flight`; read it first;
-- `ranking`: candidates, their order and the reasons;
+- `ranking`: from scored candidates to an ordered, explained list;
+- `retrieval`: from a history to scored candidates;
 - `questions`: a request with rows of the catalogue instead of movie_ids;
 - `people`: histories, events and impressions of people;
 - `catalogue`: the films, and searching them;

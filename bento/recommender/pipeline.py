@@ -27,14 +27,14 @@ from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.people.histories import merged
 from bento.recommender.questions import Question
 from bento.recommender.ranking import fallbacks
-from bento.recommender.ranking.candidates import RERANKER, Models, Ranked, RetrievalRequest
 from bento.recommender.ranking.cold_start import ColdStart
-from bento.recommender.ranking.embedding_cache import EmbeddingCache
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.ranking.ordering import Ordering
 from bento.recommender.ranking.selection import followed_by, without
 from bento.recommender.ranking.shortfall import Supply, why_short
 from bento.recommender.ranking.wording import Wording
+from bento.recommender.retrieval.candidates import RERANKER, Models, Ranked, RetrievalRequest
+from bento.recommender.retrieval.embedding_cache import EmbeddingCache
 from bento.recommender.schemas import AnswerBody, Reasons, RecommendedFilm
 from bento.recommender.single_flight import SingleFlight
 from bento.recommender.telemetry.metrics import Metrics

@@ -272,7 +272,7 @@ def load_release(repository: Path, number: int | None = None) -> Release:
         if people.highest_row >= len(catalog):
             raise ReleaseMixed(chosen, histories, f"row {people.highest_row} for {len(catalog)} films")
     else:
-        people = ReleasePeople.nobody()
+        people = ReleasePeople.empty()
     raw_text = None
     if "text_vectors.npy" in entry.models[RETRIEVAL].files:
         raw_text = np.load(folder / "text_vectors.npy", mmap_mode="r")

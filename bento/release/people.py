@@ -1,7 +1,7 @@
-"""The people a release was trained on, with what they watched.
+"""The people of a release, with their watch histories.
 
-Read-only and in memory: a known person is served with Redis dead. What people do later lives in the
-feature store and is merged over this.
+Read-only and in memory, so that these people are served without Redis. Later events are in the feature store and
+continue these histories.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class ReleasePeople:
             )
 
     @classmethod
-    def nobody(cls) -> ReleasePeople:
-        """A release that ships no histories."""
-        empty = EMPTY_HISTORY
-        return cls({}, np.zeros(1, np.int64), empty.item_rows.astype(np.int32), empty.ratings, empty.timestamps_s)
+    def empty(cls) -> ReleasePeople:
+        """A release without histories."""
+        none = EMPTY_HISTORY
+        return cls({}, np.zeros(1, np.int64), none.item_rows.astype(np.int32), none.ratings, none.timestamps_s)
 
     def __len__(self) -> int:
         return len(self.row_of)
@@ -60,7 +60,7 @@ class ReleasePeople:
         return int(self.item_rows.max(initial=-1))
 
     def history_of(self, user_id: str) -> WatchHistory:
-        """What a person watched; empty for people the release does not know."""
+        """A person's history; empty for people who are not in the release."""
         row = self.row_of.get(user_id)
         if row is None:
             return EMPTY_HISTORY

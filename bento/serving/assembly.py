@@ -25,16 +25,16 @@ from bento.recommender.people.events import Feedback
 from bento.recommender.people.impressions import Impressions
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.precompute import Precompute
-from bento.recommender.ranking.candidates import Models
 from bento.recommender.ranking.cold_start import ColdStart
-from bento.recommender.ranking.deadlines import Deadlines
-from bento.recommender.ranking.embedding_cache import EmbeddingPrefetch
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.ranking.hours import Hours
 from bento.recommender.ranking.ordering import Ordering, Preferences
-from bento.recommender.ranking.release_search import ReleaseSearch
 from bento.recommender.ranking.trending import Trending
 from bento.recommender.ranking.wording import LanguageModel, Wording
+from bento.recommender.retrieval.candidates import Models
+from bento.recommender.retrieval.deadlines import Deadlines
+from bento.recommender.retrieval.embedding_cache import EmbeddingPrefetch
+from bento.recommender.retrieval.release_search import ReleaseSearch
 from bento.recommender.telemetry.metrics import Metrics
 from bento.release.film_table import Live
 from bento.release.loading import Release, load_release
@@ -316,7 +316,7 @@ async def _open_qdrant(
     if settings.index != "qdrant":
         return None
     try:
-        from bento.recommender.ranking.qdrant_search import QdrantSearch  # here: the client is an extra
+        from bento.recommender.retrieval.qdrant_search import QdrantSearch  # here: the client is an extra
     except ModuleNotFoundError as error:
         raise RuntimeError(f"INDEX=qdrant needs {error.name}: install marquee's extra `qdrant`") from error
     films, name = release.films, release.identity()

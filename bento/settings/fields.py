@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from bento.recommender.ranking.deadlines import TIMED_SOURCES
+from bento.recommender.retrieval.deadlines import TIMED_SOURCES
 from bento.settings.addresses import REDIS_FORM, WEB_FORM, redis_address, shown_address, web_address
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The circuit breaker: a part that failed is left alone for a while, then tried once.
+"""The circuit breaker: a part that failed is not used for some time, then tried once.
 
 Pure: the clock is passed in.
 """
@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 
 class CircuitBreaker:
-    """Closed while all is well; open after a failure; one probe per `retry_s` until one succeeds."""
+    """Closed while the part works; open after a failure, with one probe per `retry_s` until one succeeds."""
 
     def __init__(self, retry_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._retry_s = retry_s
         self._clock = clock
         self._retry_at_s: float | None = None
         self.reason = ""
-        """Why it opened."""
+        """The reason of the last failure."""
 
     @property
     def is_open(self) -> bool:
@@ -35,14 +35,14 @@ class CircuitBreaker:
         return True
 
     def fail(self, reason: str) -> bool:
-        """Note a failure; True when this one opened the breaker."""
+        """Record a failure; True when it opened the breaker."""
         opened = self._retry_at_s is None
         self._retry_at_s = self._clock() + self._retry_s
         self.reason = reason
         return opened
 
     def succeed(self) -> bool:
-        """Note a success; True when this one closed the breaker."""
+        """Record a success; True when it closed the breaker."""
         closed = self._retry_at_s is not None
         self._retry_at_s = None
         return closed

@@ -1,8 +1,8 @@
-"""The Redis that comes along: a real server on a unix socket in `MARQUEE_HOME`, started when `REDIS_URL` is unset.
+"""The embedded Redis: a real server on a unix socket in `MARQUEE_HOME`, started when `REDIS_URL` is unset.
 
-The first process of an instance starts it, others of the same home join it, the last one to leave stops it.
-A server that died is started again; one that hangs is left alone (the circuit breaker goes on without it).
-What people did survives a restart: every write is in the append-only file before it is acknowledged.
+The first process with a home starts it, others of the same home join it, the last one to leave stops it. A server that
+died is started again; one that hangs is not (the circuit breaker goes on without it). Events survive a restart: every
+write is in the append-only file before it is acknowledged.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ PING_TIMEOUT_S = 1.0
 WATCH_INTERVAL_S = 1.0
 
 MEMORY_LIMIT = "512mb"
-"""Beyond it the cached answers nearest to their expiry go (volatile-ttl); people's states have none and stay."""
+"""Beyond it the cached answers nearest to their expiry are evicted (volatile-ttl); states of people never are."""
 
 
 class EmbeddedRedisFailed(RuntimeError):
-    """The server could not be started; the service goes on without Redis and tries again."""
+    """The server could not be started; the service runs without Redis and tries again."""
 
     def __init__(self, folder: Path, why: str) -> None:
         super().__init__(f"the embedded Redis in {folder} does not start: {why}. Set REDIS_URL to use another one")
 
 
 class EmbeddedRedis:
-    """One home's Redis server, from the view of one process that uses it."""
+    """The Redis server of one home, as one process uses it."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home.absolute() / "redis"
@@ -70,14 +70,14 @@ class EmbeddedRedis:
     async def open(self) -> None:
         """Start or join the server, and keep it running until `close`.
 
-        A server that cannot be started is logged and tried again: the service can do without.
+        A failure to start is logged, and the start is tried again: the service runs without Redis meanwhile.
         """
         self._users = os.open(self._folder / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
         await self._try_start()
         self._watching = Periodic("embedded-redis", self._watch, WATCH_INTERVAL_S)
 
     async def close(self) -> None:
-        """Leave the server; stop it when nobody else uses it."""
+        """Leave the server; stop it when no other process uses it."""
         if self._watching is not None:
             await self._watching.close()
         if self._users is not None:
@@ -86,7 +86,7 @@ class EmbeddedRedis:
 
     async def _watch(self) -> None:
         if not await asyncio.to_thread(listens, self.socket_path):
-            log.warning("the embedded redis is gone, starting it again")
+            log.warning("the embedded redis has ended, starting it again")
             await self._try_start()
 
     async def _try_start(self) -> None:
@@ -117,7 +117,7 @@ class EmbeddedRedis:
         except (OSError, subprocess.SubprocessError) as error:
             raise EmbeddedRedisFailed(self._folder, str(error)) from error
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        while not answers(self.socket_path):  # it has no way to tell a parent that it is ready
+        while not answers(self.socket_path):  # it cannot notify its parent when it is ready
             if time.monotonic() > deadline_s:
                 raise EmbeddedRedisFailed(self._folder, f"no answer in {START_TIMEOUT_S:.0f} s, see redis.log there")
             time.sleep(0.01)
@@ -127,7 +127,7 @@ class EmbeddedRedis:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                pass  # somebody else still uses it
+                pass  # another process still uses it
             else:
                 self._stop()
             finally:
@@ -141,7 +141,7 @@ class EmbeddedRedis:
                 while connection.recv(1_024):  # an error line; a clean end closes the connection
                     pass
         except OSError as error:
-            log.warning("the embedded redis did not end by itself: %s", error)
+            log.warning("the embedded redis did not stop when asked: %s", error)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -171,7 +171,7 @@ def socket_path(folder: Path) -> Path:
     short = Path(tempfile.gettempdir()) / name
     short.mkdir(mode=0o700, exist_ok=True)
     if short.stat().st_uid != os.getuid():
-        raise EmbeddedRedisFailed(folder, f"{short} belongs to somebody else")
+        raise EmbeddedRedisFailed(folder, f"{short} belongs to another user")
     return short / "redis.sock"
 
 
@@ -180,7 +180,7 @@ def listens(path: Path) -> bool:
     try:
         with _connection(path):
             return True
-    except BlockingIOError:  # its backlog is full: hung, but there
+    except BlockingIOError:  # its backlog is full: it hangs, but it is there
         return True
     except OSError:
         return False

@@ -1,7 +1,8 @@
-"""Sealing of cached answers: a value that was cut, altered or written for another question never opens.
+"""Sealing of cached answers: a value that was cut, altered or written for another question is not accepted.
 
 Layout, little-endian: magic, expiry (Unix seconds, float64), version of the person's state (uint64),
-BLAKE2b digest (16 bytes) over all the rest and the question, then the answer. Whoever may write to Redis can seal, too.
+BLAKE2b digest (16 bytes) over all the rest and the question, then the answer. It protects from damage, not from
+attackers: whoever can write to Redis can seal as well.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ OVERHEAD_BYTES = HEADER.size + DIGEST_BYTES
 
 
 class BrokenSeal(ValueError):
-    """A cached value is not what was put there; it must be computed again."""
+    """A cached value is damaged; the answer must be computed again."""
 
     def __init__(self, n_bytes: int) -> None:
         super().__init__(f"{n_bytes} bytes are no sealed answer to this question")
@@ -29,7 +30,7 @@ def seal(answer: bytes, question: str, version: int, expires_at_s: float) -> byt
 
 
 def unseal(sealed: bytes, question: str, version: int, now_s: float) -> bytes | None:
-    """The answer, or None when it has expired or was made for another version of the person's state.
+    """The answer, or None when it has expired or was computed for another version of the person's state.
 
     Raises: BrokenSeal.
     """
@@ -38,12 +39,12 @@ def unseal(sealed: bytes, question: str, version: int, now_s: float) -> bytes | 
     header, digest, answer = sealed[: HEADER.size], sealed[HEADER.size : OVERHEAD_BYTES], sealed[OVERHEAD_BYTES:]
     if digest != _digest(header, question, answer):
         raise BrokenSeal(len(sealed))
-    _, expires_at_s, made_for = HEADER.unpack(header)
-    return answer if made_for == version and now_s < expires_at_s else None
+    _, expires_at_s, state_version = HEADER.unpack(header)
+    return answer if state_version == version and now_s < expires_at_s else None
 
 
 def expiry_of(sealed: bytes) -> float:
-    """When a sealed answer that opens expires, in Unix seconds."""
+    """When an undamaged sealed answer expires, in Unix seconds."""
     expires_at_s: float = HEADER.unpack_from(sealed)[1]
     return expires_at_s
 

@@ -1,20 +1,20 @@
 """Errors of the stores.
 
     StoreError
-    └── StoreUnavailable   Redis is dead, hung or refusing; the caller goes on without it
+    └── StoreUnavailable   Redis is dead, hangs or refuses
 
-Not an error of the service: whoever calls a store has a way on without it.
+They never reach a client: every caller of a store can go on without it.
 """
 
 from __future__ import annotations
 
 
 class StoreError(Exception):
-    """A store could not do what was asked."""
+    """A store failed."""
 
 
 class StoreUnavailable(StoreError):
-    """Nothing was read or written; the answer must do without."""
+    """Nothing was read or written; the caller goes on without it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Redis is not available: {reason}")

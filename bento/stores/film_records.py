@@ -1,6 +1,6 @@
-"""Films that were added or removed since the release, as they are stored.
+"""Films that were added, changed or removed since the release, as they are stored.
 
-What somebody said of a film outlives releases; its vectors are made by one release's encoders and belong to it.
+The record of a film outlives releases; its vectors come from the encoders of one release and belong to that.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ FILM_LIMIT = 20_000
 """Added films; beyond it a new release is due: they are searched one by one, and kept in each worker's memory."""
 
 
-FIRST_GIVEN_ID = 900_000_000
-"""Number of the first film that came without one: MovieLens' own are far below, and training reads nine digits."""
+FIRST_NEW_ID = 900_000_000
+"""The first movie_id for films added without one: far above MovieLens' own, and of nine digits, which training
+reads."""
 
 
 class FilmRecord(Struct, frozen=True):
-    """What is known of one film beside the release."""
+    """One film that was added, changed or removed."""
 
     movie_id: int
     film: Film | None = None
-    """None: a film of a release, of which nothing is said but whether it is hidden."""
+    """None: a film of the release, of which only `hidden` is stored."""
     hidden: bool = False
     poster: str = ""
     """Digest of its poster; "" when it has none."""
 
     @property
     def digest(self) -> str:
-        """Changes with everything that the vectors are made of."""
+        """Changes with every input of the vectors."""
         return digest_of(msgspec.msgpack.encode((self.film, self.poster)))
 
 
 class FilmVectors(Struct, frozen=True):
-    """What a release's encoders made of a film, as little-endian float32."""
+    """The vectors of a film by a release's encoders, as little-endian float32."""
 
     made_of: str
-    """`FilmRecord.digest` of what they saw."""
+    """`FilmRecord.digest` of their inputs."""
     item: bytes
     """(D,) in the fused space."""
     text: bytes
-    """(384,) what the text encoder says."""
+    """(384,) output of the text encoder."""
 
     @classmethod
     def of(cls, record: FilmRecord, item: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> FilmVectors:
@@ -66,35 +67,35 @@ class FilmVectors(Struct, frozen=True):
 
 
 class FilmChange(Struct, frozen=True):
-    """One film that is not as it was."""
+    """One changed film."""
 
     record: FilmRecord
     vectors: FilmVectors | None
-    """None when the release that asks has none of it yet."""
+    """None when the reading release has not encoded it yet."""
 
 
 class CatalogueState(NamedTuple):
-    """Where a store of films stands."""
+    """The version of a store of films."""
 
     epoch: str
-    """Another one after the store was emptied; "" while it has never held anything."""
+    """Changes when the store is emptied; "" while it has never held a film."""
     revision: int
-    """Grows with every change; 0 = there was none."""
+    """Increases with every change; 0 = there was none."""
 
 
 UNKNOWN = CatalogueState("?", -1)
-"""Of somebody who has not looked yet."""
+"""The state of a worker that has not read the store yet."""
 
 
 class FilmChanges(Struct, frozen=True):
-    """What happened after some state."""
+    """The changes after a state."""
 
     state: CatalogueState
     """The present one."""
     changes: list[FilmChange]
     """In the order of their last change."""
     from_start: bool
-    """True: the store was emptied, or nothing was known; films that are not among the changes are not there."""
+    """True: the changes are all films of the store, since it was emptied or the given state was unknown."""
 
 
 def pack(value: Any) -> bytes:
@@ -103,10 +104,10 @@ def pack(value: Any) -> bytes:
 
 
 def unpack_change(record: bytes, vectors: bytes | None) -> FilmChange:
-    """What `pack` packed. Vectors of something else than the record says now count as none."""
-    known = msgspec.msgpack.decode(record, type=FilmRecord)
+    """Unpack what `pack` packed. Vectors of an older version of the record count as none."""
+    read = msgspec.msgpack.decode(record, type=FilmRecord)
     made = None if vectors is None else msgspec.msgpack.decode(vectors, type=FilmVectors)
-    return FilmChange(known, made if made is not None and made.made_of == known.digest else None)
+    return FilmChange(read, made if made is not None and made.made_of == read.digest else None)
 
 
 def digest_of(content: bytes) -> str:

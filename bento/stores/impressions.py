@@ -1,4 +1,4 @@
-"""Served lists, remembered for as long as an event may quote them, and what experiments count of them."""
+"""Served lists, stored as long as events may refer to them, and the counts of experiments."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 LISTS_PER_PERSON_LIMIT = 100
-"""Lists that a person's events may quote; of more, the newest."""
+"""Lists that a person's events may refer to: the newest."""
 
 STREAM_LIMIT = 20_000
-"""Entries kept for whoever looks at what was served, roughly; lists written together share one."""
+"""Approximate number of entries of recent lists for reports; lists written together share one."""
 
 
 class Impression(Struct, frozen=True):
@@ -28,10 +28,10 @@ class Impression(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What an experiment counted in one arm."""
+    """The counts of one arm of an experiment."""
 
     lists: int = 0
     clicked_lists: int = 0
-    """Lists of which at least one film was chosen."""
+    """Lists with at least one click or other positive event."""
     people: int = 0
-    """Roughly: within one percent."""
+    """Approximate, within one percent."""

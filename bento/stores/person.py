@@ -1,7 +1,8 @@
-"""A person's state: what they did since the release was trained, and how it is packed.
+"""A person's state: their events since the release was trained, and how they are packed.
 
 One value per person, read in one command and turned into arrays without a loop. The layout is little-endian:
-version (uint64), flags (uint32), then one `EVENT` per film. A film is kept once, with its newest event.
+version (uint64), flags (uint32), then one `EVENT` per film. A film is stored once, with its newest event. Ids,
+timestamps and versions stay below 2**53, which Redis' Lua represents exactly.
 """
 
 from __future__ import annotations
@@ -14,29 +15,26 @@ import numpy as np
 import numpy.typing as npt
 
 EVENT = np.dtype([("movie_id", "<i8"), ("rating", "<f4"), ("timestamp_s", "<i8")])
-"""20 bytes; MovieLens' ids, so that a state outlives the release that was served when it was written."""
+"""20 bytes; with MovieLens' ids, so that a state outlives the release with which it was written."""
 
 HEADER = struct.Struct("<QI")
 """Version and flags."""
 
 FORGOTTEN = 1
-"""Flag: this person asked to be forgotten, also what the release knows of them."""
+"""Flag: this person was erased, so that their history in the release is ignored too."""
 
 GENRES_FROM_BIT = 8
-"""The flags from here on: the genres that the person chose, by their place in `features.catalog.GENRES`."""
+"""The flags from this bit on are the genres that the person chose, by their place in `features.catalog.GENRES`."""
 
 EVENTS_LIMIT = 5_000
-"""Films kept per person; beyond it the oldest are dropped, and may be recommended again."""
+"""Films stored per person; beyond it the oldest are dropped, and may be recommended again."""
 
 CLICKED = -1.0
-"""Rating of a film that was looked at but not watched: it tells the taste and may still be recommended."""
-
-MAX_WHOLE = 2**53
-"""Largest whole number that Redis' Lua holds exactly; ids, timestamps and versions stay below it."""
+"""Rating of a film that was clicked but not watched: it is part of the taste and may still be recommended."""
 
 
 class DamagedState(ValueError):
-    """A stored person state is not one; it counts as empty."""
+    """A stored person state is damaged; it counts as empty."""
 
     def __init__(self, n_bytes: int) -> None:
         super().__init__(f"{n_bytes} bytes are no person state")
@@ -48,16 +46,16 @@ class WatchEvent:
 
     movie_id: int
     rating: float = 0.0
-    """0.5 to 5 stars; 0 = watched without rating; CLICKED = only looked at."""
+    """0.5 to 5 stars; 0 = watched without rating; CLICKED = not watched."""
     timestamp_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PersonState:
-    """What the feature store knows of a person."""
+    """The feature store's data of a person."""
 
     version: int = 0
-    """Grows with every change; 0 = never changed."""
+    """Increases with every change; 0 = never changed."""
     forgotten: bool = False
     events: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, dtype=EVENT))
     """(E,) `EVENT` records, oldest first."""
@@ -67,20 +65,20 @@ class PersonState:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of events given to the feature store."""
+    """The result of adding events to the feature store."""
 
     version: int
     """The person's version afterwards."""
     changed: bool
-    """False when nothing new was said: a duplicate, or an event older than what is known of the film."""
+    """False when the state stays the same: for a duplicate, or an event older than the film's stored one."""
     duplicate: bool = False
-    """The idempotency key was used before; nothing was looked at."""
+    """The idempotency key was used before; the events were ignored."""
     newest_before_s: int = 0
     """Timestamp of the person's newest event before these; 0 = there was none."""
 
 
 NO_STATE = PersonState()
-"""Somebody the feature store knows nothing of."""
+"""The state of a person without events."""
 
 
 def pack_events(events: Sequence[WatchEvent]) -> bytes:
@@ -90,7 +88,7 @@ def pack_events(events: Sequence[WatchEvent]) -> bytes:
 
 
 def unpack_state(value: bytes | None) -> PersonState:
-    """The state of a packed value; None (nothing stored) is a stranger.
+    """The state of a packed value; None (nothing stored) gives NO_STATE.
 
     Raises: DamagedState.
     """

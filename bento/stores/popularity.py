@@ -1,7 +1,7 @@
-"""Online popularity: what people take up now counts more than what they took up last week.
+"""Online popularity: recent events count more than older ones.
 
-Every event adds its weight, which halves every week. Instead of shrinking what is there, newer events add more: a sum
-of weights times 2^(weeks since 2026) is in the same order as one that decays, and one division makes it that one.
+Every event adds its weight, which halves every week. Instead of reducing the stored sums, newer events add more: a sum
+of weights times 2^(weeks since 2026) has the same order as a decaying one, and one division converts it to that.
 Source: G. Cormode et al., "Forward decay: a practical time decay model for streaming systems", 2009.
 """
 
@@ -17,7 +17,7 @@ LANDMARK_S = 1_767_225_600
 
 
 class PopularityStore(Protocol):
-    """What is popular now. Every method may raise StoreUnavailable."""
+    """Current popularity. Every method may raise StoreUnavailable."""
 
     async def add(self, movie_id: int, weight: float, at_s: float) -> None:
         """Count an event of that time."""
@@ -27,12 +27,12 @@ class PopularityStore(Protocol):
 
 
 def growth(at_s: float) -> float:
-    """By how much an event of that time counts more than one of the landmark's."""
+    """The factor by which an event of that time counts more than one at the landmark."""
     return float(2.0 ** ((at_s - LANDMARK_S) / HALF_LIFE_S))
 
 
 class RedisPopularity:
-    """A sorted set; it names no people."""
+    """A sorted set; it identifies no people."""
 
     def __init__(self, link: RedisLink, prefix: str) -> None:
         self._link = link

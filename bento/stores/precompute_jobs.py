@@ -1,8 +1,9 @@
-"""Long jobs and how far they are, in Redis: a restart, or another process of the same Redis, goes on where one stopped.
+"""Precompute jobs and their progress in Redis: after a restart, or in another process, a job continues where it
+stopped.
 
 All keys carry the hash tag `{jobs}`, so on a cluster one script may touch them together:
-`<prefix>:{jobs}:open` (ids of unfinished jobs, oldest first), `<prefix>:{jobs}:<id>` (a hash: what it is, how far it
-is), `...:<id>:chunks` (the work, in pieces), `...:<id>:failed`, and `...:<id>:lease` (who works on it, for a while).
+`<prefix>:{jobs}:open` (ids of open jobs, oldest first), `<prefix>:{jobs}:<id>` (a hash: parameters and progress),
+`...:<id>:chunks` (the people, in chunks), `...:<id>:failed`, and `...:<id>:lease` (its worker, until it expires).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass
 
 from bento.stores.redis_link import RedisLink
 
-KEPT_S = 7 * 86_400
-"""How long a job and its outcome can be looked up."""
+JOB_TTL_S = 7 * 86_400
+"""How long a job and its result can be looked up."""
 
 CHUNKS_PER_COMMAND = 16
 FAILED_SHOWN = 1_000
-"""Failures that are read back of one job."""
+"""Failures returned of one job."""
 
 CLAIM = """
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
@@ -30,7 +31,7 @@ for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
 end
 return false
 """
-"""KEYS: open. ARGV: prefix of job keys, worker, lease in ms. The first job that nobody works on."""
+"""KEYS: open. ARGV: prefix of job keys, worker, lease in ms. The first job without a worker."""
 
 ADVANCE = """
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return 0 end
@@ -58,21 +59,21 @@ RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL'
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a job is and how far it is."""
+    """A job and its progress."""
 
     job_id: str
     about: bytes
-    """What whoever put it wrote of it."""
+    """Its parameters, as they were given to `put`."""
     total: int
     """Items of all chunks."""
     done: int
-    """Items of the chunks that are done, failed ones among them."""
+    """Items of the finished chunks, including failed ones."""
     n_failed: int
     next_chunk: int
     created_at_s: float
     finished_at_s: float | None
     is_held: bool
-    """Somebody works on it."""
+    """A worker holds it."""
 
 
 class PrecomputeJobs:
@@ -84,14 +85,14 @@ class PrecomputeJobs:
         self._open = f"{self._start}open"
 
     async def put(self, job_id: str, about: bytes, chunks: Sequence[bytes], total: int, now_s: float) -> None:
-        """Add a job. It exists once everything of it is stored; a half-stored one expires unseen."""
+        """Add a job. It exists once all of it is stored; a partly stored one expires."""
         job = self._start + job_id
         for at in range(0, len(chunks), CHUNKS_PER_COMMAND):
             await self._link.run("RPUSH", f"{job}:chunks", *chunks[at : at + CHUNKS_PER_COMMAND])
-            await self._link.run("EXPIRE", f"{job}:chunks", KEPT_S)
+            await self._link.run("EXPIRE", f"{job}:chunks", JOB_TTL_S)
         fields = {"about": about, "total": total, "done": 0, "chunk": 0, "created": now_s}
         await self._link.run("HSET", job, *(word for pair in fields.items() for word in pair))
-        await self._link.run("EXPIRE", job, KEPT_S)
+        await self._link.run("EXPIRE", job, JOB_TTL_S)
         await self._link.run("RPUSH", self._open, job_id)
 
     async def read(self, job_id: str) -> Job | None:
@@ -115,32 +116,32 @@ class PrecomputeJobs:
         )
 
     async def failures(self, job_id: str) -> list[bytes]:
-        """What failed, as the worker wrote it; at most `FAILED_SHOWN`."""
+        """The failures, as the worker wrote them; at most `FAILED_SHOWN`."""
         failed: list[bytes] = await self._link.run("LRANGE", f"{self._start}{job_id}:failed", 0, FAILED_SHOWN - 1)
         return failed
 
     async def claim(self, worker: str, lease_ms: int) -> Job | None:
-        """The oldest unfinished job that nobody works on, now held by this worker; None when there is none."""
+        """The oldest open job without a worker, now held by this one; None when there is none."""
         job_id = await self._link.run("EVAL", CLAIM, 1, self._open, self._start, worker, lease_ms)
         return None if job_id is None else await self.read(job_id.decode())
 
     async def chunk(self, job_id: str, at: int) -> bytes | None:
-        """One piece of work; None behind the last."""
+        """One chunk; None behind the last."""
         piece: bytes | None = await self._link.run("LINDEX", f"{self._start}{job_id}:chunks", at)
         return piece
 
     async def advance(self, job_id: str, worker: str, lease_ms: int, done: int, failures: Sequence[bytes]) -> bool:
-        """Note that the next chunk is done, and hold the job on; False when somebody else holds it by now."""
+        """Record that the next chunk is done, and extend the lease; False when another worker holds the job by now."""
         job = self._start + job_id
         keys = job, f"{job}:failed", f"{job}:lease"
         return bool(await self._link.run("EVAL", ADVANCE, 3, *keys, worker, lease_ms, done, *failures))
 
     async def finish(self, job_id: str, worker: str, now_s: float) -> None:
-        """Close a job and drop its work; what became of it stays to be looked up."""
+        """Close a job and delete its chunks; the result stays for a while."""
         job = self._start + job_id
         keys = job, f"{job}:chunks", f"{job}:lease", self._open
         await self._link.run("EVAL", FINISH, 4, *keys, worker, now_s, job_id)
 
     async def release(self, job_id: str, worker: str) -> None:
-        """Let somebody else go on with a job."""
+        """Let another worker continue a job."""
         await self._link.run("EVAL", RELEASE, 1, f"{self._start}{job_id}:lease", worker)

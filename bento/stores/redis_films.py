@@ -1,8 +1,8 @@
 """Added films on Redis 6+ or Valkey, single or cluster: all keys carry one hash tag, so that one script may touch them.
 
 `<prefix>:{films}:` and then `state` (epoch and revision), `records` and `posters` (hashes by movie_id), `changes`
-(movie_ids by the revision of their last change), `ids` (how many numbers were given) and `vectors:<release>` (a hash by
-movie_id).
+(movie_ids by the revision of their last change), `ids` (how many movie_ids were assigned) and `vectors:<release>` (a
+hash by movie_id).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 
 from bento.stores.film_records import (
-    FIRST_GIVEN_ID,
+    FIRST_NEW_ID,
     CatalogueState,
     FilmChange,
     FilmChanges,
@@ -24,8 +24,8 @@ from bento.stores.redis_link import RedisLink
 PAGE = 200
 """Changes read at once: each is some 4 KB."""
 
-VECTORS_KEPT_S = 30 * 86_400
-"""Vectors of a release that nobody serves any more go after this long."""
+VECTORS_TTL_S = 30 * 86_400
+"""How long vectors of a release are stored after it was last served."""
 
 CHANGES = """
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'revision')
@@ -64,7 +64,7 @@ class RedisFilmStore:
     """See `interfaces.FilmStore`."""
 
     def __init__(self, link: RedisLink, prefix: str, release: str) -> None:
-        """release: names the encoders that made the vectors."""
+        """release: identifies the encoders of the vectors."""
         self._link = link
         self._start = f"{prefix}:{{films}}:"
         self._vectors = f"vectors:{release}"
@@ -77,7 +77,7 @@ class RedisFilmStore:
         found: list[FilmChange] = []
         from_start, (epoch, seen), revision = False, since, -2
         while seen != revision:
-            answer = await self._link.run("EVAL", CHANGES, 4, *self._keys(), epoch, seen, PAGE, VECTORS_KEPT_S)
+            answer = await self._link.run("EVAL", CHANGES, 4, *self._keys(), epoch, seen, PAGE, VECTORS_TTL_S)
             named, revision, seen, restarted, records, vectors = answer
             epoch = named.decode()
             if restarted:  # emptied meanwhile
@@ -91,11 +91,11 @@ class RedisFilmStore:
     ) -> CatalogueState | None:
         stored = "none" if not record.poster else poster or "same"
         made = b"" if vectors is None else pack(vectors)
-        values = record.movie_id, pack(record), made, stored, VECTORS_KEPT_S, secrets.token_hex(4)
+        values = record.movie_id, pack(record), made, stored, VECTORS_TTL_S, secrets.token_hex(4)
         answer = await self._link.run("EVAL", PUT, 5, *self._keys(), f"{self._start}posters", *expected, *values)
         return None if answer is None else CatalogueState(answer[0].decode(), int(answer[1]))
 
-    async def keep_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
+    async def store_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
         await self._link.run("HSET", self._start + self._vectors, movie_id, pack(vectors))
 
     async def poster(self, movie_id: int) -> bytes | None:
@@ -103,7 +103,7 @@ class RedisFilmStore:
         return poster
 
     async def new_movie_id(self) -> int:
-        return FIRST_GIVEN_ID - 1 + int(await self._link.run("INCR", f"{self._start}ids"))
+        return FIRST_NEW_ID - 1 + int(await self._link.run("INCR", f"{self._start}ids"))
 
     def _keys(self) -> list[str]:
         return [self._start + name for name in ("state", "changes", "records", self._vectors)]

@@ -1,7 +1,7 @@
 """Served lists on Redis; see `interfaces.ImpressionLog`.
 
 `<prefix>:{<user>}:impressions` (a hash: recommendation_id -> list) and `...:order` (their ids, oldest first) share a
-node with all that is known of the person. `<prefix>:impressions` is the stream of all lists, without people.
+node with the state of the person. `<prefix>:impressions` is the stream of all lists, without people.
 Counts are in `<prefix>:experiment:<key>`, one field per arm and kind, people in a HyperLogLog per arm.
 """
 
@@ -50,15 +50,15 @@ return false
 class RedisImpressionLog:
     """Every call is one round trip; a first click that an experiment counts takes two."""
 
-    def __init__(self, link: RedisLink, prefix: str, remember_s: int) -> None:
+    def __init__(self, link: RedisLink, prefix: str, ttl_s: int) -> None:
         self._link = link
         self._prefix = prefix
-        self._remember_s = remember_s
+        self._ttl_s = ttl_s
 
     async def note(self, served: Sequence[tuple[str, Impression]], keys: Mapping[str, str]) -> None:
         if not served:
             return
-        commands = [self._remember(together) for together in self._groups(served)]
+        commands = [self._store(together) for together in self._groups(served)]
         people: dict[tuple[str, str], list[str]] = defaultdict(list)
         for user_id, impression in served:
             for experiment, arm in impression.arms.items():
@@ -77,10 +77,10 @@ class RedisImpressionLog:
             groups[user_id].append((user_id, impression))
         return list(groups.values())
 
-    async def _remember(self, served: Sequence[tuple[str, Impression]]) -> None:
+    async def _store(self, served: Sequence[tuple[str, Impression]]) -> None:
         places = [key for user_id, _ in served for key in self._keys(user_id)]
         records = [part for _, one in served for part in (one.recommendation_id, msgspec.json.encode(one))]
-        await self._link.run("EVAL", NOTE, len(places), *places, self._remember_s, LISTS_PER_PERSON_LIMIT, *records)
+        await self._link.run("EVAL", NOTE, len(places), *places, self._ttl_s, LISTS_PER_PERSON_LIMIT, *records)
 
     async def show(self, impressions: list[Impression]) -> None:
         record = msgspec.json.encode(impressions)

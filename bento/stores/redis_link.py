@@ -1,9 +1,9 @@
-"""The way to Redis: commands of all requests travel together, and a failed Redis costs one timeout a second.
+"""The link to Redis: commands of all requests are sent together, and a failed Redis costs one timeout a second.
 
-Whatever is asked in the same turn of the event loop, or while a round trip is under way, goes out as one
-pipeline. So a request that reads a person and a cached answer makes one round trip, and many requests at
-once share it. With only one round trip under way, a hung Redis makes everybody wait once, together; from then on
-nobody waits: a probe in the background looks once a second whether it is back.
+Commands of the same turn of the event loop, or given while a round trip is under way, are sent as one pipeline. So a
+request that reads a person and a cached answer makes one round trip, and simultaneous requests share it. With only one
+round trip at a time, a Redis that hangs makes all callers wait once, together; after that none waits: a probe in the
+background checks once a second whether it is back.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bento.stores.errors import StoreUnavailable
 log = logging.getLogger("marquee.redis")
 
 PROBE_INTERVAL_S = 0.05
-"""How often a probe asks the breaker whether it may look; the breaker decides how often it does."""
+"""How often the probe asks the breaker whether it may try; the breaker decides how often it does."""
 
 BATCH_LIMIT = 256
 """Commands of one pipeline: about a millisecond of Redis' time."""
@@ -37,7 +37,7 @@ Command = tuple[Any, ...]
 def connect(url: str, timeout_s: float) -> Redis | RedisCluster:
     """A client for `redis://`, `rediss://`, `unix://` or, for a cluster, `redis+cluster://`.
 
-    It connects on first use and never retries by itself: retrying is the breaker's business.
+    It connects on first use and never retries by itself: the breaker decides about that.
     """
     options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "protocol": 2}
     scheme, _, rest = url.partition("://")
@@ -57,7 +57,7 @@ class RedisLink:
         breaker: CircuitBreaker,
         on_change: Callable[[bool], None] = lambda available: None,
     ) -> None:
-        """`on_change` is told when Redis is lost (False) and found again (True)."""
+        """`on_change` is called when Redis is lost (False) and when it is back (True)."""
         self._client = client
         self._timeout_s = timeout_s
         self._breaker = breaker
@@ -74,13 +74,13 @@ class RedisLink:
 
     @property
     def is_available(self) -> bool:
-        """Redis answered the last time it was asked."""
+        """Redis answered the last command."""
         return not self._breaker.is_open
 
     async def run(self, *command: Any) -> Any:
         """Send one command; its answer as the client library gives it.
 
-        Raises: StoreUnavailable when Redis refuses the command, or is dead or hung and has not come back since.
+        Raises: StoreUnavailable when Redis refuses the command, or is dead or hangs and has not come back since.
         """
         if self._breaker.is_open:
             raise StoreUnavailable(self._breaker.reason)
@@ -92,7 +92,7 @@ class RedisLink:
         return await answer
 
     async def close(self) -> None:
-        """Let what is under way finish, then close the connections."""
+        """Finish the commands under way, then close the connections."""
         await self._probing.cancel()
         await self._queue.close()
         await self._client.aclose()
@@ -107,7 +107,7 @@ class RedisLink:
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             self._lose(f"{type(error).__name__}: {error}".rstrip(": "), batch)
             return
-        except BaseException as error:  # a bug of ours, or the end of the program: nobody may wait for ever
+        except BaseException as error:  # a bug, or the end of the program: no caller may wait for ever
             for _, future in batch:
                 if not future.done():
                     future.set_exception(StoreUnavailable(repr(error)))
@@ -116,7 +116,7 @@ class RedisLink:
             log.info("redis is back")
             self._on_change(True)
         for (_, future), answer in zip(batch, answers, strict=True):
-            if future.done():  # whoever asked has left
+            if future.done():  # the caller was cancelled
                 continue
             if isinstance(answer, Exception):
                 future.set_exception(StoreUnavailable(str(answer)))
@@ -126,16 +126,16 @@ class RedisLink:
             await self._leave_replica()
 
     async def _leave_replica(self) -> None:
-        """Connect anew: after a failover the address leads to the new primary, but connections stay."""
-        if isinstance(self._client, Redis):  # a cluster's client asks the cluster who is who
-            log.debug("redis is a replica, connecting anew")  # each refused write comes here; callers say what it means
+        """Reconnect: after a failover the address leads to the new primary, but old connections do not."""
+        if isinstance(self._client, Redis):  # a cluster's client asks the cluster for its primary
+            log.debug("redis is a replica, reconnecting")  # once per refused write; the callers log what it means
             try:
                 await self._client.connection_pool.disconnect()
-            except (RedisError, OSError) as error:  # the connection is given up all the same
+            except (RedisError, OSError) as error:  # the connection is dropped all the same
                 log.debug("a connection to a replica did not end well: %s", error)
 
     def _lose(self, reason: str, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
-        """Fail the batch and everybody who queued behind it: they have waited long enough."""
+        """Fail the commands of the batch and those queued behind it, which have waited long enough."""
         if self._breaker.fail(reason):
             log.warning("redis is not available, going on without it: %s", reason)
             self._on_change(False)
@@ -151,4 +151,4 @@ class RedisLink:
                 try:
                     await self._send_queued(("PING",))
                 except StoreUnavailable as error:
-                    log.debug("redis is still away: %s", error)
+                    log.debug("redis is still unavailable: %s", error)

@@ -25,22 +25,22 @@ from bento.stores.person import (
 from bento.stores.redis_link import RedisLink
 
 ANSWERS_LIMIT = 64
-"""Answers kept per owner; one more and they are all dropped, which bounds memory without a queue of ages."""
+"""Answers stored per owner; one more and all are dropped, which bounds memory without tracking their age."""
 
 IDEMPOTENCY_S = 86_400
-"""How long a used idempotency key is remembered."""
+"""How long a used idempotency key is recognised."""
 
 ENTRIES_PER_PERSON_LIMIT = 20_000
-"""Records per person that `DELETE /users/{id}` finds again; nobody does as much by hand."""
+"""Records per person that `DELETE /users/{id}` can delete: more than a person creates by hand."""
 
 STREAM_LIMIT = 1_000_000
-"""Records of the event log, roughly; some 200 MB."""
+"""Approximate number of records in the event log; some 200 MB."""
 
 STATE = """
 local state = redis.call('GET', KEYS[1]) or ''
 if #state < 12 or (#state - 12) % 20 ~= 0 then state = string.rep('\\0', 12) end
 """
-"""KEYS: state. A person's state, of a stranger and instead of a damaged one that of nobody."""
+"""KEYS: state. A person's state; an empty one where there is none or it is damaged."""
 
 APPEND = """
 local header, events = string.sub(state, 1, 12), string.sub(state, 13)
@@ -88,9 +88,9 @@ redis.call('DEL', KEYS[2])
 return {version, 1, 0, newest}
 """
 """KEYS: state, answers, idempotency mark. ARGV: packed events, now in microseconds, events limit, idempotency key,
-seconds to remember it. Returns version, changed, duplicate, newest timestamp before.
+its lifetime in seconds. Returns version, changed, duplicate, newest timestamp before.
 
-Versions come from the clock, so a version is not given twice even when a state was lost in between.
+Versions come from the clock, so that none is used twice even when a state was lost in between.
 """
 
 
@@ -120,7 +120,7 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 """
 """KEYS: answers, state. ARGV: question, sealed answer, time to live in ms, answers limit, version of the state that it
-was made for ('' = any)."""
+was computed for ('' = any)."""
 
 
 def key_tag(owner: str) -> str:
@@ -209,7 +209,7 @@ class RedisEventLog:
         if not entries:
             return 0
         deleted = await self._link.run("XDEL", self._stream, *entries)
-        await self._link.run("LTRIM", key, len(entries), -1)  # what came meanwhile stays to be found
+        await self._link.run("LTRIM", key, len(entries), -1)  # entries added meanwhile stay in the list
         return int(deleted)
 
     def _entries(self, user_id: str) -> str:

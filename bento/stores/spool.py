@@ -1,8 +1,9 @@
-"""Where events wait while Redis is away: a local file, fsynced before anything is acknowledged, replayed in order.
+"""The spool: a local file for events while Redis is unavailable, fsynced before an event is acknowledged, and replayed
+in order afterwards.
 
-One record per line. Records that came while one fsync ran share the next. A line that was cut off by a crash was
-never acknowledged and is skipped. While old records are replayed new ones are written behind them, and the replay ends
-with nobody writing, so that the spool is empty then however many keep coming.
+One record per line. Records that arrive during an fsync share the next one. A line that was cut off by a crash was
+never acknowledged and is skipped. During a replay new records are appended; at its end writers wait, so that the spool
+becomes empty however many events arrive.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ SLOTS = 256
 
 
 OPEN_PASSES = 3
-"""Times that a replay looks for what was written behind it, before it makes writers wait for its end."""
+"""How often a replay reads newly appended records before it makes writers wait."""
 
 
 class Spool:
-    """A process's waiting events. Only one process writes a file; `claim` finds one that nobody else writes."""
+    """The spooled events of one process. Only one process writes a file; `claim` finds one without a writer."""
 
     def __init__(self, path: Path, lock: int | None = None) -> None:
-        """`lock`: descriptor of the lock that makes the file ours, let go by `close`."""
+        """`lock`: descriptor of the lock on the file, released by `close`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._lock = lock
@@ -42,7 +43,7 @@ class Spool:
 
     @classmethod
     def claim(cls, folder: Path) -> Spool:
-        """The first file of a folder that no running process writes, with what is left in files of ended ones.
+        """The first file of a folder that no running process writes, with the records of ended processes appended.
 
         Raises: OSError when the folder cannot be written or all slots are taken.
         """
@@ -58,7 +59,7 @@ class Spool:
             if mine is None:
                 mine = cls(path, lock)
                 continue
-            if path.exists():  # of a process that ended and whose slot nobody took
+            if path.exists():  # of an ended process, whose slot is not in use
                 _without_cut_line(path)
                 mine._append(path.read_bytes())
                 path.unlink()
@@ -68,40 +69,40 @@ class Spool:
         return mine
 
     def close(self) -> None:
-        """Let somebody else have the file."""
+        """Release the file for other processes."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     @property
     def is_empty(self) -> bool:
-        """Nothing waits to be replayed."""
+        """There are no events to replay."""
         return self._size_bytes == 0 and not len(self._queue)
 
     @property
     def size_bytes(self) -> int:
-        """What waits on disk."""
+        """Size of the events on disk."""
         return self._size_bytes
 
     async def add(self, record: bytes) -> bool:
-        """Keep a record; it is on disk when this returns True. False: a replay has just ended, nothing waits any more,
-        and whoever holds the record may give it to where the others went.
+        """Write a record; it is on disk when this returns True. False: a replay has just emptied the spool, and the
+        caller can store the record where the others are now.
 
-        Raises: OSError when it cannot be written; then it was not acknowledged either.
+        Raises: OSError when it cannot be written.
         """
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue.put((record, written))
         return await written
 
     async def replay(self, apply: Callable[[bytes], Awaitable[None]]) -> int:
-        """Give every record to `apply`, oldest first, and forget those it took; how many. Then the spool is empty.
+        """Pass every record to `apply`, oldest first, and delete it; returns how many. Then the spool is empty.
 
-        An error of `apply` ends the replay and is raised; what was not taken stays.
+        An error of `apply` ends the replay and is raised; the remaining records stay.
         """
         taken = offset = 0
 
         async def take() -> bool:
-            """Whether there was anything."""
+            """Whether there were records."""
             nonlocal taken, offset
             lines = await asyncio.to_thread(self._lines_from, offset)
             for line in lines:
@@ -117,29 +118,29 @@ class Spool:
                 async with self._queue.paused():
                     await take()
                     if taken:
-                        self._keep(b"")
-                        self._let_waiting_go()
+                        self._replace(b"")
+                        self._send_writers_back()
                     offset = 0
             finally:
                 if offset:
                     async with self._queue.paused():
-                        await asyncio.to_thread(self._forget_first, offset)
+                        await asyncio.to_thread(self._delete_first, offset)
         return taken
 
-    def _let_waiting_go(self) -> None:
-        """Tell who waits to write that there is nothing to queue behind."""
+    def _send_writers_back(self) -> None:
+        """Return False to the writers that wait: the spool is empty."""
         for _, written in self._queue.take_all():
             if not written.done():
                 written.set_result(False)
 
     async def remove(self, matches: Callable[[bytes], bool]) -> int:
-        """Forget the records that match; how many there were."""
+        """Delete the records that match; returns how many."""
         async with self._replaying, self._queue.paused():
             lines = (await asyncio.to_thread(self._read)).splitlines(keepends=True)
-            kept = [line for line in lines if not matches(line.rstrip(b"\n"))]
-            if len(kept) < len(lines):
-                await asyncio.to_thread(self._keep, b"".join(kept))
-        return len(lines) - len(kept)
+            rest = [line for line in lines if not matches(line.rstrip(b"\n"))]
+            if len(rest) < len(lines):
+                await asyncio.to_thread(self._replace, b"".join(rest))
+        return len(lines) - len(rest)
 
     async def _write(self, batch: list[tuple[bytes, asyncio.Future[bool]]]) -> None:
         lines = b"".join(record + b"\n" for record, _ in batch)
@@ -166,7 +167,7 @@ class Spool:
                 raise OSError(errno.ENOSPC, f"{written} of {len(lines)} bytes written", str(self._path))
             os.fsync(descriptor)
         except OSError:
-            os.ftruncate(descriptor, self._size_bytes)  # nothing of it is acknowledged, so nothing of it may come back
+            os.ftruncate(descriptor, self._size_bytes)  # none of it is acknowledged, so none of it may be replayed
             raise
         finally:
             os.close(descriptor)
@@ -176,15 +177,15 @@ class Spool:
         return self._path.read_bytes() if self._path.exists() else b""
 
     def _lines_from(self, offset: int) -> list[bytes]:
-        """The lines behind an offset, without what is just being written: that may still be taken back."""
+        """The lines behind an offset, without those being written, which may still be truncated."""
         return self._read()[offset : self._size_bytes].splitlines(keepends=True)
 
-    def _forget_first(self, n_bytes: int) -> None:
+    def _delete_first(self, n_bytes: int) -> None:
         if n_bytes:
-            self._keep(self._read()[n_bytes:])
+            self._replace(self._read()[n_bytes:])
 
-    def _keep(self, rest: bytes) -> None:
-        """Replace the file by what is left of it."""
+    def _replace(self, rest: bytes) -> None:
+        """Replace the content of the file."""
         if not rest:
             self._path.unlink(missing_ok=True)
         elif len(rest) != self._size_bytes:
@@ -198,7 +199,7 @@ class Spool:
 
 
 def _without_cut_line(path: Path) -> int:
-    """Take the line off that a crash cut off: it was never acknowledged. The size that is left, in bytes."""
+    """Remove a last line that was cut off by a crash, and never acknowledged. Returns the size left in bytes."""
     if not path.exists():
         return 0
     content = path.read_bytes()
@@ -210,7 +211,7 @@ def _without_cut_line(path: Path) -> int:
 
 
 def _try_lock(path: Path) -> int | None:
-    """An exclusive lock that ends with the process, or None when another one holds it."""
+    """An exclusive lock that ends with the process; None when another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

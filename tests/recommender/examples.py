@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bento.recommender.ranking.candidates import Ranked
+from bento.recommender.retrieval.candidates import Ranked
 from features.history import WatchHistory
 from features.sources import SOURCES
 

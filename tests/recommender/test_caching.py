@@ -13,10 +13,10 @@ import pytest
 from bento.recommender.people.events import Event
 from bento.recommender.pipeline import Stores
 from bento.recommender.questions import question_of
-from bento.recommender.ranking.candidates import Encoded
-from bento.recommender.ranking.embedding_cache import EmbeddingCache, EmbeddingPrefetch
 from bento.recommender.ranking.ordering import Ordering, Preferences
 from bento.recommender.ranking.wording import LanguageModel, Wording
+from bento.recommender.retrieval.candidates import Encoded
+from bento.recommender.retrieval.embedding_cache import EmbeddingCache, EmbeddingPrefetch
 from bento.recommender.schemas import RecommendRequest
 from bento.release.loading import load_release
 from bento.stores.circuit_breaker import CircuitBreaker

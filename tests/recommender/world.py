@@ -11,9 +11,9 @@ from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.questions import question_of
-from bento.recommender.ranking.candidates import Models
-from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.explanations import Explainer
+from bento.recommender.retrieval.candidates import Models
+from bento.recommender.retrieval.deadlines import Deadlines
 from bento.recommender.schemas import RecommendRequest, decode
 from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import Release

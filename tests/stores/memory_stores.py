@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bento.stores.film_records import FIRST_GIVEN_ID, CatalogueState, FilmChange, FilmChanges, FilmRecord, FilmVectors
+from bento.stores.film_records import FIRST_NEW_ID, CatalogueState, FilmChange, FilmChanges, FilmRecord, FilmVectors
 from bento.stores.impressions import LISTS_PER_PERSON_LIMIT, STREAM_LIMIT, Counts, Impression
 from bento.stores.person import EVENT, EVENTS_LIMIT, NO_STATE, Appended, PersonState, WatchEvent
 from bento.stores.popularity import growth
@@ -221,7 +221,7 @@ class MemoryFilmStore:
             self._posters[record.movie_id] = poster
         return await self.state()
 
-    async def keep_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
+    async def store_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
         self.vectors[movie_id] = vectors
 
     async def poster(self, movie_id: int) -> bytes | None:
@@ -229,7 +229,7 @@ class MemoryFilmStore:
 
     async def new_movie_id(self) -> int:
         self._given += 1
-        return FIRST_GIVEN_ID - 1 + self._given
+        return FIRST_NEW_ID - 1 + self._given
 
     def _change(self, movie_id: int) -> FilmChange:
         record, vectors = self._records[movie_id], self.vectors.get(movie_id)

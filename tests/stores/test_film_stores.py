@@ -10,7 +10,7 @@ import pytest
 
 from bento.stores import redis_films
 from bento.stores.film_records import (
-    FIRST_GIVEN_ID,
+    FIRST_NEW_ID,
     UNKNOWN,
     CatalogueState,
     FilmRecord,
@@ -112,14 +112,14 @@ async def test_vectors_of_what_a_film_was_are_not_those_of_what_it_is(store: Fil
     renamed = FilmRecord(7, replace(FILM, title="Stalker"))
     state = await store.put(renamed, None, None, await store.state())
     assert (await store.changes(UNKNOWN)).changes[0].vectors is None
-    await store.keep_vectors(7, vectors(renamed))
+    await store.store_vectors(7, vectors(renamed))
     assert (await store.changes(UNKNOWN)).changes[0].vectors is not None
     assert await store.state() == state
 
 
 async def test_numbers_are_given_once(store: FilmStore) -> None:
     given = await asyncio.gather(*(store.new_movie_id() for _ in range(5)))
-    assert sorted(given) == list(range(FIRST_GIVEN_ID, FIRST_GIVEN_ID + 5))
+    assert sorted(given) == list(range(FIRST_NEW_ID, FIRST_NEW_ID + 5))
 
 
 async def test_releases_do_not_read_each_others_vectors(real_link: RedisLink) -> None:

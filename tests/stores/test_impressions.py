@@ -20,7 +20,7 @@ KEYS = {"blend": "blend:1"}
 def lists(request: pytest.FixtureRequest) -> ImpressionLog:
     if request.param == "memory":
         return MemoryImpressionLog()
-    return RedisImpressionLog(request.getfixturevalue(request.param), "test", remember_s=60)
+    return RedisImpressionLog(request.getfixturevalue(request.param), "test", ttl_s=60)
 
 
 def served(recommendation_id: str, arm: str = "a") -> Impression:
@@ -93,6 +93,6 @@ async def test_beyond_the_limit_the_oldest_list_goes(lists: ImpressionLog, monke
 
 @pytest.mark.redis
 async def test_lists_expire(link: RedisLink) -> None:
-    await RedisImpressionLog(link, "test", remember_s=60).note([("ann", served("rec-1"))], KEYS)
+    await RedisImpressionLog(link, "test", ttl_s=60).note([("ann", served("rec-1"))], KEYS)
     for key in ("test:{ann}:impressions", "test:{ann}:impressions:order"):
         assert 0 < await link.run("TTL", key) <= 60

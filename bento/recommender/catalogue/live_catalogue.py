@@ -169,7 +169,7 @@ class LiveCatalogue:
         except NotEncoded as error:
             log.error("movie_id %d cannot be served: %s", record.movie_id, error)
             return None
-        await self._store.keep_vectors(record.movie_id, vectors)
+        await self._store.store_vectors(record.movie_id, vectors)
         return vectors
 
     async def _put(self, check: Check, poster: bytes | None, vectors: FilmVectors | None) -> FilmRecord:

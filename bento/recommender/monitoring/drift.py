@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.recommender.catalogue.popularity import popularity_ranks
-from bento.recommender.ranking.candidates import Models, RetrievalRequest
+from bento.recommender.retrieval.candidates import Models, RetrievalRequest
 from bento.recommender.telemetry.observations import ListFacts
 from bento.release.loading import Release
 

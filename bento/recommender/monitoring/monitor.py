@@ -19,7 +19,7 @@ from bento.recommender.monitoring.embedding_health import EmbeddingHealth, embed
 from bento.recommender.monitoring.monitor_metrics import MonitorMetrics
 from bento.recommender.monitoring.monitor_report import Alert, CacheReport, Monitor, SampleList
 from bento.recommender.over_http.experiment_routes import result_of
-from bento.recommender.ranking.candidates import Models
+from bento.recommender.retrieval.candidates import Models
 from bento.recommender.telemetry.metrics import Metrics
 from bento.recommender.telemetry.observations import ListFacts, Observations
 from bento.release.loading import Release

@@ -1,1 +1,1 @@
-"""From a history to an ordered, explained list: sources, fusion, search, order, and the ladder of fallbacks."""
+"""From scored candidates to an ordered, explained list: cold start, fallbacks, diversity, selection, reasons."""

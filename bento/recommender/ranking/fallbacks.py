@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.ranking.candidates import Encoded, Ranked
 from bento.recommender.ranking.selection import followed_by
+from bento.recommender.retrieval.candidates import Encoded, Ranked
 from features.history import WatchHistory
 from features.sources import NEIGHBOUR_SOURCE, SOURCES
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.questions import Question
-from bento.recommender.ranking.candidates import Ranked
 from bento.recommender.ranking.diversity import diversify, pool_size, recency
 from bento.recommender.ranking.hours import Hours
 from bento.recommender.ranking.selection import without
+from bento.recommender.retrieval.candidates import Ranked
 from bento.release.film_table import HoldsFilms, Live
 
 NOTHING = np.empty(0, dtype=np.int64)

@@ -32,13 +32,13 @@ from bento.recommender.people.events import Feedback
 from bento.recommender.recommendations import Recommendations
 from bento.release.loading import Release, load_release
 from bento.stores.errors import StoreUnavailable
-from bento.stores.film_records import FIRST_GIVEN_ID, UNKNOWN
+from bento.stores.film_records import FIRST_NEW_ID, UNKNOWN
 from bento.stores.spool import Spool
 from tests.recommender.genre_world import FILMS_PER_GENRE, N_FILMS, films_of
 from tests.recommender.world import World
 from tests.stores.memory_stores import MemoryEventLog, MemoryFilmStore
 
-NEW = FIRST_GIVEN_ID
+NEW = FIRST_NEW_ID
 TRENCHES = {"title": "Trenches", "year": 1995, "genres": ["war"], "overview": "Mud.", "director": "Ann Field"}
 
 

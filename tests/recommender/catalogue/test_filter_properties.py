@@ -23,10 +23,10 @@ from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.pipeline import Pipeline, Stores
-from bento.recommender.ranking.candidates import Models
-from bento.recommender.ranking.deadlines import Deadlines
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.recommendations import Recommendations
+from bento.recommender.retrieval.candidates import Models
+from bento.recommender.retrieval.deadlines import Deadlines
 from bento.recommender.schemas import Filters, GenreFilter
 from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import load_release

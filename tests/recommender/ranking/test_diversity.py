@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bento.recommender.ranking.candidates import Ranked
 from bento.recommender.ranking.diversity import diversify, pool_size, recency
+from bento.recommender.retrieval.candidates import Ranked
 from bento.release.film_table import FilmTable
 from features.catalog import Catalog, Film
 from features.sources import SOURCES

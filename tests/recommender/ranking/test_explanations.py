@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bento.recommender.catalogue.similarity import live_similarity
-from bento.recommender.ranking.candidates import Ranked
 from bento.recommender.ranking.explanations import Explainer, sentence
+from bento.recommender.retrieval.candidates import Ranked
 from bento.release.film_table import FilmTable, Live
 from features.catalog import Catalog, Film
 from features.history import WatchHistory

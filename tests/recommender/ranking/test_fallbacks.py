@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bento.recommender.ranking.candidates import Encoded
 from bento.recommender.ranking.fallbacks import best_without_retrieval, genre_popularity
+from bento.recommender.retrieval.candidates import Encoded
 from tests.recommender.examples import history
 
 POPULARITY = np.array([4, 3, 2, 1], dtype=np.float32)

@@ -70,7 +70,7 @@ def test_chance_and_the_taste_of_who_watches_then_are_no_habit_of_the_hour(
 
 
 def test_too_few_people_say_nothing() -> None:
-    assert hour_lifts(ReleasePeople.nobody(), catalog().genre_matrix) is None
+    assert hour_lifts(ReleasePeople.empty(), catalog().genre_matrix) is None
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bento.recommender.ranking.deadlines import Deadlines
+from bento.recommender.retrieval.deadlines import Deadlines
 from bento.recommender.telemetry.limited_warnings import INTERVAL_S, LimitedWarnings
 from tests.recommender.world import World
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.ranking.release_search import Ranked
+from bento.recommender.retrieval.release_search import Ranked
 from features.history import WatchHistory, history_tensors
 from features.scorers import CANDIDATES
 

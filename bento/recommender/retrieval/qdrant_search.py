@@ -22,7 +22,7 @@ from qdrant_client.http.exceptions import ApiException
 
 from bento.inference.core.errors import BackendFailed
 from bento.recommender.catalogue.filters import genres_named, plain
-from bento.recommender.ranking.release_search import Ranked, ReleaseQuestion
+from bento.recommender.retrieval.release_search import Ranked, ReleaseQuestion
 from bento.recommender.schemas import Filters, GenreFilter
 from bento.release.film_table import FilmTable
 from features.catalog import Film

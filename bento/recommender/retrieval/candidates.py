@@ -20,9 +20,9 @@ import numpy.typing as npt
 from bento.inference.core.errors import InferenceError
 from bento.inference.core.messages import InferRequest
 from bento.recommender.inference import Inference
-from bento.recommender.ranking.deadlines import Deadlines
-from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
-from bento.recommender.ranking.reranking import reranked, reranker_inputs
+from bento.recommender.retrieval.deadlines import Deadlines
+from bento.recommender.retrieval.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
+from bento.recommender.retrieval.reranking import reranked, reranker_inputs
 from bento.recommender.schemas import Filters
 from bento.recommender.telemetry.limited_warnings import LimitedWarnings
 from bento.release.film_table import AddedFilms

@@ -22,10 +22,10 @@ from bento.recommender.experiments import Arm, Experiment, ExperimentsError, rea
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.questions import question_of
-from bento.recommender.ranking.candidates import Ranked
-from bento.recommender.ranking.reranking import reranked, reranker_inputs
 from bento.recommender.ranking.selection import followed_by, without
 from bento.recommender.recommendations import Recommendations
+from bento.recommender.retrieval.candidates import Ranked
+from bento.recommender.retrieval.reranking import reranked, reranker_inputs
 from bento.recommender.schemas import RecommendRequest
 from bento.release.loading import Release, load_release
 from features.history import WatchHistory

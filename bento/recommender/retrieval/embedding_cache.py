@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from bento.background import DetachedTasks, LruCache
 from bento.recommender.people.events import Event
 from bento.recommender.people.histories import merged
-from bento.recommender.ranking.candidates import Encoded
+from bento.recommender.retrieval.candidates import Encoded
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore

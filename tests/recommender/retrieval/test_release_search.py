@@ -18,8 +18,8 @@ from qdrant_client import QdrantClient
 
 from bento.inference.core.errors import BackendFailed
 from bento.recommender.catalogue.filters import FilmFilter
-from bento.recommender.ranking.qdrant_search import QdrantSearch
-from bento.recommender.ranking.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
+from bento.recommender.retrieval.qdrant_search import QdrantSearch
+from bento.recommender.retrieval.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
 from bento.recommender.schemas import Filters, GenreFilter
 from bento.release.film_table import FilmTable
 from export.index.faiss_index import build_index

@@ -11,8 +11,8 @@ import pytest
 
 from bento.inference.core.options import ServerOptions
 from bento.inference.server import InferenceServer
-from bento.recommender.ranking.candidates import Models
-from bento.recommender.ranking.deadlines import TIMED_SOURCES, Deadlines
+from bento.recommender.retrieval.candidates import Models
+from bento.recommender.retrieval.deadlines import TIMED_SOURCES, Deadlines
 from features.history import WatchHistory
 from tests.inference.closing import close_with_nothing_left
 from tests.inference.gates import Gate, gate
