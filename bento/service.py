@@ -58,9 +58,9 @@ class RecommenderService(Service[Any]):
         return self.running
 
     def to_asgi(self, is_main: bool = True) -> Any:
-        from bento.serving.connections import use_own_connections
+        from bento.inference.over_http.connections import use_in_uvicorn
 
-        use_own_connections(lambda: self.running.worker)
+        use_in_uvicorn(lambda: self.running.worker.connections)
         return FrontDoor(super().to_asgi(is_main), lambda: self.running.worker)
 
 

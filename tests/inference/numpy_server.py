@@ -13,6 +13,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from bento.inference.core.datatypes import datatype_of_config
 from bento.inference.core.errors import BackendFailed, UnknownModel, UnknownModelVersion
 from bento.inference.core.messages import InferRequest, InferResponse, RequestTiming, Tensor
+from bento.inference.core.options import ServerOptions
 from bento.inference.models.contract import Contract
 from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
 from bento.inference.protocol.tensor_bytes import strings_tensor
@@ -86,7 +87,8 @@ TYPES = (
 class NumpyServer:
     """See `InferenceServer` for what its methods promise."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fast_path: bool = True) -> None:
+        self.options = ServerOptions(repositories=(), fast_path=fast_path)
         pair = "INPUT0 {0} 16 INPUT1 {0} 16".format
         pair_out = "OUTPUT0 {0} 16 OUTPUT1 {0} 16".format
         models = [

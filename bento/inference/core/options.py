@@ -35,6 +35,8 @@ class ServerOptions:
     in the queue. For repositories whose files are already proven: a model that fails then fails its requests."""
     response_cache_bytes: int = 0
     """Size of the local response cache; 0 = no cache."""
+    fast_path: bool = True
+    """Take shortcuts for repeated kinds of requests, some of them on private parts of uvicorn and onnxruntime."""
     intra_op_threads: int = 0
     """Threads of one operator for models whose config names none; 0 = chosen from the cores at hand."""
     shutdown_timeout_s: float = 30.0
