@@ -99,7 +99,7 @@ class Recommender:
         end_with_supervisor()
         logging.getLogger("marquee").setLevel(logging.INFO)
         use_own_folder(SETTINGS.home, os.environ)
-        from bento.inference.core.long_lived import spare_what_is_loaded
+        from bento.inference.core.long_lived import freeze_loaded_objects
         from bento.serving.worker import Worker
 
         try:
@@ -107,7 +107,7 @@ class Recommender:
         except Exception:
             stop_supervisor()
             raise
-        spare_what_is_loaded()
+        freeze_loaded_objects()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

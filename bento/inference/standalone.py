@@ -20,7 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bento.inference.core.long_lived import spare_what_is_loaded
+from bento.inference.core.long_lived import freeze_loaded_objects
 from bento.inference.core.options import ServerOptions
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import AsgiApp, make_http_app
@@ -71,7 +71,7 @@ async def serve(options: ServerOptions, listen: ListenOptions, log_settings: Log
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = await InferenceServer.start(options)
     Console(stderr=True).print(model_table(server.repository_index()))
-    spare_what_is_loaded()
+    freeze_loaded_objects()
     stops: list[_Stop] = []
     try:
         await _listen(server, listen, FrontEndState(log_settings=log_settings), options.shutdown_timeout_s, stops)

@@ -15,7 +15,7 @@ from bento.inference.core.errors import BackendFailed, UnknownModel, UnknownMode
 from bento.inference.core.messages import InferRequest, InferResponse, RequestTiming, Tensor
 from bento.inference.core.options import ServerOptions
 from bento.inference.models.contract import Contract
-from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
+from bento.inference.models.prepared_requests import PreparedRequests, WireForm
 from bento.inference.protocol.tensor_bytes import strings_tensor
 
 Outputs = dict[str, Tensor]
@@ -112,7 +112,7 @@ class NumpyServer:
         self.requests: list[InferRequest] = []
         self.loads: list[tuple[str, str | None, dict[str, bytes] | None]] = []
         self.unloads: list[tuple[str, bool]] = []
-        self._rehearsals = Rehearsals()
+        self._prepared_requests = PreparedRequests()
         self.held = asyncio.Event()
         """Set when a request of model `held` has arrived; it never answers."""
         self.let_go = asyncio.Event()
@@ -135,11 +135,11 @@ class NumpyServer:
         self.check_request(request)
         return self._run(request)
 
-    def rehearsals(self, model: str, version: str) -> Rehearsals:
+    def prepared_requests(self, model: str, version: str) -> PreparedRequests:
         self._get(model, version)
-        return self._rehearsals
+        return self._prepared_requests
 
-    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
+    def prepare_request(self, request: InferRequest, response: InferResponse, wire: WireForm) -> None:
         """Its models cannot."""
 
     async def infer(self, request: InferRequest) -> InferResponse:

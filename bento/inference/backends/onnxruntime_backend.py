@@ -16,7 +16,7 @@ import onnxruntime
 import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-from bento.inference.backends.interface import FixedRun, Instance, ModelSource
+from bento.inference.backends.interface import BoundRun, Instance, ModelSource
 from bento.inference.backends.joined import JoinedInstance
 from bento.inference.backends.onnxruntime_graph import check_config, complete_config
 from bento.inference.backends.onnxruntime_settings import providers, session_options
@@ -137,7 +137,7 @@ class ShorterRuns(Protocol):
     run: Callable[[Sequence[str], dict[str, Tensor], Any], list[Tensor]]
     """As `InferenceSession.run`."""
 
-    def bound(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> FixedRun | None:
+    def bound(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> BoundRun | None:
         """The session with memory for tensors like these, which it just took and gave, where it can have such."""
 
 
@@ -185,7 +185,7 @@ class PlainSession:
         results = self._session.run_with_ort_values(names, values)
         return {name: _from_value(value) for name, value in zip(names, results, strict=True)}
 
-    def fixed(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> FixedRun | None:
+    def fixed(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> BoundRun | None:
         """Itself with memory for tensors like these, which it just took and gave; None when it cannot repeat that."""
         if self._fast is None or self._has_strings or self._has_bfloat16:
             return None

@@ -1,7 +1,7 @@
 """Shorter ways to run an ONNX session, on private parts of onnxruntime: all of the fast path's that touch it.
 
 `FastSession` runs without the checks of `InferenceSession.run`, whose names the configuration's check has seen: 1 us a
-run. `BoundMemory` has its inputs and outputs bound for good to memory of its own, for requests of one shape: a run
+run. `BoundMemory` has its inputs and outputs bound permanently to memory of its own, for requests of one shape: a run
 makes no object, neither an array nor one of onnxruntime's. Measured with an addition of two vectors: 2.3 us a run
 instead of 3.9. The rest of the backend knows `fast_session` alone.
 """
@@ -71,9 +71,9 @@ class BoundMemory:
     def __init__(
         self, session: onnxruntime.InferenceSession, inputs: dict[str, Tensor], outputs: dict[str, Tensor]
     ) -> None:
-        """Bind memory for tensors of these types and shapes. Raises whatever onnxruntime raises."""
+        """Bind memory for tensors of these types and shapes. Raises: any exception of onnxruntime."""
         self._binding = session.io_binding()
-        self._arrays: list[Tensor] = []  # their memory is what is bound
+        self._arrays: list[Tensor] = []  # own the memory that is bound
         self.inputs = [self._room_for(tensor) for tensor in inputs.values()]
         self.outputs = [self._room_for(tensor) for tensor in outputs.values()]
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]
@@ -93,11 +93,11 @@ class BoundMemory:
         return array.reshape(-1).view(np.uint8).data
 
     def run(self) -> None:
-        """From what is in `inputs` to what is in `outputs`. Raises whatever onnxruntime raises."""
+        """Run on `inputs`, into `outputs`. Raises: any exception of onnxruntime."""
         self._run(self._binding._iobinding, _OPTIONS)
 
     def repeats(self, inputs: Iterable[Tensor], outputs: Iterable[Tensor]) -> bool:
-        """Whether a run on these inputs gives these outputs, bit for bit: a model of chance does not."""
+        """Whether a run on these inputs gives these outputs, bit for bit: a random model does not."""
         expected = [np.frombuffer(tensor.tobytes(), np.uint8) for tensor in outputs]
         for room, tensor in zip(self.inputs, inputs, strict=True):
             room[:] = tensor.tobytes()

@@ -26,7 +26,7 @@ class ServerOptions:
     trust_python_models: bool = False
     """Run the `model.py` of Python-backend models: code from the repository, with the server's rights."""
     release: int | None = None
-    """Serve exactly this version of every model that has it, whatever its version policy says."""
+    """Serve exactly this version of every model that has it; overrides the version policy."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     server_id: str = "triton"
     """`name` in the server metadata; clients of Triton expect "triton"."""

@@ -1,7 +1,7 @@
-"""gRPC messages like earlier ones: a client that asks the same model again sends the same bytes, but for the tensors.
+"""Message templates: a client that asks the same model again over gRPC sends the same bytes, but for the tensors.
 
-Protobuf's bytes are compared, not read: whatever stands around the tensors must be what it was when protobuf read it.
-Answers likewise are written as what stood before the tensors last time, and the tensors: protobuf defines that the
+Protobuf's bytes are compared, not parsed: all bytes around the tensors must be those that protobuf parsed earlier.
+Answers are written as the bytes that stood before the tensors last time, and the tensors: protobuf defines that the
 bytes of two messages in a row are the bytes of both merged.
 """
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from tritonclient.grpc import service_pb2 as pb
 
 from bento.inference.core.messages import InferResponse
-from bento.inference.models.prepared_requests import OnTheWire
+from bento.inference.models.prepared_requests import WireForm
 from bento.inference.over_grpc.codec import encode_response
 from bento.inference.protocol.output_delivery import DecodedRequest
-from bento.inference.protocol.request_template import KnownLayout, says_only_where
+from bento.inference.protocol.request_template import RequestTemplate, is_template
 from bento.inference.protocol.tensor_bytes import tensor_bytes
 from bento.inference.server import InferenceServer
 
@@ -37,9 +37,9 @@ class MessageTemplate:
     """What stands in front of each tensor, and where."""
     model_name: str
     model_version: str
-    layout: KnownLayout
+    layout: RequestTemplate
     key: bytes
-    """The beginning as no JSON begins: a model's rehearsals are common to both wires."""
+    """The beginning, in a form that no JSON has: a model's prepared requests are common to both wires."""
     server: InferenceServer
     answers: AnswerTemplates
 
@@ -53,22 +53,22 @@ class MessageTemplate:
 
     def answer(self, data: bytes, time_remaining: Callable[[], float | None]) -> bytes | None:
         """See `messages.Template`."""
-        rehearsal = self.server.rehearsals(self.model_name, self.model_version).get(self.key)
-        if rehearsal is None:
+        prepared = self.server.prepared_requests(self.model_name, self.model_version).get(self.key)
+        if prepared is None:
             return None
         remaining_s = time_remaining()
-        return None if remaining_s is not None and remaining_s <= 0 else rehearsal.answer(data, 0, b"")
+        return None if remaining_s is not None and remaining_s <= 0 else prepared.answer(data, 0, b"")
 
     def prepare(self, decoded: DecodedRequest, response: InferResponse) -> None:
         """See `messages.Template`."""
-        if self.server.rehearsals(self.model_name, self.model_version).is_due(self.key):
+        if self.server.prepared_requests(self.model_name, self.model_version).is_due(self.key):
             starts = [item.start for item in self.layout.inputs]
             between = self.answers.between(response, decoded)
-            self.server.rehearse(decoded.request, response, OnTheWire(self.key, starts, between))
+            self.server.prepare_request(decoded.request, response, WireForm(self.key, starts, between))
 
 
 class FastMessages:
-    """Requests that protobuf parsed before, and answers that it wrote before. For the loop only."""
+    """Requests that protobuf parsed before, and answers that it wrote before. Event loop only."""
 
     def __init__(self, server: InferenceServer) -> None:
         self._server = server
@@ -85,9 +85,9 @@ class FastMessages:
         return None
 
     def remember(self, data: bytes, message: pb.ModelInferRequest, decoded: DecodedRequest) -> None:
-        """Keep a request that was read, if it is one that can be kept."""
+        """Make a template of a request that was parsed, if it can be one."""
         contents = list(message.raw_input_contents)
-        if not contents or len(contents) != len(decoded.request.inputs) or not says_only_where(decoded):
+        if not contents or len(contents) != len(decoded.request.inputs) or not is_template(decoded):
             return
         ending = pb.ModelInferRequest(raw_input_contents=contents).SerializeToString()
         at = len(data) - len(ending)
@@ -104,7 +104,7 @@ class FastMessages:
             self._count = 0
         self._count += 1
         request, beginning = decoded.request, data[: -len(ending)]
-        layout = KnownLayout.of(decoded, starts)
+        layout = RequestTemplate.of(decoded, starts)
         known = MessageTemplate(
             beginning, tuple(marks), request.model_name, request.model_version, layout, b"\0" + beginning,
             self._server, self._answers,
@@ -113,7 +113,7 @@ class FastMessages:
 
 
 class AnswerTemplates:
-    """Answers without their tensors. For the loop only."""
+    """Answers without their tensors. Event loop only."""
 
     def __init__(self) -> None:
         self._beginnings: dict[tuple[str, str, tuple[_OutputKey, ...]], bytes] = {}

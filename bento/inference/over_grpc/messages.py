@@ -25,7 +25,7 @@ class Template(Protocol):
         """
 
     def prepare(self, decoded: DecodedRequest, response: InferResponse) -> None:
-        """Have the model prepare for such requests, once enough of them came. `response` was given on the spot."""
+        """Have the model prepare for such requests, once enough of them came. `response` was given by `infer_now`."""
 
 
 class InferMessages(Protocol):
@@ -35,7 +35,7 @@ class InferMessages(Protocol):
         """The template of this message; None = protobuf is to parse it."""
 
     def remember(self, data: bytes, message: pb.ModelInferRequest, decoded: DecodedRequest) -> None:
-        """Keep a message that protobuf parsed as a template, if it can be one."""
+        """Make a template of a message that protobuf parsed, if it can be one."""
 
     def write(self, response: InferResponse, decoded: DecodedRequest) -> bytes:
         """The answer as it goes on the wire."""
@@ -49,7 +49,7 @@ class PlainMessages:
         return None
 
     def remember(self, data: bytes, message: pb.ModelInferRequest, decoded: DecodedRequest) -> None:
-        """Nothing is kept."""
+        """No templates are made."""
 
     def write(self, response: InferResponse, decoded: DecodedRequest) -> bytes:
         """The answer as it goes on the wire."""

@@ -258,7 +258,7 @@ class GrpcFrontEnd:
         self._health = health
 
     async def stop(self, grace: float | None) -> None:
-        """Take nothing more, and give what is under way so many seconds. Nobody who only listens is waited for."""
+        """Take no more requests, and give those in progress so many seconds. Health watchers are not waited for."""
         self._health.end()
         self._servicer.end_streams()
         await self._grpc_server.stop(grace)

@@ -29,10 +29,10 @@ def infer_connections(server: InferenceServer, state: FrontEndState, max_body_by
     """Connections that answer infer requests of a repeated kind without ASGI, where the fast path is used."""
     if not _is_used(server.options.fast_path):
         return OrdinaryProtocol
-    from bento.inference.over_http.fast.immediate_answers import AtOnce
-    from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
+    from bento.inference.over_http.fast.immediate_answers import ImmediateAnswers
+    from bento.inference.over_http.fast.immediate_protocol import ImmediateProtocol
 
-    return partial(AtOnceProtocol, at_once=AtOnce(server, state, max_body_bytes))
+    return partial(ImmediateProtocol, immediate=ImmediateAnswers(server, state, max_body_bytes))
 
 
 def plain_connections(options: ServerOptions) -> Connections:
@@ -64,7 +64,7 @@ def _is_used(switched_on: bool) -> bool:
 
 @cache
 def is_possible() -> bool:
-    """Whether all that the fast path leans on is there. Looked at once; what is missing is logged."""
+    """Whether all that the fast path leans on is there. Checked once; what is missing is logged."""
     from bento.inference.over_http.fast.requirements import PROVEN_ON, installed, missing_parts
 
     missing = missing_parts()

@@ -40,7 +40,7 @@ async def _decode(call: HttpCall) -> DecodedRequest:
     body = await call.body()
     length = json_length(call.headers.get(_JSON_LENGTH_HEADER), len(body))
     if length is not None:
-        cache = call.state.known_headers if server.options.fast_path else None
+        cache = call.state.json_headers if server.options.fast_path else None
         decoded = None if cache is None else cache.read(body, length, model, version)
         if decoded is None:
             decoded = decode_request(body, length, model, version, call.state.regions)

@@ -1,4 +1,4 @@
-"""What becomes of a connection whose requests are answered at once: when it is closed, and what it does at the end."""
+"""A connection with immediate answers: when it is closed, and what it does when the server stops."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from bento.inference.over_http.fast.immediate_answers import AtOnce
-from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
+from bento.inference.over_http.fast.immediate_answers import ImmediateAnswers
+from bento.inference.over_http.fast.immediate_protocol import ImmediateProtocol
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.protocol.v2_codec import decode_request
 from tests.inference.http_wire import request
@@ -75,13 +75,13 @@ def clock():
 
 
 @pytest.fixture
-def connection(clock) -> tuple[AtOnceProtocol, Transport]:
-    async def connect() -> tuple[AtOnceProtocol, Transport]:
+def connection(clock) -> tuple[ImmediateProtocol, Transport]:
+    async def connect() -> tuple[ImmediateProtocol, Transport]:
         server = NumpyServer()
         config = uvicorn.Config(refused, access_log=False, timeout_keep_alive=5, log_config=None)
         config.load()
-        at_once = AtOnce(server, FrontEndState(), 1 << 20)  # type: ignore[arg-type]
-        protocol = AtOnceProtocol(config, ServerState(), {}, clock, at_once=at_once)
+        immediate = ImmediateAnswers(server, FrontEndState(), 1 << 20)  # type: ignore[arg-type]
+        protocol = ImmediateProtocol(config, ServerState(), {}, clock, immediate=immediate)
         transport = Transport()
         protocol.connection_made(transport)  # type: ignore[arg-type]
         return protocol, transport
@@ -97,16 +97,16 @@ async def refused(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body"})
 
 
-def teach(clock: Clock, protocol: AtOnceProtocol, data: bytes) -> None:
+def teach(clock: Clock, protocol: ImmediateProtocol, data: bytes) -> None:
     """Make the request and its JSON known, as if the application had read them."""
     for _ in range(2):
         protocol.data_received(data)
         turn(clock)
     head, content = data.split(b"\r\n\r\n", 1)
     length = int(head.rsplit(b"Inference-Header-Content-Length: ", 1)[1].split(b"\r\n")[0])
-    state = protocol._at_once._state
+    state = protocol._immediate._state
     decoded = decode_request(content, length, "simple", "", state.regions)
-    state.known_headers.remember(content, length, decoded)
+    state.json_headers.remember(content, length, decoded)
 
 
 def turn(clock: Clock) -> None:
