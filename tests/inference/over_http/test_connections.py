@@ -8,14 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import pytest
 import structlog
 import uvicorn.protocols.http.httptools_impl as httptools_impl
 
 from bento.inference.backends import onnxruntime_fast
-from bento.inference.core.messages import InferRequest
 from bento.inference.over_http import connections
 from bento.inference.over_http.fast import requirements
 from bento.inference.over_http.ordinary_protocol import OrdinaryProtocol
@@ -108,16 +106,15 @@ def test_without_a_part_uvicorn_serves_and_one_line_tells(monkeypatch: pytest.Mo
         connections.is_possible.cache_clear()
 
 
-async def test_a_session_without_its_private_parts_runs_the_ordinary_way(
-    repository: Path, start_server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(onnxruntime_fast, "missing_parts", lambda session: ["_sess.run"])
-    write_add_sub(repository)
+class Session:
+    """An onnxruntime session with none but its public methods."""
+
+    def io_binding(self) -> object:
+        return object()
+
+
+def test_a_session_without_its_private_parts_has_no_shorter_ways_and_one_line_tells() -> None:
+    session: Any = Session()
     with structlog.testing.capture_logs() as lines:
-        server = await start_server(fast_path=True)
-    assert [line["missing"] for line in lines if line["log_level"] == "warning"] == [("_sess.run",)]
-    inputs = {name: [[1] * 16] for name in ("INPUT0", "INPUT1")}
-    answer = await server.infer(
-        InferRequest("simple", {name: np.array(rows, np.int32) for name, rows in inputs.items()})
-    )
-    assert answer.outputs["OUTPUT0"].tolist() == [[2] * 16]
+        assert [onnxruntime_fast.fast_session(session) for _ in range(2)] == [None, None]
+    assert [line["missing"] for line in lines] == [("_sess.run", "_sess.run_with_iobinding", "_iobinding")]
