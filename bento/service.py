@@ -58,9 +58,9 @@ class RecommenderService(Service[Any]):
         return self.running
 
     def to_asgi(self, is_main: bool = True) -> Any:
-        from bento.serving.connections import use_own_connections
+        from bento.inference.over_http.connections import use_in_uvicorn
 
-        use_own_connections(lambda: self.running.worker)
+        use_in_uvicorn(lambda: self.running.worker.connections)
         return FrontDoor(super().to_asgi(is_main), lambda: self.running.worker)
 
 
@@ -99,7 +99,7 @@ class Recommender:
         end_with_supervisor()
         logging.getLogger("marquee").setLevel(logging.INFO)
         use_own_folder(SETTINGS.home, os.environ)
-        from bento.inference.core.long_lived import spare_what_is_loaded
+        from bento.inference.core.long_lived import freeze_loaded_objects
         from bento.serving.worker import Worker
 
         try:
@@ -107,7 +107,7 @@ class Recommender:
         except Exception:
             stop_supervisor()
             raise
-        spare_what_is_loaded()
+        freeze_loaded_objects()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

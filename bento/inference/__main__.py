@@ -34,6 +34,13 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Switch(StrEnum):
+    """Whether something is used."""
+
+    ON = "on"
+    OFF = "off"
+
+
 class LogFormat(StrEnum):
     """How log lines begin."""
 
@@ -89,6 +96,9 @@ def main(
                      help="Run the model.py of Python models: code from the repository, with this process's rights."),
     ] = False,
     device: Annotated[Device, typer.Option(help="Where models run; auto: on a GPU where there is one.")] = Device.AUTO,
+    fast_path: Annotated[
+        Switch, typer.Option(envvar="FAST_PATH", help="Shortcuts for repeated kinds of requests.")
+    ] = Switch.ON,
     release: Annotated[
         int | None, typer.Option(help="Serve exactly this version of every model that has it.")
     ] = None,
@@ -130,6 +140,7 @@ def main(
         trust_python_models=trust_python_models,
         release=release,
         device=device.value,
+        fast_path=fast_path is Switch.ON,
         server_id=server_id,
         response_cache_bytes=cache_config,
         shutdown_timeout_s=exit_timeout_secs,

@@ -1,4 +1,4 @@
-"""The inference server's in-process face: what the protocol modules and the recommender call.
+"""The inference server's in-process interface: what the protocol modules and the recommender call.
 
 Everything here runs on one asyncio loop; only model instances have threads of their own.
 """
@@ -14,7 +14,7 @@ from bento.inference.core.datatypes import datatype_of_config
 from bento.inference.core.errors import InferenceError
 from bento.inference.core.messages import InferRequest, InferResponse
 from bento.inference.core.options import ServerOptions
-from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
+from bento.inference.models.prepared_requests import PreparedRequests, WireForm
 from bento.inference.models.response_cache import CacheStatistics
 from bento.inference.repository.control import Repository
 from bento.inference.repository.preparation import LoadRequest
@@ -69,22 +69,22 @@ class InferenceServer:
         return await self._models.get(request.model_name, request.model_version).infer(request)
 
     def infer_now(self, request: InferRequest) -> InferResponse | None:
-        """The answer where the model can give it on the spot; None where `infer` is to be awaited, which costs more.
+        """The answer where the model can give it immediately; None where `infer` is to be awaited, which costs more.
 
         Raises: InferenceError (see `errors`).
         """
         return self._models.get(request.model_name, request.model_version).infer_now(request)
 
-    def rehearsals(self, model: str, version: str) -> Rehearsals:
-        """Kinds of requests that a model needs to decide nothing for. Raises: InferenceError (see `errors`)."""
-        return self._models.get(model, version).rehearsals
+    def prepared_requests(self, model: str, version: str) -> PreparedRequests:
+        """The prepared requests of a model. Raises: InferenceError (see `errors`)."""
+        return self._models.get(model, version).prepared_requests
 
-    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
-        """Have the model prepare for more requests of the kind that `infer_now` just answered, if it pays.
+    def prepare_request(self, request: InferRequest, response: InferResponse, wire: WireForm) -> None:
+        """Have the model prepare for more requests of the kind that `infer_now` just answered, where that is possible.
 
         Raises: InferenceError (see `errors`).
         """
-        self._models.get(request.model_name, request.model_version).rehearse(request, response, wire)
+        self._models.get(request.model_name, request.model_version).prepare_request(request, response, wire)
 
     def infer_stream(self, request: InferRequest) -> AsyncIterator[InferResponse]:
         """Responses of a decoupled model, as they come; exactly one for an ordinary model.
@@ -188,7 +188,7 @@ class InferenceServer:
         await self._repository.load(LoadRequest(name, config_override, files or {}))
 
     async def unload_model(self, name: str, unload_dependents: bool = False) -> None:
-        """Stop serving a model; requests in flight finish. An unknown model is none of its business.
+        """Stop serving a model; requests in flight finish. An unknown model is ignored.
 
         Raises: Unavailable (control mode is not explicit).
         """

@@ -20,15 +20,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bento.inference.core.long_lived import spare_what_is_loaded
+from bento.inference.core.long_lived import freeze_loaded_objects
 from bento.inference.core.options import ServerOptions
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import AsgiApp, make_http_app
 from bento.inference.over_http.body import Receive
 from bento.inference.over_http.call import Reply, Scope, Send
-from bento.inference.over_http.fast.immediate_answers import AtOnce
-from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
-from bento.inference.over_http.fast.joined_writes import JoinedWritesProtocol
+from bento.inference.over_http.connections import Connections, infer_connections, plain_connections
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
 from bento.inference.protocol.log_settings import LOGGER, LogSettings, TritonLogFormatter
 from bento.inference.protocol.metrics import CONTENT_TYPE, TritonCollector, render_metrics
@@ -73,7 +71,7 @@ async def serve(options: ServerOptions, listen: ListenOptions, log_settings: Log
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = await InferenceServer.start(options)
     Console(stderr=True).print(model_table(server.repository_index()))
-    spare_what_is_loaded()
+    freeze_loaded_objects()
     stops: list[_Stop] = []
     try:
         await _listen(server, listen, FrontEndState(log_settings=log_settings), options.shutdown_timeout_s, stops)
@@ -101,19 +99,20 @@ async def _listen(
         logger.info("Started GRPCInferenceService at %s:%d", listen.grpc_address, port)
     limit = listen.http_max_input_bytes
     http_app = make_http_app(server, max_body_bytes=limit, state=state)
-    protocol = partial(AtOnceProtocol, at_once=AtOnce(server, state, limit))
-    for name, app, wire, address, http_port in (
-        ("HTTPService", http_app, protocol, listen.http_address, listen.http_port),
-        ("Metrics Service", metrics_app(server), JoinedWritesProtocol, listen.metrics_address, listen.metrics_port),
+    infer, plain = infer_connections(server, state, limit), plain_connections(server.options)
+    for name, app, connections, address, http_port in (
+        ("HTTPService", http_app, infer, listen.http_address, listen.http_port),
+        ("Metrics Service", metrics_app(server), plain, listen.metrics_address, listen.metrics_port),
     ):
         if http_port is not None:
-            port, end = _start_http(app, wire, address, http_port, grace_s)
+            port, end = _start_http(app, connections, address, http_port, grace_s)
             stops.append(end)
             logger.info("Started %s at %s:%d", name, address, port)
 
 
-def _start_http(app: AsgiApp, protocol: Any, address: str, port: int, grace_s: float) -> tuple[int, _Stop]:
+def _start_http(app: AsgiApp, connections: Connections, address: str, port: int, grace_s: float) -> tuple[int, _Stop]:
     """Listen; returns the port and what stops it."""
+    protocol: Any = connections
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.create_server((address, port), family=family, backlog=2048)
     config = uvicorn.Config(

@@ -275,6 +275,7 @@ def _server_options(settings: Settings, release: Release) -> ServerOptions:
         defer_pytorch=True,  # no recommendation waits for torch, and importing it is half of a start
         release=release.number,
         device=settings.device,
+        fast_path=settings.fast_path == "on",
     )
 
 

@@ -15,7 +15,7 @@ from bento.http.asgi import App, HotRoutes, Router
 from bento.http.request_ids import RequestIds
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import make_http_app
-from bento.inference.over_http.fast.immediate_answers import AtOnce
+from bento.inference.over_http.connections import Connections, infer_connections, plain_connections
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.protocol.metrics import render_metrics
 from bento.inference.server import InferenceServer
@@ -34,8 +34,8 @@ class Worker:
     server: InferenceServer
     v2: App
     """/v2 over HTTP."""
-    at_once: AtOnce | None
-    """What answers well-known infer requests without `v2`; None where every request must pass the gate."""
+    connections: Connections
+    """HTTP connections; some answer infer requests without `v2`, unless every request must pass the gate."""
     recommender: App
     """The recommender's own routes."""
     grpc_port: int
@@ -63,7 +63,7 @@ class Worker:
                 base.release,
                 base.server,
                 auth.guard(v2, of_v2_path),
-                AtOnce(base.server, state, settings.v2_max_body_bytes) if auth.gate is None else None,
+                _connections(base, state, auth),
                 HotRoutes(router, metrics, settings.max_body_bytes, auth.gate),
                 grpc_port,
                 router,
@@ -80,6 +80,12 @@ class Worker:
     def inference_metrics(self) -> str:
         """The inference server's metrics in Prometheus' text format."""
         return render_metrics(self.server).decode()
+
+
+def _connections(base: Foundation, state: FrontEndState, auth: Auth) -> Connections:
+    if auth.gate is not None:
+        return plain_connections(base.server.options)
+    return infer_connections(base.server, state, base.settings.v2_max_body_bytes)
 
 
 async def _listen_for_grpc(base: Foundation, state: FrontEndState, auth: Auth) -> int:

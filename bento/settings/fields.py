@@ -121,6 +121,11 @@ class Serving(Subject):
     device: Literal["auto", "cpu", "cuda"] = setting(
         "MARQUEE_DEVICE", "auto", "Where models run; `auto` = CUDA where present."
     )
+    fast_path: Literal["on", "off"] = setting(
+        "FAST_PATH",
+        "on",
+        "Shortcuts for repeated kinds of infer requests (docs/architecture.md); `off` = the ordinary way for all.",
+    )
     home: Folder = setting(
         "MARQUEE_HOME",
         Path(".marquee"),

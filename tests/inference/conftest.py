@@ -14,7 +14,7 @@ from bento.inference.protocol.log_settings import LOGGER
 from bento.inference.server import InferenceServer
 from tests.inference.closing import CLOSES_WITHIN_S, close_with_nothing_left
 from tests.inference.numpy_server import NumpyServer
-from tests.inference.running_servers import Running, StartServer, serve_in_thread
+from tests.inference.running_servers import FAST_PATH, Running, StartServer, serve_in_thread
 
 
 @pytest.fixture
@@ -35,6 +35,7 @@ async def start_server(repository: Path) -> AsyncIterator[StartServer]:
             "repositories": (repository,),
             "trust_python_models": True,
             "device": "cpu",
+            "fast_path": FAST_PATH,
             "shutdown_timeout_s": CLOSES_WITHIN_S,
         }
         server = await InferenceServer.start(ServerOptions(**{**defaults, **options}))
@@ -50,7 +51,7 @@ def numpy_models() -> Iterator[Running]:
     """Both front ends over NumPy models; shared, so tests leave it as they found it."""
 
     async def make() -> NumpyServer:
-        return NumpyServer()
+        return NumpyServer(fast_path=FAST_PATH)
 
     yield from serve_in_thread(make)
 

@@ -35,7 +35,7 @@ class Wire:
 
     def answer(self) -> tuple[bytes, bytes]:
         """Head and body of the next answer."""
-        head = self._take_until(b"\r\n\r\n")
+        head = self.take_until(b"\r\n\r\n")
         size = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
         while len(self._received) < size:
             self._receive()
@@ -46,7 +46,7 @@ class Wire:
         self.socket.sendall(data)
         return self.answer()
 
-    def _take_until(self, end: bytes) -> bytes:
+    def take_until(self, end: bytes) -> bytes:
         while end not in self._received:
             self._receive()
         head, self._received = self._received.split(end, 1)

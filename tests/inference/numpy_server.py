@@ -13,8 +13,9 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from bento.inference.core.datatypes import datatype_of_config
 from bento.inference.core.errors import BackendFailed, UnknownModel, UnknownModelVersion
 from bento.inference.core.messages import InferRequest, InferResponse, RequestTiming, Tensor
+from bento.inference.core.options import ServerOptions
 from bento.inference.models.contract import Contract
-from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
+from bento.inference.models.prepared_requests import PreparedRequests, WireForm
 from bento.inference.protocol.tensor_bytes import strings_tensor
 
 Outputs = dict[str, Tensor]
@@ -86,7 +87,8 @@ TYPES = (
 class NumpyServer:
     """See `InferenceServer` for what its methods promise."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fast_path: bool = True) -> None:
+        self.options = ServerOptions(repositories=(), fast_path=fast_path)
         pair = "INPUT0 {0} 16 INPUT1 {0} 16".format
         pair_out = "OUTPUT0 {0} 16 OUTPUT1 {0} 16".format
         models = [
@@ -110,7 +112,7 @@ class NumpyServer:
         self.requests: list[InferRequest] = []
         self.loads: list[tuple[str, str | None, dict[str, bytes] | None]] = []
         self.unloads: list[tuple[str, bool]] = []
-        self._rehearsals = Rehearsals()
+        self._prepared_requests = PreparedRequests()
         self.held = asyncio.Event()
         """Set when a request of model `held` has arrived; it never answers."""
         self.let_go = asyncio.Event()
@@ -133,11 +135,11 @@ class NumpyServer:
         self.check_request(request)
         return self._run(request)
 
-    def rehearsals(self, model: str, version: str) -> Rehearsals:
+    def prepared_requests(self, model: str, version: str) -> PreparedRequests:
         self._get(model, version)
-        return self._rehearsals
+        return self._prepared_requests
 
-    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
+    def prepare_request(self, request: InferRequest, response: InferResponse, wire: WireForm) -> None:
         """Its models cannot."""
 
     async def infer(self, request: InferRequest) -> InferResponse:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import uvicorn
 
 from bento.inference.over_grpc.service import start_grpc
-from bento.inference.over_http.application import make_http_app
-from bento.inference.over_http.fast.immediate_answers import AtOnce
-from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
+from bento.inference.over_http.application import AsgiApp, make_http_app
+from bento.inference.over_http.body import Receive
+from bento.inference.over_http.call import Scope, Send
+from bento.inference.over_http.connections import infer_connections
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.server import InferenceServer
 from tests.inference.closing import close_with_nothing_left
@@ -24,6 +25,9 @@ from tests.inference.closing import close_with_nothing_left
 MAX_BODY_BYTES = 1 << 20
 START_AND_END_WITHIN_S = 60.0
 """A server that takes longer has not come up, or is not going down."""
+
+FAST_PATH = os.environ.get("FAST_PATH", "on") == "on"
+"""Whether the servers of this run take the fast path, but for those of the fast path's own tests."""
 
 StartServer = Callable[..., Awaitable[InferenceServer]]
 """Starts a server over the test's repository with some options; see the fixture `start_server`."""
@@ -38,6 +42,8 @@ class Running:
     state: FrontEndState = field(default_factory=FrontEndState)
     http_port: int = 0
     grpc_port: int = 0
+    application_requests: int = 0
+    """Infer requests that reached the ASGI application."""
 
     @property
     def http(self) -> str:
@@ -60,9 +66,9 @@ class Running:
 async def front_ends(server: Any, running: Running, max_body_bytes: int = MAX_BODY_BYTES) -> AsyncIterator[None]:
     """Serve both protocols while the context lasts."""
     app = make_http_app(server, max_body_bytes=max_body_bytes, state=running.state)
-    protocol = partial(AtOnceProtocol, at_once=AtOnce(server, running.state, max_body_bytes))
+    protocol: Any = infer_connections(server, running.state, max_body_bytes)
     quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "date_header": False}
-    config = uvicorn.Config(app, "127.0.0.1", 0, http=protocol, **quiet)
+    config = uvicorn.Config(_counting(app, running), "127.0.0.1", 0, http=protocol, **quiet)
     http_server = uvicorn.Server(config)
     http_server.capture_signals = _no_signals  # the loop does not run in the main thread
     serving = asyncio.create_task(http_server.serve())
@@ -78,6 +84,14 @@ async def front_ends(server: Any, running: Running, max_body_bytes: int = MAX_BO
         http_server.should_exit = True
         await serving
         await grpc_server.stop(1)
+
+
+def _counting(app: AsgiApp, running: Running) -> AsgiApp:
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        running.application_requests += scope.get("path", "").endswith("/infer")
+        await app(scope, receive, send)
+
+    return counted
 
 
 def _no_signals() -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""A model whose backend is opened after the model is called ready, by its first instance's own thread."""
+"""A model that is reported ready before its backend is opened; its first instance's thread opens it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DeferredModel:
         self._opening = threading.Lock()
 
     def complete_config(self, config: ModelConfig) -> None:
-        """Nothing: see the class."""
+        """Nothing to do: the configuration is complete."""
 
     def create_instance(self, name: str, config: ModelConfig, kind: int, device_id: int) -> Instance:
         """An instance, after the model was opened if it was not yet. Raises: LoadFailed, BackendMissing."""
@@ -45,7 +45,7 @@ class DeferredModel:
 
 
 def instance_or_failure(name: str, create: Callable[[], Instance]) -> Instance:
-    """What `create` makes; when it cannot, an instance that says so to every request."""
+    """The instance that `create` makes; when it fails, an instance that fails every request with the reason."""
     try:
         return create()
     except InferenceError as error:
@@ -54,7 +54,7 @@ def instance_or_failure(name: str, create: Callable[[], Instance]) -> Instance:
 
 
 class _FailedInstance:
-    """Fails every call with the reason for which there is no model."""
+    """Fails every call with the reason why the model could not be loaded."""
 
     device = "none"
     is_reentrant = False

@@ -72,7 +72,7 @@ class Call(Protocol):
     rows: int
     """Batch size; 0 for a model without batch axis."""
     abandoned: bool
-    """Nobody waits for the answer any more."""
+    """The client is gone; the answer is not read."""
 
     def answer(self, outputs: dict[str, Tensor]) -> None:
         """Give the one answer of an ordinary model."""
@@ -98,8 +98,8 @@ class ExecutionTimes:
     inferred_ns: int
 
 
-class FixedRun(Protocol):
-    """A model with memory of its own for the tensors of one request. Some instances make such (`fixed`)."""
+class BoundRun(Protocol):
+    """A model with memory of its own for the tensors of one request. Some instances can make one (`fixed`)."""
 
     inputs: list[memoryview]
     """The bytes of each tensor."""
@@ -121,7 +121,7 @@ class Instance(Protocol):
         """Run the calls as one batch and answer or fail every one of them; never raises for a failed model."""
 
     def close(self) -> None:
-        """Let go of what the instance holds."""
+        """Free what the instance holds."""
 
 
 class OpenedModel(Protocol):
@@ -137,4 +137,4 @@ class OpenedModel(Protocol):
         """One instance; `kind` is a `ModelInstanceGroup` kind. Raises: LoadFailed."""
 
     def close(self) -> None:
-        """Let go of what the instances shared; they are closed by now."""
+        """Free what the instances shared; they are closed before."""

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from bento.inference.backends.interface import Call, ExecutionTimes, FixedRun
+from bento.inference.backends.interface import BoundRun, Call, ExecutionTimes
 from bento.inference.backends.ragged import RaggedBatch
 from bento.inference.core.errors import BackendFailed
 from bento.inference.core.messages import Tensor
@@ -29,7 +29,7 @@ class TensorFunction(Protocol):
         """Compute the named outputs (all when empty). Raises: BackendFailed."""
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Free the model."""
 
 
 class JoinedInstance:
@@ -45,12 +45,12 @@ class JoinedInstance:
         self._of_one = {} if config.max_batch_size else _shapes_of_one(config)
         self._gives_scalars = False
 
-    def fixed(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> FixedRun | None:
-        """The function with memory for tensors like these, where it has such a thing."""
+    def fixed(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> BoundRun | None:
+        """The function with memory for tensors like these, where it can have that."""
         make = getattr(self._function, "fixed", None)
         if make is None or self._ragged is not None or self._states or self._gives_scalars:
             return None
-        fixed: FixedRun | None = make(inputs, outputs)
+        fixed: BoundRun | None = make(inputs, outputs)
         return fixed
 
     def execute(self, calls: Sequence[Call]) -> ExecutionTimes:
@@ -110,7 +110,7 @@ class JoinedInstance:
         return tuple(dict.fromkeys([*asked, *self._states]))
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Free the model."""
         self._function.close()
 
 

@@ -6,8 +6,9 @@ Parameters and execution accelerators carry the names of Triton's ONNX Runtime b
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -15,9 +16,8 @@ import onnxruntime
 import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-from bento.inference.backends.interface import Instance, ModelSource
+from bento.inference.backends.interface import BoundRun, Instance, ModelSource
 from bento.inference.backends.joined import JoinedInstance
-from bento.inference.backends.onnxruntime_fast import BoundMemory
 from bento.inference.backends.onnxruntime_graph import check_config, complete_config
 from bento.inference.backends.onnxruntime_settings import providers, session_options
 from bento.inference.core.errors import BackendFailed, BackendMissing, LoadFailed
@@ -58,7 +58,8 @@ class OnnxModel:
             self._complain_of_the_cpu(name, device_id)
         if on_gpu and not _has_strings(session):  # strings cannot be bound
             return JoinedInstance(BoundSession(session, device), config)
-        return JoinedInstance(PlainSession(session, device), config)
+        fast = _shorter_runs(session) if self._source.options.fast_path else None
+        return JoinedInstance(PlainSession(session, device, fast), config)
 
     def close(self) -> None:
         """Free the sessions."""
@@ -130,17 +131,36 @@ class OnnxModel:
         return path_inside(self._source.folder, name)
 
 
+class ShorterRuns(Protocol):
+    """What the fast path has for a session: see `onnxruntime_fast`."""
+
+    run: Callable[[Sequence[str], dict[str, Tensor], Any], list[Tensor]]
+    """As `InferenceSession.run`."""
+
+    def bound(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> BoundRun | None:
+        """The session with memory for tensors like these, which it just took and gave, where it can have such."""
+
+
+def _shorter_runs(session: onnxruntime.InferenceSession) -> ShorterRuns | None:
+    """None where this onnxruntime lacks what they need."""
+    from bento.inference.backends.onnxruntime_fast import fast_session
+
+    return fast_session(session)
+
+
 class PlainSession:
     """Runs a session on tensors in CPU memory; they pass as they are, but for strings and BF16."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, device: str, fast: ShorterRuns | None) -> None:
+        """`fast`: shorter ways to run the session, where they are used."""
         self.device = device
         self.is_reentrant = device == "cpu"
         self._session = session
         self._output_names = [io.name for io in session.get_outputs()]
         self._has_strings = _has_strings(session)
         self._has_bfloat16 = "tensor(bfloat16)" in _types(session)
-        self._run = session._sess.run  # InferenceSession.run checks names once more: 1 us a call
+        self._fast = fast
+        self._run = session.run if fast is None else fast.run
 
     def run(self, inputs: dict[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
         """Compute the named outputs. Raises: BackendFailed."""
@@ -165,15 +185,11 @@ class PlainSession:
         results = self._session.run_with_ort_values(names, values)
         return {name: _from_value(value) for name, value in zip(names, results, strict=True)}
 
-    def fixed(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> BoundMemory | None:
+    def fixed(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> BoundRun | None:
         """Itself with memory for tensors like these, which it just took and gave; None when it cannot repeat that."""
-        if self._has_strings or self._has_bfloat16:
+        if self._fast is None or self._has_strings or self._has_bfloat16:
             return None
-        try:
-            bound = BoundMemory(self._session, inputs, outputs)
-            return bound if bound.repeats(inputs.values(), outputs.values()) else None
-        except Exception:  # onnxruntime's exceptions share no other base class
-            return None
+        return self._fast.bound(inputs, outputs)
 
     def close(self) -> None:
         """Nothing is held beside the session."""

@@ -24,7 +24,7 @@ _DEVICE_ALLOCATOR = "session.use_device_allocator_for_initializers"
 _CUDA_PARAMETERS = ("cudnn_conv_algo_search", "gpu_mem_limit", "arena_extend_strategy", "do_copy_in_default_stream")
 _CONV_SEARCH = {"0": "EXHAUSTIVE", "1": "HEURISTIC", "2": "DEFAULT"}
 _DEFAULT_CONV_SEARCH = "HEURISTIC"
-"""onnxruntime's own, EXHAUSTIVE, times every algorithm anew for each new batch size, and batches come in all sizes."""
+"""onnxruntime's own, EXHAUSTIVE, times every algorithm again for each new batch size, and batches come in all sizes."""
 _EXTEND_STRATEGY = {"0": "kNextPowerOfTwo", "1": "kSameAsRequested"}
 _TENSORRT_PRECISION = {"FP16": "trt_fp16_enable", "BF16": "trt_bf16_enable", "INT8": "trt_int8_enable"}
 _TENSORRT_RENAMED = {
@@ -41,7 +41,7 @@ def session_options(config: ModelConfig, options: ServerOptions) -> onnxruntime.
     """
     parameters = {key: value.string_value for key, value in config.parameters.items()}
     session = onnxruntime.SessionOptions()
-    session.log_severity_level = 3  # errors; warnings about graphs help nobody who serves them
+    session.log_severity_level = 3  # errors; warnings about graphs are of no use while serving
     session.graph_optimization_level = _GRAPH_LEVELS.get(
         config.optimization.graph.level, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     )
@@ -128,7 +128,7 @@ def _tensorrt(parameters: dict[str, str], gpu: int) -> dict[str, str]:
 
 
 def _refuse_graphs(options: dict[str, str], key: str) -> None:
-    """A captured graph reads and writes the memory of the request that it was captured with, whatever comes later.
+    """A captured graph reads and writes the memory of the request that it was captured with, also for later requests.
 
     Raises: LoadFailed.
     """

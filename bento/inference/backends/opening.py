@@ -20,8 +20,8 @@ def open_model(source: ModelSource) -> OpenedModel:
         if source.options.defer_pytorch and source.config.input and source.config.output:
             from bento.inference.backends.deferred import DeferredModel
 
-            return DeferredModel(source, _open_pytorch)
-        return _open_pytorch(source)
+            return DeferredModel(source, open_pytorch)
+        return open_pytorch(source)
     if backend == "python":
         from bento.inference.backends.python_models.backend import PythonModel
 
@@ -31,8 +31,8 @@ def open_model(source: ModelSource) -> OpenedModel:
     )
 
 
-def _open_pytorch(source: ModelSource) -> OpenedModel:
-    """Raises: LoadFailed, BackendMissing."""
+def open_pytorch(source: ModelSource) -> OpenedModel:
+    """Open a TorchScript model. Raises: LoadFailed, BackendMissing."""
     try:
         from bento.inference.backends.pytorch_backend import TorchModel
     except ImportError as error:

@@ -212,5 +212,5 @@ def _is_true(config: ModelConfig, key: str) -> bool:
 def _threads(config: ModelConfig, default: int) -> int:
     """torch has one thread pool for all models: the last one loaded on the CPU decides."""
     key = "INTRA_OP_THREAD_COUNT"
-    told = config.parameters[key].string_value if key in config.parameters else ""
-    return int(told) if told.isdecimal() and int(told) > 0 else default or max(1, cores() // 4)
+    text = config.parameters[key].string_value if key in config.parameters else ""
+    return int(text) if text.isdecimal() and int(text) > 0 else default or max(1, cores() // 4)

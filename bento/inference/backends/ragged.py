@@ -72,7 +72,7 @@ def batch_input_names(config: ModelConfig) -> set[str]:
 
 
 def _told(kind: int, shapes: list[tuple[int, ...]]) -> Tensor:
-    """What the model is told about the source input's shapes in a batch."""
+    """The extra input that describes the source input's shapes in a batch."""
     counts = np.array([prod(shape) for shape in shapes], dtype=np.int64)
     if kind == BatchInput.BATCH_ELEMENT_COUNT:
         return counts

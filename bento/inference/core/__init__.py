@@ -1,1 +1,1 @@
-"""The ground of the inference server: requests, answers, errors, options, data types; known to every room above."""
+"""Base of the inference server: requests, answers, errors, options, data types; imported by every package above."""

@@ -1,4 +1,4 @@
-"""One request between its arrival and its last answer, and how the loop counts those that are not over."""
+"""Calls: one request between its arrival and its last answer; and the lease that counts those in progress."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class DirectCall:
 
 
 class NullCall(DirectCall):
-    """Fills the slot of a sequence that has no request, so that the others keep theirs. Nobody reads its answer."""
+    """Fills the slot of a sequence that has no request, so that others stay in theirs. Its answer is dropped."""
 
     __slots__ = ()
 
@@ -153,7 +153,7 @@ class StreamingCall(PendingCall):
 
 
 class Lease:
-    """Counts who still needs a model, so that it is not taken away under them. For the loop only."""
+    """Counts the requests that need a model, so that it is not freed under them. Event loop only."""
 
     __slots__ = ("_ended", "count")
 
@@ -162,17 +162,17 @@ class Lease:
         self._ended: asyncio.Future[None] | None = None
 
     def enter(self) -> None:
-        """One more needs the model."""
+        """One more request needs the model."""
         self.count += 1
 
     def leave(self) -> None:
-        """One no longer needs it."""
+        """One request no longer needs it."""
         self.count -= 1
         if self.count == 0 and self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
     async def ended(self) -> None:
-        """Wait until nobody needs the model."""
+        """Wait until the model is no longer needed."""
         while self.count:
             self._ended = asyncio.get_running_loop().create_future()
             await self._ended

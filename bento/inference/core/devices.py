@@ -17,7 +17,7 @@ def usable_gpus(backend: str, options: ServerOptions) -> tuple[int, ...]:
     """
     if options.device == "cpu" or backend == "ensemble":
         return ()
-    gpus = tuple(range(_gpu_count())) if _supports_cuda(backend) else ()
+    gpus = tuple(range(gpu_count())) if supports_cuda(backend) else ()
     if options.device == "cuda" and not gpus:
         raise LoadFailed(f"device 'cuda' is demanded but backend '{backend}' finds no usable GPU on this machine")
     return gpus
@@ -30,7 +30,7 @@ def cores() -> int:
 
 
 @cache
-def _gpu_count() -> int:
+def gpu_count() -> int:
     """Number of CUDA devices that the driver shows; 0 without driver."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
@@ -47,7 +47,7 @@ def onnxruntime_providers() -> tuple[str, ...]:
     """Execution providers of this onnxruntime, where there is a GPU with CUDA's libraries in reach."""
     import onnxruntime
 
-    if _gpu_count() and hasattr(onnxruntime, "preload_dlls"):
+    if gpu_count() and hasattr(onnxruntime, "preload_dlls"):
         # Libraries that came as packages are found no other way, and a CUDA provider that is built as a plugin is not
         # even in the list before they are.
         onnxruntime.preload_dlls()
@@ -55,8 +55,9 @@ def onnxruntime_providers() -> tuple[str, ...]:
 
 
 @cache
-def _supports_cuda(backend: str) -> bool:
-    if _gpu_count() == 0:
+def supports_cuda(backend: str) -> bool:
+    """Whether this backend, as it is installed, can run on the GPUs of this machine."""
+    if gpu_count() == 0:
         return False
     if backend == "onnxruntime":
         return "CUDAExecutionProvider" in onnxruntime_providers()

@@ -1,4 +1,4 @@
-"""What is loaded once and stays need not be looked at by every garbage collection.
+"""Keeps objects that live as long as the process out of garbage collections.
 
 A full collection walks through all there is, and the whole process stands still meanwhile: with the embedded sample and
 torch for 140-390 ms at a time, again and again, so long that Redis counts as hung and requests do without it.
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def spare_what_is_loaded() -> None:
-    """Collect what nobody needs, then keep the garbage collector away from all that is left, for good."""
+def freeze_loaded_objects() -> None:
+    """Collect once, then exclude every object that is left from later collections, for the life of the process."""
     gc.collect()
     gc.freeze()
 
@@ -27,7 +27,7 @@ while torch was imported, with this 300-480 ms (three starts each, on a loaded m
 
 @contextmanager
 def loading_while_serving() -> Iterator[None]:
-    """Collect nothing while this lasts, never look at what is there in the end, and let others in often.
+    """Switch the collector off and threads often while loading; exclude from collections what was loaded.
 
     So nothing stands still. What importing torch leaves behind uncollected is 7,000 small objects.
     """

@@ -2,7 +2,7 @@
 
 Tensors are NumPy arrays. BYTES is an object array whose elements are `bytes`; BF16 is `ml_dtypes.bfloat16`.
 The batch axis is the first axis of every tensor of a model whose `max_batch_size` is above 0.
-Reading these from JSON, HTTP bodies or protobuf is the business of the protocol modules.
+The protocol modules read these from JSON, HTTP bodies and protobuf.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class InferRequest:
     timeout_us: int = 0
     """How long the request may queue, where the model's queue policy allows an override; 0 means not given."""
     deadline_ns: int | None = None
-    """`time.monotonic_ns()` after which nobody waits for the answer any more."""
+    """`time.monotonic_ns()` after which the client no longer waits for the answer."""
     sequence: SequenceControl | None = None
 
 

@@ -1,4 +1,4 @@
-"""What several rooms read from a model's configuration. Reading the file itself is the repository's part."""
+"""What several packages read from a model's configuration. Reading the file itself is the repository's part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_MAX_BATCH_SIZE = 4
 def path_inside(folder: Path, name: str) -> Path:
     """A path that a configuration names relative to a folder. Configurations may come over the network.
 
-    Links in the repository are its owner's business. Raises: LoadFailed when the name itself leads out of the folder.
+    Links in the repository are allowed. Raises: LoadFailed when the name itself leads out of the folder.
     """
     path = Path(os.path.normpath(folder / name))
     if not path.is_relative_to(os.path.normpath(folder)):

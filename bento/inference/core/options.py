@@ -26,7 +26,7 @@ class ServerOptions:
     trust_python_models: bool = False
     """Run the `model.py` of Python-backend models: code from the repository, with the server's rights."""
     release: int | None = None
-    """Serve exactly this version of every model that has it, whatever its version policy says."""
+    """Serve exactly this version of every model that has it; overrides the version policy."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     server_id: str = "triton"
     """`name` in the server metadata; clients of Triton expect "triton"."""
@@ -35,6 +35,8 @@ class ServerOptions:
     in the queue. For repositories whose files are already proven: a model that fails then fails its requests."""
     response_cache_bytes: int = 0
     """Size of the local response cache; 0 = no cache."""
+    fast_path: bool = True
+    """Take shortcuts for repeated kinds of requests, some of them on private parts of uvicorn and onnxruntime."""
     intra_op_threads: int = 0
     """Threads of one operator for models whose config names none; 0 = chosen from the cores at hand."""
     shutdown_timeout_s: float = 30.0

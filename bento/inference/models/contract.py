@@ -60,7 +60,7 @@ class Contract:
         return self._check_in_order(request) if rows is None else rows
 
     def _rows_if_it_fits(self, request: InferRequest) -> int | None:
-        """The quick answer for a request with nothing wrong and nothing left out; None: look closer."""
+        """Rows of a request with nothing wrong and nothing left out; None: every check is needed."""
         given, rows = request.inputs, -1
         if len(given) != len(self.inputs):
             return None
@@ -84,7 +84,7 @@ class Contract:
         return rows if 0 < rows <= self.max_batch_size else None
 
     def _check_in_order(self, request: InferRequest) -> int:
-        """Every check, in Triton's order, so that the first thing that is wrong is the one that is told."""
+        """Every check, in Triton's order, so that the same error is reported when several things are wrong."""
         for name in request.requested_outputs:
             if name not in self.outputs:
                 raise InvalidRequest(f"unexpected inference output '{name}' for model '{self.model_name}'")

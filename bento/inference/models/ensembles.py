@@ -20,7 +20,7 @@ from bento.inference.core.messages import InferRequest, InferResponse, Parameter
 from bento.inference.models.contract import Contract
 from bento.inference.models.ensemble_run import DataflowRun, Step, step_of
 from bento.inference.models.ensemble_validation import validate_tensor_mappings
-from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
+from bento.inference.models.prepared_requests import PreparedRequests, WireForm
 from bento.inference.models.response_cache import ResponseCache, cache_key
 from bento.inference.models.served_model import ServedModel
 from bento.inference.models.statistics import ModelStatistics
@@ -46,7 +46,7 @@ class PartMissing(LoadFailed):
 
 
 class Ensemble:
-    """One version of an ensemble. Its models are looked up anew for each request, all before the first step runs."""
+    """One version of an ensemble. Its models are looked up for each request, all before the first step runs."""
 
     def __init__(
         self, config: ModelConfig, version: int, labels: dict[str, list[str]], table: ModelTable, *, release: int | None
@@ -68,7 +68,7 @@ class Ensemble:
         self._cache = table.cache if config.response_cache.enable else None
         self._cache_owner = f"{self.name}\0{id(self)}\0".encode()
         self.lease = Lease()
-        self.rehearsals = Rehearsals()  # none: parts may be loaded anew at any time
+        self.prepared_requests = PreparedRequests()  # none: parts may be reloaded at any time
         config.model_transaction_policy.decoupled = False
         models = [self._find_part(step) for step in self._steps]
         try:
@@ -98,11 +98,11 @@ class Ensemble:
         return self._contract.check(request)
 
     def infer_now(self, request: InferRequest) -> InferResponse | None:
-        """Never on the spot: its models may be slow."""
+        """Always None: its models may be slow."""
         return None
 
-    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
-        """Never asked for: nothing is answered on the spot."""
+    def prepare_request(self, request: InferRequest, response: InferResponse, wire: WireForm) -> None:
+        """Never called: `infer_now` answers nothing."""
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a request. Raises: InferenceError; cancellation reaches every step that runs or waits."""
@@ -141,7 +141,7 @@ class Ensemble:
         yield await self.infer(request)
 
     async def close(self) -> None:
-        """Wait for the requests in the works."""
+        """Wait for the requests in progress."""
         await self.lease.ended()
         if self._cache is not None:
             self._cache.forget(self._cache_owner)

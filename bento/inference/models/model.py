@@ -23,13 +23,13 @@ from bento.inference.core.errors import (
 )
 from bento.inference.core.messages import InferRequest, InferResponse, Parameters, RequestTiming, Tensor
 from bento.inference.models.contract import Contract
-from bento.inference.models.prepared_requests import OnTheWire, Rehearsal, Rehearsals, is_plain
+from bento.inference.models.prepared_requests import PreparedRequest, PreparedRequests, WireForm, is_plain
 from bento.inference.models.response_cache import ResponseCache, cache_key
 from bento.inference.models.statistics import ModelStatistics
 from bento.inference.scheduling.completions import Completions
 from bento.inference.scheduling.dynamic_batcher import Queued
+from bento.inference.scheduling.inline_policy import INLINE_LIMIT_NS, InlinePolicy, busy_ns
 from bento.inference.scheduling.instances import Execution
-from bento.inference.scheduling.quickness import QUICK_NS, Quickness, busy_ns
 from bento.inference.scheduling.request_queue import RequestQueue
 from bento.inference.scheduling.sequence_controls import SequenceControls
 
@@ -66,8 +66,8 @@ class Model:
         self._queue = RequestQueue(
             self._contract.joins_with, self._sequences, config, completions, self._on_executed, self._on_expired
         )
-        self._quickness = Quickness()
-        self.rehearsals = Rehearsals()
+        self._inline_policy = InlinePolicy()
+        self.prepared_requests = PreparedRequests()
         preserves_order = config.dynamic_batching.preserve_ordering
         self._in_order: deque[PendingCall] | None = deque() if preserves_order else None
 
@@ -99,27 +99,29 @@ class Model:
         """
         if self._cache is not None or self._in_order is not None or self.is_decoupled:
             return None
-        instance = self._queue.at_hand()
+        instance = self._queue.idle_instance()
         if instance is None:
             return None
         started_ns = time.monotonic_ns()
         if request.deadline_ns is not None and request.deadline_ns <= started_ns:
             return None  # the queue answers those that expire
         rows = self.check(request)
-        if not self._quickness.may_run_here(rows, self._contract.joins_with(request), started_ns):
+        if not self._inline_policy.may_run_inline(rows, self._contract.joins_with(request), started_ns):
             return None
-        return self._infer_here(request, self._contract.model_inputs(request, rows), rows, started_ns, instance)
+        return self._infer_inline(request, self._contract.model_inputs(request, rows), rows, started_ns, instance)
 
-    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
-        """Prepare for more requests of the kind that `infer_now` just answered, where that can be done."""
-        make = getattr(self._queue.at_hand(), "fixed", None)
+    def prepare_request(self, request: InferRequest, response: InferResponse, wire: WireForm) -> None:
+        """Prepare for more requests of the kind that `infer_now` just answered, where that is possible."""
+        make = getattr(self._queue.idle_instance(), "fixed", None)
         if make is None or self._contract.reshapes or not is_plain(request, response):
             return
         fixed = make(request.inputs, response.outputs)
         if fixed is not None:
             rows, shape = self.check(request), self._contract.joins_with(request)
-            rehearsal = Rehearsal(fixed, wire, rows, shape, self._queue.at_hand, self._quickness, self.statistics)
-            self.rehearsals.add(wire.key, rehearsal)
+            prepared = PreparedRequest(
+                fixed, wire, rows, shape, self._queue.idle_instance, self._inline_policy, self.statistics
+            )
+            self.prepared_requests.add(wire.key, prepared)
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a request. Cancelling the awaiting task takes a queued request out of the queue.
@@ -136,29 +138,31 @@ class Model:
 
     async def _infer(self, request: InferRequest, rows: int, started_ns: int) -> InferResponse:
         inputs = self._contract.model_inputs(request, rows)
-        instance = self._queue.at_hand() if self._in_order is None else None
-        if instance is not None and self._quickness.may_run_here(rows, self._contract.joins_with(request), started_ns):
-            return self._infer_here(request, inputs, rows, started_ns, instance)
+        instance = self._queue.idle_instance() if self._in_order is None else None
+        if instance is not None and self._inline_policy.may_run_inline(
+            rows, self._contract.joins_with(request), started_ns
+        ):
+            return self._infer_inline(request, inputs, rows, started_ns, instance)
         call = PendingCall(request, inputs, rows, self._loop.create_future(), started_ns)
         queued = self._enqueue(call)
         try:
             return await call.future
         except asyncio.CancelledError:
             if call.future.done() and not call.future.cancelled():
-                call.future.exception()  # answered in the very moment in which the client left: nobody will read it
+                call.future.exception()  # answered at the moment the client left: the answer is not read
             self._abandon(queued)
             raise
 
-    def _infer_here(
+    def _infer_inline(
         self, request: InferRequest, inputs: dict[str, Tensor], rows: int, started_ns: int, instance: Instance
     ) -> InferResponse:
-        """Run on the loop itself: for a model this quick, handing over to a thread would take longer than running."""
+        """Run on the event loop: for a model this fast, handing over to a thread would take longer than running."""
         call = DirectCall(request, inputs, rows)
         computed_ns, begun_ns = time.thread_time_ns(), time.monotonic_ns()
         times = instance.execute((call,))
         ended_ns = time.monotonic_ns()
         took_ns = ended_ns - begun_ns
-        if took_ns >= QUICK_NS:  # asking for the thread's time takes 1 us
+        if took_ns >= INLINE_LIMIT_NS:  # asking for the thread's time takes 1 us
             took_ns = busy_ns(time.thread_time_ns() - computed_ns, took_ns)
         timing = RequestTiming(
             begun_ns - started_ns,
@@ -166,7 +170,7 @@ class Model:
             times.inferred_ns - times.inputs_ready_ns,
             ended_ns - times.inferred_ns,
         )
-        self._quickness.note(rows, self._contract.joins_with(request), took_ns)
+        self._inline_policy.note(rows, self._contract.joins_with(request), took_ns)
         self.statistics.add_execution(
             rows or 1, timing.compute_input_ns, timing.compute_infer_ns, timing.compute_output_ns
         )
@@ -223,7 +227,7 @@ class Model:
     async def close(self) -> None:
         """Finish what was accepted, then stop the instances and free the model."""
         await self.lease.ended()
-        self.rehearsals.clear()
+        self.prepared_requests.clear()
         await self._queue.close()
         await asyncio.to_thread(self._opened.close)
         if self._cache is not None:
@@ -243,7 +247,7 @@ class Model:
         return queued
 
     def _abandon(self, queued: Queued[PendingCall]) -> None:
-        """Nobody waits any more: leave the queue, or let the running batch go on without it."""
+        """The client is gone: leave the queue, or let the running batch finish and drop the answer."""
         if self._queue.withdraw(queued):
             self.statistics.add_failure(time.monotonic_ns() - queued.item.started_ns, "CANCELED")
             self._settle(queued.item, _nothing)
@@ -271,7 +275,7 @@ class Model:
         self.statistics.add_execution(rows, input_ns, infer_ns, output_ns)
         if len(execution.calls) == 1:
             call = execution.calls[0]
-            self._quickness.note(call.rows, self._contract.joins_with(call.request), execution.busy_ns)
+            self._inline_policy.note(call.rows, self._contract.joins_with(call.request), execution.busy_ns)
         for call in execution.calls:
             timing = RequestTiming(execution.started_ns - call.started_ns, input_ns, infer_ns, output_ns)
             total_ns = time.monotonic_ns() - call.started_ns
@@ -333,7 +337,7 @@ class Model:
 
 
 def _resolve(future: asyncio.Future[InferResponse], answer: InferResponse | InferenceError) -> None:
-    """Give an answer to whoever still waits."""
+    """Set the answer, unless the future was cancelled."""
     if future.done():
         return
     if isinstance(answer, InferenceError):
@@ -343,4 +347,4 @@ def _resolve(future: asyncio.Future[InferResponse], answer: InferResponse | Infe
 
 
 def _nothing() -> None:
-    """Nobody waits for the answer, or it went another way."""
+    """Nothing to deliver: the client is gone, or the answer was sent already."""

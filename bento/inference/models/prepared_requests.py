@@ -1,10 +1,10 @@
-"""Requests like an earlier one in all but the bytes of their tensors, with everything about them decided beforehand.
+"""Prepared requests: a repeated kind of request is answered from memory bound to the model, without decoding.
 
-The first ones of a kind go the ordinary way, which finds out what they ask for and what the answer looks like. From
-then on such a request is its bytes into memory that is bound to the model, one run, and the answer's bytes out.
-What depends on the moment is still looked at each time: whether an instance is free, and whether the model is quick.
-A server that gets a request every now and then runs on cold caches, where all that is left out costs three to five
-times what it costs in a loop. For the server's loop only.
+A kind is all requests that differ in nothing but the bytes of their tensors. The first requests of a kind take the
+ordinary way, which shows what they ask for and what the answer looks like. After that the request's bytes are copied
+into bound memory, the model runs once, and the answer's bytes are copied out. Each time is checked whether an instance
+is idle and whether the model is fast enough for the event loop. A server that gets a request only now and then runs on
+cold caches, where the steps that are left out cost three to five times what they cost in a loop. Event loop only.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from time import monotonic_ns
 
-from bento.inference.backends.interface import FixedRun, Instance
+from bento.inference.backends.interface import BoundRun, Instance
 from bento.inference.core.messages import InferRequest, InferResponse, RequestTiming
 from bento.inference.models.statistics import ModelStatistics
-from bento.inference.scheduling.quickness import QUICK_NS, Quickness
+from bento.inference.scheduling.inline_policy import INLINE_LIMIT_NS, InlinePolicy
 
-MOST_PER_MODEL, MOST_BYTES = 32, 16 << 10
+MAX_PER_MODEL, MAX_BYTES = 32, 16 << 10
 """Kinds of requests, and bytes of all tensors of one: at most 512 KB for a model. Larger ones gain little."""
-REHEARSE_AFTER = 8
-"""Requests of a kind that go the ordinary way first: a rehearsal takes some 100 us."""
-_MOST_COUNTED = 256
+PREPARE_AFTER = 8
+"""Requests of a kind that take the ordinary way first: preparing takes some 100 us."""
+_MAX_COUNTED = 256
 
 
 @dataclass(frozen=True, slots=True)
-class OnTheWire:
+class WireForm:
     """Where a kind of request carries its tensors, and its answer's bytes but for them."""
 
     key: bytes
@@ -37,21 +37,30 @@ class OnTheWire:
     """What stands before each output."""
 
 
-class Rehearsal:
+class PreparedRequest:
     """One kind of request to one model."""
 
     __slots__ = (
-        "_at_hand", "_end", "_in_doubt", "_inputs", "_pieces", "_quickness", "_rows", "_run", "_shape", "_statistics",
+        "_end",
+        "_idle_instance",
+        "_in_doubt",
+        "_inline_policy",
+        "_inputs",
+        "_pieces",
+        "_rows",
+        "_run",
+        "_shape",
+        "_statistics",
     )  # fmt: skip
 
     def __init__(
         self,
-        fixed: FixedRun,
-        wire: OnTheWire,
+        fixed: BoundRun,
+        wire: WireForm,
         rows: int,
         shape: Hashable,
-        at_hand: Callable[[], Instance | None],
-        quickness: Quickness,
+        idle_instance: Callable[[], Instance | None],
+        inline_policy: InlinePolicy,
         statistics: ModelStatistics,
     ) -> None:
         ends = [start + len(room) for start, room in zip(wire.starts, fixed.inputs, strict=True)]
@@ -62,19 +71,19 @@ class Rehearsal:
             self._pieces += (constant, room)
         self._run = fixed.run
         self._rows, self._shape = rows, shape
-        self._at_hand, self._quickness, self._statistics = at_hand, quickness, statistics
+        self._idle_instance, self._inline_policy, self._statistics = idle_instance, inline_policy, statistics
         self._in_doubt = False
 
     def answer(self, data: bytes, base: int, beginning: bytes) -> bytes | None:
-        """`beginning` and the answer to a request whose tensors are looked for in `data` from `base` on.
+        """`beginning` and the answer to a request whose tensors stand in `data` from `base` on.
 
         None: it takes the ordinary way this time.
         """
         started_ns = monotonic_ns()
-        if self._in_doubt or len(data) - base != self._end or self._at_hand() is None:
+        if self._in_doubt or len(data) - base != self._end or self._idle_instance() is None:
             self._in_doubt = False
             return None
-        if not self._quickness.may_run_here(self._rows, self._shape, started_ns):
+        if not self._inline_policy.may_run_inline(self._rows, self._shape, started_ns):
             return None
         begun_ns = monotonic_ns()
         for room, start, end in self._inputs:
@@ -82,17 +91,17 @@ class Rehearsal:
         ready_ns = monotonic_ns()
         try:
             self._run()
-        except Exception:  # the ordinary way finds out what is wrong, and words it
+        except Exception:  # the ordinary way reports what is wrong
             self._in_doubt = True
             return None
         inferred_ns = monotonic_ns()
         self._pieces[0] = beginning
         answer = b"".join(self._pieces)
         ended_ns = monotonic_ns()
-        if ended_ns - begun_ns < QUICK_NS:
-            self._quickness.note(self._rows, self._shape, ended_ns - begun_ns)
+        if ended_ns - begun_ns < INLINE_LIMIT_NS:
+            self._inline_policy.note(self._rows, self._shape, ended_ns - begun_ns)
         else:
-            self._in_doubt = True  # slow, or held up: the next one goes the ordinary way, which can tell
+            self._in_doubt = True  # slow or delayed: the next one takes the ordinary way
         input_ns, infer_ns, output_ns = ready_ns - begun_ns, inferred_ns - ready_ns, ended_ns - inferred_ns
         rows, timing = self._rows or 1, RequestTiming(begun_ns - started_ns, input_ns, infer_ns, output_ns)
         self._statistics.add_execution(rows, input_ns, infer_ns, output_ns)
@@ -100,30 +109,30 @@ class Rehearsal:
         return answer
 
 
-class Rehearsals:
-    """What one model has rehearsed."""
+class PreparedRequests:
+    """The prepared requests of one model."""
 
     def __init__(self) -> None:
-        self._ready: dict[bytes, Rehearsal] = {}
+        self._ready: dict[bytes, PreparedRequest] = {}
         self._counts: dict[bytes, int] = {}
         self.get = self._ready.get
-        """The rehearsal of a kind of request, by its key; None when there is none."""
+        """The prepared request of a kind, by its key; None when there is none."""
 
     def is_due(self, key: bytes) -> bool:
-        """Count an ordinary request of this kind; True for the one that is to be rehearsed."""
-        if len(self._ready) >= MOST_PER_MODEL:
+        """Count an ordinary request of this kind; True for the one after which it is to be prepared."""
+        if len(self._ready) >= MAX_PER_MODEL:
             return False
-        if len(self._counts) >= _MOST_COUNTED and key not in self._counts:
+        if len(self._counts) >= _MAX_COUNTED and key not in self._counts:
             self._counts.clear()
         count = self._counts[key] = self._counts.get(key, 0) + 1
-        return count == REHEARSE_AFTER
+        return count == PREPARE_AFTER
 
-    def add(self, key: bytes, rehearsal: Rehearsal) -> None:
-        """Keep it."""
-        self._ready[key] = rehearsal
+    def add(self, key: bytes, prepared: PreparedRequest) -> None:
+        """Add a prepared request."""
+        self._ready[key] = prepared
 
     def clear(self) -> None:
-        """Let go of all, and of the memory that they hold."""
+        """Drop all of them, with the memory that they hold."""
         self._ready.clear()
 
 
@@ -134,5 +143,5 @@ def is_plain(request: InferRequest, response: InferResponse) -> bool:
         not (request.id or request.parameters or response.parameters)
         and request.sequence is None
         and all(tensor.dtype.isbuiltin == 1 and tensor.dtype.kind in "biuf" and tensor.size > 0 for tensor in tensors)
-        and sum(tensor.nbytes for tensor in tensors) <= MOST_BYTES
+        and sum(tensor.nbytes for tensor in tensors) <= MAX_BYTES
     )

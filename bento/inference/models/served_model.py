@@ -9,7 +9,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from bento.inference.core.calls import Lease
 from bento.inference.core.messages import InferRequest, InferResponse
-from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
+from bento.inference.models.prepared_requests import PreparedRequests, WireForm
 from bento.inference.models.statistics import ModelStatistics
 
 
@@ -24,19 +24,19 @@ class ServedModel(Protocol):
     labels: dict[str, list[str]]
     """Class labels by output."""
     is_decoupled: bool
-    rehearsals: Rehearsals
-    """Kinds of requests that need nothing decided any more."""
+    prepared_requests: PreparedRequests
+    """Repeated kinds of requests that are answered from bound memory."""
     lease: Lease
-    """Held by every request in the works; `close` waits for them."""
+    """Held by every request in progress; `close` waits for them."""
 
     def check(self, request: InferRequest) -> int:
         """Rows of the request. Raises: InvalidRequest when it does not fit the model."""
 
     def infer_now(self, request: InferRequest) -> InferResponse | None:
-        """The answer where it can be given on the spot, else None: `infer` is to be awaited. Raises: InferenceError."""
+        """The answer where it can be given immediately, else None: `infer` is to be awaited. Raises: InferenceError."""
 
-    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
-        """Prepare, perhaps, for more requests of the kind that `infer_now` just answered."""
+    def prepare_request(self, request: InferRequest, response: InferResponse, wire: WireForm) -> None:
+        """Prepare for more requests of the kind that `infer_now` just answered, where that is possible."""
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a request. Raises: InferenceError."""

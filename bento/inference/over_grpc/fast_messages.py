@@ -1,21 +1,24 @@
-"""gRPC messages like earlier ones: a client that asks the same model again sends the same bytes, but for the tensors.
+"""Message templates: a client that asks the same model again over gRPC sends the same bytes, but for the tensors.
 
-Protobuf's bytes are compared, not read: whatever stands around the tensors must be what it was when protobuf read it.
-Answers likewise are written as what stood before the tensors last time, and the tensors: protobuf defines that the
+Protobuf's bytes are compared, not parsed: all bytes around the tensors must be those that protobuf parsed earlier.
+Answers are written as the bytes that stood before the tensors last time, and the tensors: protobuf defines that the
 bytes of two messages in a row are the bytes of both merged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tritonclient.grpc import service_pb2 as pb
 
 from bento.inference.core.messages import InferResponse
+from bento.inference.models.prepared_requests import WireForm
 from bento.inference.over_grpc.codec import encode_response
 from bento.inference.protocol.output_delivery import DecodedRequest
-from bento.inference.protocol.request_template import KnownLayout, says_only_where
+from bento.inference.protocol.request_template import RequestTemplate, is_template
 from bento.inference.protocol.tensor_bytes import tensor_bytes
+from bento.inference.server import InferenceServer
 
 MAX_BEGINNING_BYTES = 1024
 MAX_MESSAGES = 256
@@ -25,8 +28,8 @@ _OutputKey = tuple[str, int, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class KnownMessage:
-    """What all requests that differ from one in nothing but their tensors have in common."""
+class MessageTemplate:
+    """See `messages.Template`."""
 
     beginning: bytes
     """All but the tensors, which come last."""
@@ -34,9 +37,11 @@ class KnownMessage:
     """What stands in front of each tensor, and where."""
     model_name: str
     model_version: str
-    layout: KnownLayout
+    layout: RequestTemplate
     key: bytes
-    """The beginning as no JSON begins: a model's rehearsals are common to both wires."""
+    """The beginning, in a form that no JSON has: a model's prepared requests are common to both wires."""
+    server: InferenceServer
+    answers: AnswerTemplates
 
     def fits(self, data: bytes) -> bool:
         """Whether a message of the same length differs in nothing but the tensors."""
@@ -46,30 +51,43 @@ class KnownMessage:
         """The request."""
         return self.layout.read(data, 0, self.model_name, self.model_version)
 
+    def answer(self, data: bytes, time_remaining: Callable[[], float | None]) -> bytes | None:
+        """See `messages.Template`."""
+        prepared = self.server.prepared_requests(self.model_name, self.model_version).get(self.key)
+        if prepared is None:
+            return None
+        remaining_s = time_remaining()
+        return None if remaining_s is not None and remaining_s <= 0 else prepared.answer(data, 0, b"")
 
-class KnownMessages:
-    """Requests that protobuf read well. For the loop only."""
+    def prepare(self, decoded: DecodedRequest, response: InferResponse) -> None:
+        """See `messages.Template`."""
+        if self.server.prepared_requests(self.model_name, self.model_version).is_due(self.key):
+            starts = [item.start for item in self.layout.inputs]
+            between = self.answers.between(response, decoded)
+            self.server.prepare_request(decoded.request, response, WireForm(self.key, starts, between))
 
-    def __init__(self) -> None:
-        self._by_size: dict[int, list[KnownMessage]] = {}
+
+class FastMessages:
+    """Requests that protobuf parsed before, and answers that it wrote before. Event loop only."""
+
+    def __init__(self, server: InferenceServer) -> None:
+        self._server = server
+        self._answers = AnswerTemplates()
+        self._by_size: dict[int, list[MessageTemplate]] = {}
         self._count = 0
+        self.write = self._answers.write
 
-    def find(self, data: bytes) -> KnownMessage | None:
-        """The known message that differs from this one in nothing but its tensors."""
+    def find(self, data: bytes) -> MessageTemplate | None:
+        """The template from which this message differs in nothing but its tensors."""
         for known in self._by_size.get(len(data), ()):
             if known.fits(data):
                 return known
         return None
 
-    def read(self, data: bytes) -> DecodedRequest | None:
-        """The request, when one like it is known; None = read it the long way."""
-        known = self.find(data)
-        return None if known is None else known.read(data)
-
     def remember(self, data: bytes, message: pb.ModelInferRequest, decoded: DecodedRequest) -> None:
-        """Keep a request that was read, if it is one that can be kept."""
+        """Make a template of a request that was parsed, if it can be one."""
         contents = list(message.raw_input_contents)
-        if not contents or len(contents) != len(decoded.request.inputs) or not says_only_where(decoded):
+        if not contents or len(contents) != len(decoded.request.inputs) or not is_template(decoded):
             return
         ending = pb.ModelInferRequest(raw_input_contents=contents).SerializeToString()
         at = len(data) - len(ending)
@@ -86,15 +104,16 @@ class KnownMessages:
             self._count = 0
         self._count += 1
         request, beginning = decoded.request, data[: -len(ending)]
-        layout = KnownLayout.of(decoded, starts)
-        known = KnownMessage(
-            beginning, tuple(marks), request.model_name, request.model_version, layout, b"\0" + beginning
-        )
+        layout = RequestTemplate.of(decoded, starts)
+        known = MessageTemplate(
+            beginning, tuple(marks), request.model_name, request.model_version, layout, b"\0" + beginning,
+            self._server, self._answers,
+        )  # fmt: skip
         self._by_size.setdefault(len(data), []).append(known)
 
 
-class KnownAnswers:
-    """Answers without their tensors. For the loop only."""
+class AnswerTemplates:
+    """Answers without their tensors. Event loop only."""
 
     def __init__(self) -> None:
         self._beginnings: dict[tuple[str, str, tuple[_OutputKey, ...]], bytes] = {}

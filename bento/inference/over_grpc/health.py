@@ -15,7 +15,7 @@ _WATCH_INTERVAL_S = 0.5
 
 
 class ReadinessServicer(health_pb2_grpc.HealthServicer):
-    """SERVING while the server is ready, whatever service is asked about."""
+    """SERVING while the server is ready, for every service name."""
 
     def __init__(self, server: InferenceServer) -> None:
         self._server = server

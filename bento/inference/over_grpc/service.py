@@ -15,11 +15,10 @@ from tritonclient.grpc import service_pb2 as pb
 
 from bento.inference.core.errors import InferenceError, InvalidRequest, Unsupported
 from bento.inference.core.messages import InferResponse
-from bento.inference.models.prepared_requests import OnTheWire
 from bento.inference.over_grpc.codec import decode_request
 from bento.inference.over_grpc.errors import UndecodableMessage, reported, tolerant_parser
-from bento.inference.over_grpc.fast_messages import KnownAnswers, KnownMessage, KnownMessages
 from bento.inference.over_grpc.health import ReadinessServicer
+from bento.inference.over_grpc.messages import InferMessages, PlainMessages, Template
 from bento.inference.over_grpc.settings import SettingsServicer
 from bento.inference.over_grpc.stream import ENDS_ON_ERROR, InferStream
 from bento.inference.protocol.front_end import (
@@ -44,49 +43,35 @@ class V2Servicer(SettingsServicer):
 
     def __init__(self, server: InferenceServer, state: FrontEndState) -> None:
         super().__init__(server, state)
-        self._known_messages = KnownMessages()
-        self._known_answers = KnownAnswers()
+        self._messages = _infer_messages(server)
         self._streams: set[InferStream] = set()
 
     @reported
     async def ModelInfer(self, data: bytes, context: ServicerContext) -> bytes:
         """One answer to one request, both as they are on the wire."""
-        known = self._known_messages.find(data)
-        answer = None if known is None else self._rehearsed(known, data, context)
+        template = self._messages.find(data)
+        answer = None if template is None else template.answer(data, context.time_remaining)
         if answer is not None:
             return answer
-        response, decoded = await self._infer(data, context, known)
-        return self._known_answers.write(response, decoded)
+        response, decoded = await self._infer(data, context, template)
+        return self._messages.write(response, decoded)
 
     @reported
     async def timed_infer(self, data: bytes, context: ServicerContext) -> bytes:
         """As `ModelInfer`, with the times in the trailing metadata."""
-        response, decoded = await self._infer(data, context, self._known_messages.find(data))
+        response, decoded = await self._infer(data, context, self._messages.find(data))
         context.set_trailing_metadata((("server-timing", server_timing(response.timing)),))
-        return self._known_answers.write(response, decoded)
-
-    def _rehearsed(self, known: KnownMessage, data: bytes, context: ServicerContext) -> bytes | None:
-        rehearsal = self.server.rehearsals(known.model_name, known.model_version).get(known.key)
-        if rehearsal is None:
-            return None
-        remaining_s = context.time_remaining()
-        return None if remaining_s is not None and remaining_s <= 0 else rehearsal.answer(data, 0, b"")
-
-    def _rehearse(self, known: KnownMessage, decoded: DecodedRequest, response: InferResponse) -> None:
-        if self.server.rehearsals(known.model_name, known.model_version).is_due(known.key):
-            starts = [item.start for item in known.layout.inputs]
-            between = self._known_answers.between(response, decoded)
-            self.server.rehearse(decoded.request, response, OnTheWire(known.key, starts, between))
+        return self._messages.write(response, decoded)
 
     async def _infer(
-        self, data: bytes, context: ServicerContext, known: KnownMessage | None
+        self, data: bytes, context: ServicerContext, template: Template | None
     ) -> tuple[InferResponse, DecodedRequest]:
-        decoded = self._decode(data) if known is None else known.read(data)
+        decoded = self._decode(data) if template is None else template.read(data)
         decoded.request.deadline_ns = deadline_ns(context)
         response = answer_now(self.server, decoded)
         if response is not None:
-            if known is not None and not decoded.wants_classes:
-                self._rehearse(known, decoded, response)
+            if template is not None and not decoded.wants_classes:
+                template.prepare(decoded, response)
         else:
             self._refuse_decoupled(decoded.request.model_name, decoded.request.model_version)
             response = await answer(self.server, decoded)
@@ -98,7 +83,7 @@ class V2Servicer(SettingsServicer):
             raise message
         self._refuse_decoupled(message.model_name, checked_version(message.model_version))
         decoded = decode_request(message, self.state.regions)
-        self._known_messages.remember(data, message, decoded)
+        self._messages.remember(data, message, decoded)
         return decoded
 
     def _refuse_decoupled(self, model: str, version: str) -> None:
@@ -213,6 +198,14 @@ class V2Servicer(SettingsServicer):
         return pb.RepositoryModelUnloadResponse()
 
 
+def _infer_messages(server: InferenceServer) -> InferMessages:
+    if not server.options.fast_path:
+        return PlainMessages()
+    from bento.inference.over_grpc.fast_messages import FastMessages
+
+    return FastMessages(server)
+
+
 def _only_repository(name: str) -> None:
     if name:
         raise Unsupported("'repository_name' specification is not supported")
@@ -265,7 +258,7 @@ class GrpcFrontEnd:
         self._health = health
 
     async def stop(self, grace: float | None) -> None:
-        """Take nothing more, and give what is under way so many seconds. Nobody who only listens is waited for."""
+        """Take no more requests, and give those in progress so many seconds. Health watchers are not waited for."""
         self._health.end()
         self._servicer.end_streams()
         await self._grpc_server.stop(grace)

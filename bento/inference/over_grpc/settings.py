@@ -78,7 +78,7 @@ class SettingsServicer:
     async def CudaSharedMemoryUnregister(
         self, request: pb.CudaSharedMemoryUnregisterRequest, context: ServicerContext
     ) -> pb.CudaSharedMemoryUnregisterResponse:
-        """There is nothing to let go."""
+        """There is nothing to unregister."""
         return pb.CudaSharedMemoryUnregisterResponse()
 
     @reported

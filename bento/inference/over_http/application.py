@@ -111,7 +111,7 @@ async def _reply(
 
 
 def failure(error: Exception, method: str, path: str) -> Reply:
-    """What a client hears of an error. Called where it is caught."""
+    """The answer to a request that failed. Called where the error is caught."""
     if isinstance(error, UnsupportedCoding):
         accepted = ((b"accept-encoding", b"gzip, deflate"),)
         return Reply(Reply.of_error(error, 501).body, error.http_status, headers=accepted)

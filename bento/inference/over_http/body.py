@@ -43,7 +43,7 @@ class UnsupportedCoding(Unsupported):
 
 
 class ClientGone(Exception):
-    """The client closed the connection; nobody reads an answer."""
+    """The client closed the connection; an answer would not be read."""
 
 
 async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:

@@ -40,11 +40,12 @@ async def _decode(call: HttpCall) -> DecodedRequest:
     body = await call.body()
     length = json_length(call.headers.get(_JSON_LENGTH_HEADER), len(body))
     if length is not None:
-        known_headers = call.state.known_headers
-        decoded = known_headers.read(body, length, model, version)
+        cache = call.state.json_headers if server.options.fast_path else None
+        decoded = None if cache is None else cache.read(body, length, model, version)
         if decoded is None:
             decoded = decode_request(body, length, model, version, call.state.regions)
-            known_headers.remember(body, length, decoded)
+            if cache is not None:
+                cache.remember(body, length, decoded)
         return decoded
     return decode_raw_request(body, version, server.model_config(model, version))
 

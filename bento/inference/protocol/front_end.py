@@ -1,4 +1,4 @@
-"""What the HTTP and the gRPC front end share: state beside the models, and the way a request is put to the engine."""
+"""What the HTTP and gRPC front ends share: state beside the models, and putting decoded requests to the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from bento.inference.core.errors import InvalidRequest
 from bento.inference.core.messages import InferResponse, RequestTiming
 from bento.inference.protocol.json_fields import whole_number
-from bento.inference.protocol.json_header_cache import KnownHeaders
+from bento.inference.protocol.json_header_cache import JsonHeaderCache
 from bento.inference.protocol.log_settings import LogSettings
 from bento.inference.protocol.output_delivery import DecodedRequest, with_classes
 from bento.inference.protocol.shared_memory import SharedMemoryRegistry
@@ -32,18 +32,18 @@ class FrontEndState:
     regions: SharedMemoryRegistry = field(default_factory=SharedMemoryRegistry)
     log_settings: LogSettings = field(default_factory=LogSettings)
     trace_settings: TraceSettings = field(default_factory=TraceSettings)
-    known_headers: KnownHeaders = field(default_factory=KnownHeaders)
+    json_headers: JsonHeaderCache = field(default_factory=JsonHeaderCache)
 
 
 async def answer(server: InferenceServer, decoded: DecodedRequest) -> InferResponse:
-    """Put a decoded request to the engine and classify what was asked for as classes. Raises: InferenceError."""
+    """Put a decoded request to the server and classify what was asked for as classes. Raises: InferenceError."""
     refuse_misfit(server, decoded)
     response = await server.infer(decoded.request)
     return classified(server, decoded, response) if decoded.deliveries else response
 
 
 def answer_now(server: InferenceServer, decoded: DecodedRequest) -> InferResponse | None:
-    """As `answer`, where the model can answer on the spot; None = `answer` is to be awaited. Raises: InferenceError."""
+    """As `answer`, where the model can answer immediately; None = `answer` is to be awaited. Raises: InferenceError."""
     if decoded.misfit is not None:
         return None
     response = server.infer_now(decoded.request)

@@ -60,7 +60,7 @@ def without_nulls(members: JsonObject) -> JsonObject:
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number that a text says; None when it says none, or one that nobody can mean."""
+    """The whole number that a text says; None when it is not one, or has more than 40 digits."""
     return int(text) if _WHOLE_NUMBER.fullmatch(text.strip()) else None
 
 

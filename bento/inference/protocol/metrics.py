@@ -137,7 +137,7 @@ class TritonCollector(Collector):
 def render_metrics(server: InferenceServer, collector: TritonCollector | None = None) -> bytes:
     """The metrics in Prometheus' text format, those that Python models keep themselves at the end.
 
-    A `collector` that is kept measures the CPU between two calls.
+    A `collector` that is passed each time measures the CPU between two calls.
     """
     registry = CollectorRegistry()
     registry.register(collector or TritonCollector(server))

@@ -34,7 +34,7 @@ class DecodedRequest:
     misfit: str | None = None
     """What is wrong with the last input whose bytes do not fill its shape (Triton goes from the last to the first).
 
-    The request holds a stand-in for it and must not run. Only the text is kept: the exception would keep the frame
+    The request holds a stand-in for it and must not run. Only the text is stored: the exception would hold the frame
     that raised it, and with it views into shared memory.
     """
 

@@ -1,4 +1,4 @@
-"""Where the tensors of a request lie in its bytes, for requests that differ from an earlier one in nothing else."""
+"""Request templates: the place of the tensors in a request's bytes, for requests that differ in nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bento.inference.protocol.output_delivery import DecodedRequest, OutputDeliv
 
 
 @dataclass(frozen=True, slots=True)
-class _KnownInput:
+class _TemplateInput:
     name: str
     numpy_type: np.dtype
     shape: tuple[int, ...]
@@ -21,10 +21,10 @@ class _KnownInput:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownLayout:
-    """A request without its tensors. Made of one that `says_only_where`."""
+class RequestTemplate:
+    """A request without its tensors. Made of one that `is_template`."""
 
-    inputs: tuple[_KnownInput, ...]
+    inputs: tuple[_TemplateInput, ...]
     priority: int
     timeout_us: int
     requested_outputs: tuple[str, ...]
@@ -32,11 +32,11 @@ class KnownLayout:
     default_delivery: OutputDelivery
 
     @classmethod
-    def of(cls, decoded: DecodedRequest, starts: Iterable[int]) -> KnownLayout:
+    def of(cls, decoded: DecodedRequest, starts: Iterable[int]) -> RequestTemplate:
         """`starts`: where the bytes of each input begin."""
         request = decoded.request
         inputs = tuple(
-            _KnownInput(name, tensor.dtype, tensor.shape, tensor.size, start)
+            _TemplateInput(name, tensor.dtype, tensor.shape, tensor.size, start)
             for (name, tensor), start in zip(request.inputs.items(), starts, strict=True)
         )
         outputs, deliveries = request.requested_outputs, decoded.deliveries
@@ -55,7 +55,7 @@ class KnownLayout:
         return DecodedRequest(request, self.deliveries, self.default_delivery)
 
 
-def says_only_where(decoded: DecodedRequest) -> bool:
+def is_template(decoded: DecodedRequest) -> bool:
     """Whether a request holds nothing of its own, but for where the bytes of its tensors are."""
     request = decoded.request
     return not (

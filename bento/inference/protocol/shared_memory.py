@@ -40,7 +40,7 @@ class RegionExists(InferenceError):
 
 
 class RegionUnusable(InferenceError):
-    """The region cannot be opened, or cannot be let go while requests use it."""
+    """The region cannot be opened, or cannot be unregistered while requests use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class SharedMemoryRegistry:
         del self._regions[name]
 
     async def release(self, name: str = "") -> None:
-        """Let a region, or all of them, go as soon as requests that are answered have let go of it.
+        """Unregister a region, or all of them, as soon as the requests that use it are answered.
 
         An instance's thread may hold a request for some microseconds longer than it takes its client to hear the answer
         and to call again. Raises: RegionUnusable when requests still use a region after `_LETTING_GO_S`.

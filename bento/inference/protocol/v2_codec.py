@@ -85,7 +85,7 @@ def decode_raw_request(
 ) -> DecodedRequest:
     """Read a body that is nothing but the bytes of the model's only input; outputs come back as bytes.
 
-    A variable dimension takes what there is. Raises: InvalidRequest when the input cannot be told from the bytes.
+    A variable dimension takes what there is. Raises: InvalidRequest when the input cannot be determined from the bytes.
     """
     request = InferRequest(config.name, {}, model_version)
     decoded = DecodedRequest(request, default_delivery=IN_BINARY)

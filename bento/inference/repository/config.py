@@ -1,6 +1,6 @@
 """A model's configuration: read from `config.pbtxt`, completed, with Triton's defaults filled in.
 
-What is wrong with a configuration is said by `config_validation`.
+`config_validation` checks it.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def parse_override(config_json: str) -> ModelConfig:
 
 
 def complete_names(config: ModelConfig, model_name: str, version_folders: Iterable[Path]) -> None:
-    """Fill in name, backend, platform and file name, as far as one of them or the files tell the rest.
+    """Fill in name, backend, platform and file name, as far as one of them or the files determine the rest.
 
-    Raises: LoadFailed when nothing tells the backend.
+    Raises: LoadFailed when the backend cannot be determined.
     """
     if not config.name:
         config.name = model_name
@@ -66,9 +66,9 @@ def complete_names(config: ModelConfig, model_name: str, version_folders: Iterab
     first = min(version_folders, key=lambda folder: folder.name, default=None)
     present = {path.name for path in first.iterdir()} if first is not None else set()
     for backend, platform, filename in _BACKENDS:
-        told = (platform != "" and config.platform == platform) or config.default_model_filename == filename
+        named = (platform != "" and config.platform == platform) or config.default_model_filename == filename
         guessed = not (config.platform or config.default_model_filename) and filename in present
-        if not config.backend and (told or guessed):
+        if not config.backend and (named or guessed):
             config.backend = backend
         if config.backend == backend:
             config.platform = config.platform or platform

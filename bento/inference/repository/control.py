@@ -84,7 +84,7 @@ class Repository:
     async def unload(self, name: str, unload_dependents: bool) -> None:
         """Stop serving a model; with `unload_dependents` also the parts that only this ensemble needed.
 
-        A model that is not loaded is none of its business. Raises: Unavailable.
+        A model that is not loaded is ignored. Raises: Unavailable.
         """
         self._check_explicit()
         await self._to_the_end(self._unload(name, unload_dependents))
@@ -118,9 +118,7 @@ class Repository:
         try:
             await asyncio.wait_for(self.table.retired(), self._options.shutdown_timeout_s)
         except TimeoutError:
-            log.error(
-                "requests are still in the works, closing without them", waited_s=self._options.shutdown_timeout_s
-            )
+            log.error("requests are still in progress, closing without them", waited_s=self._options.shutdown_timeout_s)
 
     def _check_explicit(self) -> None:
         if self._options.model_control_mode != "explicit":
@@ -135,8 +133,10 @@ class Repository:
                 log.error("repository cannot be polled, next time perhaps", error=str(error))
 
     async def _to_the_end(self, change: Coroutine[Any, Any, T]) -> T:
-        """Make one change, after those before it. It goes on when whoever asked for it leaves: half of one would leave
-        models that are neither served nor free."""
+        """Make one change, after those before it. It is completed when the client that asked for it leaves.
+
+        Half of a change would leave models that are neither served nor free.
+        """
 
         async def alone() -> T:
             async with self._changing:
@@ -262,8 +262,8 @@ class Repository:
             await model.close()
             if record.versions[version].state is State.LOADING:
                 record.versions[version] = VersionRecord(State.UNAVAILABLE, UNLOADED)
-        kept = record.wanted.own_folder if record.wanted is not None else None
-        if prepared.own_folder is not None and prepared.own_folder != kept:
+        folder_in_use = record.wanted.own_folder if record.wanted is not None else None
+        if prepared.own_folder is not None and prepared.own_folder != folder_in_use:
             await asyncio.to_thread(shutil.rmtree, prepared.own_folder)
 
     async def _reload_ensembles(self, changed: set[str], done: set[str]) -> None:

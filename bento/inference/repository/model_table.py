@@ -1,4 +1,4 @@
-"""Which models are served right now, and what became of the others.
+"""The table of models: which versions are served now, and the state of the others.
 
 Used on the server's loop only. A new version takes over in one assignment; the old one finishes what it accepted.
 """
@@ -34,7 +34,7 @@ class State(Enum):
 
 
 UNLOADED = "unloaded"
-"""Reason of versions that are not served because nobody wants them: they do not count against readiness."""
+"""Reason of versions that were unloaded on request: they do not count against readiness."""
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class ModelTable:
         return chosen
 
     def all_ready(self) -> bool:
-        """Whether every version that was to be loaded is ready, apart from those that nobody wants any more."""
+        """Whether every version that was to be loaded is ready, apart from those that were unloaded on request."""
         return all(
             known.state is State.READY or known.reason == UNLOADED or known.backend_missing
             for record in self.records.values()
@@ -155,9 +155,9 @@ class ModelTable:
             record.failure = ""
         self._ready = ready
         folder = record.wanted.own_folder if record.wanted is not None else None
-        kept = wanted.own_folder if wanted is not None else None
+        folder_in_use = wanted.own_folder if wanted is not None else None
         record.wanted = wanted
-        self._retire_soon(record, old, folder if folder != kept else None)
+        self._retire_soon(record, old, folder if folder != folder_in_use else None)
 
     def take_down(self, name: str) -> None:
         """Stop serving a model for good."""
@@ -208,8 +208,8 @@ def _rows_of(name: str, record: ModelRecord, *, ready_only: bool) -> Iterable[di
     for version, known in sorted(record.versions.items()):
         if known.state is State.READY or not ready_only:
             row = {"name": name, "version": str(version), "state": known.state.value}
-            told = known.state is State.UNAVAILABLE and known.reason
-            yield {**row, "reason": known.reason} if told else row
+            has_reason = known.state is State.UNAVAILABLE and known.reason
+            yield {**row, "reason": known.reason} if has_reason else row
 
 
 async def _retire(record: ModelRecord, models: dict[int, ServedModel], folder: Path | None) -> None:

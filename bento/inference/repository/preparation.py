@@ -1,4 +1,4 @@
-"""From a load request to everything that can be known of a model without opening it."""
+"""Prepares a model for loading: all that its folder and configuration determine without opening it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PreparedModel:
     is_override: bool
     """Configuration or files came with the request: the next ordinary load undoes that."""
     own_folder: Path | None = None
-    """Temporary folder of files that came with the request; whoever drops the model removes it."""
+    """Temporary folder of files that came with the request; removed with the model."""
 
 
 class Unreadable(RepositoryFailed):

@@ -1,4 +1,4 @@
-"""How a model's requests are queued and batched, as its configuration says. The batcher is in `scheduler`."""
+"""How a model's requests are queued and batched, as its configuration says. The batcher is in `dynamic_batcher`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The dynamic batcher: which queued requests run next, together.
 
-A pure data structure: no threads, no sleeping, no clock. Whoever calls it brings the time
+A pure data structure: no threads, no sleeping, no clock. The caller passes the time
 (`now_ns`, any monotonic nanoseconds) and a lock. Meaning and names are Triton's.
 """
 
@@ -259,9 +259,9 @@ class _Level(Generic[Item]):
         """Free requests that left, once they outnumber those that wait."""
         if self.gone > self.waiting + 32:
             for queue in (self.arrived, self.late):
-                kept = [queued for queued in queue if queued.standing is Standing.WAITING]
+                waiting = [queued for queued in queue if queued.standing is Standing.WAITING]
                 queue.clear()
-                queue.extend(kept)
+                queue.extend(waiting)
             self.gone = 0
 
 

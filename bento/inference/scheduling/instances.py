@@ -22,7 +22,7 @@ from bento.inference.core.calls import NullCall, PendingCall
 from bento.inference.core.errors import BackendFailed
 from bento.inference.scheduling.completions import Completions
 from bento.inference.scheduling.dynamic_batcher import Queued
-from bento.inference.scheduling.quickness import busy_ns
+from bento.inference.scheduling.inline_policy import busy_ns
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Execution:
     times: ExecutionTimes
     ended_ns: int
     busy_ns: int
-    """See `quickness.busy_ns`."""
+    """See `inline_policy.busy_ns`."""
 
 
 class Batcher(Protocol):
@@ -99,7 +99,7 @@ class InstanceGroup:
         thread.start()
 
     async def add(self, name: str, create: Callable[[], Instance]) -> None:
-        """Start a thread that creates an instance and runs batches on it. Raises whatever `create` raises."""
+        """Start a thread that creates an instance and runs batches on it. Raises: any exception of `create`."""
         thread = _InstanceThread(self, name, len(self._threads), create)
         thread.start()
         instance = await asyncio.wrap_future(thread.instance)
@@ -108,8 +108,8 @@ class InstanceGroup:
             self._reentrant = instance
         self._threads.append(thread)
 
-    def at_hand(self) -> Instance | None:
-        """An instance that the caller's own thread may use at once: nothing waits, and one instance is idle."""
+    def idle_instance(self) -> Instance | None:
+        """An instance that the caller's own thread may use immediately: the queue is empty and one instance is idle."""
         return self._reentrant if self._idle and not len(self.batcher) else None
 
     def enqueue(self, queued: Queued[PendingCall], now_ns: int) -> None:
@@ -193,8 +193,8 @@ class _InstanceThread(threading.Thread):
         """The life of the instance: created, used and closed by this one thread."""
         try:
             instance = self._create()
-        except BaseException as error:  # whoever waits for the instance gets it
-            # asyncio takes no StopIteration over into its own futures: whoever waits would wait for ever
+        except BaseException as error:  # passed to the waiting caller
+            # asyncio takes no StopIteration over into its own futures: the caller would wait for ever
             self.instance.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
             return
         self.instance.set_result(instance)
@@ -212,7 +212,7 @@ class _InstanceThread(threading.Thread):
             else:
                 wait_s = max(next_look_ns - time.monotonic_ns(), 0) / 1e9
                 if not self._bell.acquire(timeout=wait_s) and not group.stopped_waiting(self):
-                    self._bell.acquire()  # woken in the very moment in which the wait ended
+                    self._bell.acquire()  # woken at the moment the wait ended
 
     def _run_batch(self, instance: Instance, batch: Sequence[Queued[PendingCall] | None]) -> None:
         calls = [queued.item for queued in batch if queued is not None]
@@ -224,7 +224,7 @@ class _InstanceThread(threading.Thread):
             else:
                 times = instance.execute(staging.stage(batch))
                 staging.keep_states(batch)
-        except Exception as error:  # whatever breaks here must not take the instance with it
+        except Exception as error:  # no failure may end the instance's thread
             log.exception("backend raised while executing", instance=self.name)
             times = ExecutionTimes(started_ns, time.monotonic_ns())
             for call in calls:

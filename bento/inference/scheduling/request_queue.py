@@ -1,4 +1,4 @@
-"""The way of requests into a model: its batcher, the instances behind it, and those that wait in vain."""
+"""The request queue of a model: its batcher, the instances behind it, and the expiry of requests."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RequestQueue:
         self._loop = asyncio.get_running_loop()
         self._expiry: asyncio.Handle | None = None
         self._expiry_ns = 0
-        """When it goes off; uvloop's handles do not tell."""
+        """When the timer ends; uvloop's handles do not show it."""
 
     def __len__(self) -> int:
         """Requests that wait."""
@@ -83,9 +83,9 @@ class RequestQueue:
                     else:
                         await self._instances.add(name, making)
 
-    def at_hand(self) -> Instance | None:
-        """An instance that may be used here and now instead of queueing, None when there is none."""
-        return self._instances.at_hand() if self._sequences is None else None
+    def idle_instance(self) -> Instance | None:
+        """An idle instance that may be used instead of queueing, None when there is none."""
+        return self._instances.idle_instance() if self._sequences is None else None
 
     def put(self, call: PendingCall) -> Queued[PendingCall]:
         """Queue a call. Raises: QueueFull, InvalidRequest (it belongs to a sequence that was not started)."""
@@ -112,7 +112,7 @@ class RequestQueue:
         return queued
 
     def withdraw(self, queued: Queued[PendingCall]) -> bool:
-        """Nobody waits any more: True when the request was still queued, False when it runs or has run."""
+        """The client is gone: True when the request was still queued, False when it runs or has run."""
         queued.item.abandoned = True
         with self._instances.lock:
             return self._instances.batcher.cancel(queued)
@@ -124,7 +124,7 @@ class RequestQueue:
         await self._instances.close()
 
     def _watch_expiry(self) -> None:
-        """See to it that requests which expire while all instances are busy are answered when they expire."""
+        """Answer requests that expire while all instances are busy at the time when they expire."""
         with self._instances.lock:
             next_ns = self._instances.batcher.next_expiry_ns()
         if next_ns is None:

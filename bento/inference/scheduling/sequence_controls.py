@@ -1,4 +1,4 @@
-"""What a model with sequence batching is told beside its inputs: where the sequence stands, and its implicit state."""
+"""Control and state tensors that a model with sequence batching gets beside its inputs."""
 
 from __future__ import annotations
 
@@ -93,20 +93,20 @@ class SequenceControls:
                         queued.sequence.state[state.input_name] = queued.item.outputs[state.output_name]
 
     def _control_tensors(self, control: SequenceControl) -> dict[str, Tensor]:
-        told = {
+        flags = {
             _Control.CONTROL_SEQUENCE_START: control.start,
             _Control.CONTROL_SEQUENCE_END: control.end,
             _Control.CONTROL_SEQUENCE_READY: True,
         }
-        return {name: self._tensor(kind, told, control.id) for name, kind in self._controls}
+        return {name: self._tensor(kind, flags, control.id) for name, kind in self._controls}
 
     def _null_tensors(self) -> dict[str, Tensor]:
-        told = dict.fromkeys(
+        flags = dict.fromkeys(
             (_Control.CONTROL_SEQUENCE_START, _Control.CONTROL_SEQUENCE_END, _Control.CONTROL_SEQUENCE_READY), False
         )
-        return {**{name: self._tensor(kind, told, 0) for name, kind in self._controls}, **self._initial}
+        return {**{name: self._tensor(kind, flags, 0) for name, kind in self._controls}, **self._initial}
 
-    def _tensor(self, control: Any, told: dict[int, bool], id: int | str) -> Tensor:
+    def _tensor(self, control: Any, flags: dict[int, bool], id: int | str) -> Tensor:
         shape = (*self._lead, 1)
         if control.kind == _Control.CONTROL_SEQUENCE_CORRID:
             numpy_type = NUMPY_TYPES[datatype_of_config(control.data_type)]
@@ -115,7 +115,7 @@ class SequenceControls:
             wide = np.full(shape, id, dtype=np.uint64)
             return wide.astype(numpy_type)  # a narrower type loses the upper bits, as in Triton
         choices = _choices(control)
-        return np.full(shape, choices[int(told[control.kind])], dtype=choices.dtype)
+        return np.full(shape, choices[int(flags[control.kind])], dtype=choices.dtype)
 
     def _initial_state(self, state: Any, model_folder: Path) -> Tensor:
         dims = [max(dim, 0) if dim != -1 else 1 for dim in state.dims]

@@ -1,4 +1,4 @@
-"""Made-up requests that each instance runs before it serves, so that the first client does not pay for lazy work."""
+"""Warm-up: requests that each instance runs before it serves, so that no client waits for lazy initialisation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bento.inference.core.model_config import path_inside
 
 
 class WarmUpCall:
-    """A request whose answer nobody reads."""
+    """A request whose answer is dropped."""
 
     abandoned = False
 

@@ -567,7 +567,7 @@ def test_cuda_libraries_are_loaded_before_onnxruntime_is_asked_what_it_can(monke
     from bento.inference.core import devices
 
     known = ["CPUExecutionProvider"]
-    monkeypatch.setattr(devices, "_gpu_count", lambda: 1)
+    monkeypatch.setattr(devices, "gpu_count", lambda: 1)
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: known.insert(0, "CUDAExecutionProvider"), raising=False)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: known)
     devices.onnxruntime_providers.cache_clear()
@@ -580,10 +580,10 @@ def test_cuda_libraries_are_loaded_before_onnxruntime_is_asked_what_it_can(monke
 def test_a_gpu_is_no_reason_to_need_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     from bento.inference.core import devices
 
-    monkeypatch.setattr(devices, "_gpu_count", lambda: 1)
+    monkeypatch.setattr(devices, "gpu_count", lambda: 1)
     monkeypatch.setitem(sys.modules, "torch", None)
-    devices._supports_cuda.cache_clear()
+    devices.supports_cuda.cache_clear()
     try:
         assert devices.usable_gpus("pytorch", ServerOptions(repositories=())) == ()
     finally:
-        devices._supports_cuda.cache_clear()
+        devices.supports_cuda.cache_clear()

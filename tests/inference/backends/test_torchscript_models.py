@@ -262,7 +262,7 @@ async def test_a_deferred_model_is_ready_before_torch_and_answers_the_same(
         assert may_import.wait(30)
         return TorchModel(source)
 
-    monkeypatch.setattr(opening, "_open_pytorch", open_late)
+    monkeypatch.setattr(opening, "open_pytorch", open_late)
     server = await start_server(defer_pytorch=True)
     assert server.is_ready()
     assert server.model_devices() == {"torch": "cpu"}

@@ -12,8 +12,8 @@ import pytest
 from bento.inference.core.long_lived import (
     SWITCH_INTERVAL_S,
     USUAL_SWITCH_INTERVAL_S,
+    freeze_loaded_objects,
     loading_while_serving,
-    spare_what_is_loaded,
 )
 
 
@@ -32,7 +32,7 @@ def thawed() -> Iterator[None]:
 
 def test_what_is_loaded_is_out_of_the_collectors_sight_and_garbage_is_gone() -> None:
     kept, dropped = Film(), weakref.ref(Film())
-    spare_what_is_loaded()
+    freeze_loaded_objects()
     assert dropped() is None
     assert not any(seen is kept for seen in gc.get_objects())
 
@@ -54,7 +54,7 @@ def test_threads_that_wait_for_the_interpreter_get_it_sooner_while_something_is_
 
 
 def test_what_comes_later_is_collected_as_ever() -> None:
-    spare_what_is_loaded()
+    freeze_loaded_objects()
     later = weakref.ref(Film())
     gc.collect()
     assert later() is None

@@ -15,7 +15,7 @@ from bento.inference.core.calls import Lease
 from bento.inference.core.errors import BackendFailed
 from bento.inference.core.messages import InferRequest, InferResponse, RequestTiming, SequenceControl
 from bento.inference.models.ensembles import Ensemble
-from bento.inference.models.prepared_requests import OnTheWire, Rehearsals
+from bento.inference.models.prepared_requests import PreparedRequests, WireForm
 from bento.inference.models.response_cache import ResponseCache
 from bento.inference.models.served_model import ServedModel
 from bento.inference.models.statistics import ModelStatistics
@@ -50,7 +50,7 @@ class Part:
     asked: list[InferRequest] = field(default_factory=list)
     labels: dict[str, list[str]] = field(default_factory=dict)
     statistics: ModelStatistics = field(default_factory=ModelStatistics)
-    rehearsals: Rehearsals = field(default_factory=Rehearsals)
+    prepared_requests: PreparedRequests = field(default_factory=PreparedRequests)
     lease: Lease = field(default_factory=Lease)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     was_asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,7 +68,7 @@ class Part:
     def infer_now(self, request: InferRequest) -> InferResponse | None:
         return None
 
-    def rehearse(self, request: InferRequest, response: InferResponse, wire: OnTheWire) -> None:
+    def prepare_request(self, request: InferRequest, response: InferResponse, wire: WireForm) -> None:
         pass
 
     async def infer(self, request: InferRequest) -> InferResponse:

@@ -15,24 +15,30 @@ from tritonclient.grpc import service_pb2 as pb
 from bento.inference.backends.onnxruntime_fast import BoundMemory
 from bento.inference.core.messages import InferRequest
 from bento.inference.models import prepared_requests as module
-from bento.inference.models.prepared_requests import MOST_PER_MODEL, REHEARSE_AFTER, OnTheWire, Rehearsal, Rehearsals
+from bento.inference.models.prepared_requests import (
+    MAX_PER_MODEL,
+    PREPARE_AFTER,
+    PreparedRequest,
+    PreparedRequests,
+    WireForm,
+)
 from bento.inference.models.statistics import ModelStatistics
 from bento.inference.over_grpc.service import V2Servicer
-from bento.inference.over_http.fast.head_cache import KnownHead
-from bento.inference.over_http.fast.immediate_answers import AtOnce
+from bento.inference.over_http.fast.head_cache import CachedHead
+from bento.inference.over_http.fast.immediate_answers import ImmediateAnswers
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.protocol.v2_codec import decode_request
-from bento.inference.scheduling.quickness import QUICK_NS, Quickness
+from bento.inference.scheduling.inline_policy import INLINE_LIMIT_NS, InlinePolicy
 from bento.inference.server import InferenceServer
 from tests.inference.model_folders import tensor, write_add_constant, write_add_sub, write_onnx
 from tests.inference.running_servers import StartServer
 
-TWICE = 2 * REHEARSE_AFTER
+TWICE = 2 * PREPARE_AFTER
 
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[BoundMemory]:
-    """Every run in bound memory, rehearsals included."""
+    """Every run in bound memory, prepared_requests included."""
     seen: list[BoundMemory] = []
     run = BoundMemory.run
 
@@ -47,8 +53,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[BoundMemory]:
 @pytest.fixture(autouse=True)
 def always_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long a run took, and how many took place in a millisecond, is not the matter here."""
-    monkeypatch.setattr(Quickness, "may_run_here", lambda *_: True)
-    monkeypatch.setattr(module, "QUICK_NS", 1 << 60)
+    monkeypatch.setattr(InlinePolicy, "may_run_inline", lambda *_: True)
+    monkeypatch.setattr(module, "INLINE_LIMIT_NS", 1 << 60)
 
 
 class Client:
@@ -57,7 +63,7 @@ class Client:
     def __init__(self, server: InferenceServer, model: str, outputs: list[str]) -> None:
         self.server, self.model, self.outputs = server, model, outputs
         self.state = FrontEndState()
-        self.at_once = AtOnce(server, self.state, 1 << 20)
+        self.immediate = ImmediateAnswers(server, self.state, 1 << 20)
 
     def ask(self, **inputs: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
         """The outputs, all of them in binary."""
@@ -75,9 +81,9 @@ class Client:
         header = json.dumps({"inputs": declared, "outputs": wanted}).encode()
         body = header + b"".join(value.tobytes() for value in inputs.values())
         decoded = decode_request(body, len(header), self.model, "", self.state.regions)
-        self.state.known_headers.remember(body, len(header), decoded)
-        known = KnownHead("/", self.model, "", len(header), len(body))
-        while (answer := self.at_once.answer(known, body)) is None:
+        self.state.json_headers.remember(body, len(header), decoded)
+        known = CachedHead("/", self.model, "", len(header), len(body))
+        while (answer := self.immediate.answer(known, body)) is None:
             """The instance's thread is not idle yet; or the last one was slow, or failed."""
         head, data = answer.split(b"\r\n\r\n", 1)
         if not head.startswith(b"HTTP/1.1 200 OK\r\n"):
@@ -103,7 +109,7 @@ async def test_each_request_gets_the_answer_to_its_own_tensors(
     repository: Path, start_server: StartServer, runs: list[BoundMemory]
 ) -> None:
     write_add_sub(repository, config="max_batch_size: 8")
-    server = await start_server()
+    server = await start_server(fast_path=True)
     client = Client(server, "simple", ["OUTPUT0", "OUTPUT1"])
     for number in range(TWICE):
         for rows in (1, 3):  # two kinds, by turns
@@ -111,7 +117,7 @@ async def test_each_request_gets_the_answer_to_its_own_tensors(
             found = client.ask(INPUT0=left, INPUT1=right)
             assert (found["OUTPUT0"] == left + right).all()
             assert (found["OUTPUT1"] == left - right).all()
-    assert len(runs) == 2 * (TWICE - REHEARSE_AFTER + 1)
+    assert len(runs) == 2 * (TWICE - PREPARE_AFTER + 1)
     (statistics,) = server.model_statistics("simple")
     assert statistics["execution_count"] == 2 * TWICE
     assert statistics["inference_count"] == 4 * TWICE  # rows
@@ -123,11 +129,11 @@ async def test_each_request_gets_the_answer_to_its_own_tensors(
     assert [(batch["batch_size"], batch["compute_infer"]["count"]) for batch in batches] == [(1, TWICE), (3, TWICE)]
 
 
-async def test_grpc_answers_in_the_same_bytes_and_a_deadline_that_passed_is_told(
+async def test_grpc_answers_in_the_same_bytes_and_after_the_deadline_in_the_ordinary_way(
     repository: Path, start_server: StartServer, runs: list[BoundMemory]
 ) -> None:
     write_add_sub(repository)
-    server = await start_server()
+    server = await start_server(fast_path=True)
     servicer: Any = V2Servicer(server, FrontEndState())
 
     class Context:
@@ -152,9 +158,8 @@ async def test_grpc_answers_in_the_same_bytes_and_a_deadline_that_passed_is_told
         assert list(answer.raw_output_contents) == [(left + right).tobytes(), (left - right).tobytes()]
     ran = len(runs)
     assert ran > 1
-    known = servicer._known_messages.find(message.SerializeToString())
     context.left_s = 0.0
-    assert servicer._rehearsed(known, message.SerializeToString(), context) is None
+    assert await servicer.ModelInfer(message.SerializeToString(), context) == answer.SerializeToString()
     assert len(runs) == ran
 
 
@@ -162,7 +167,7 @@ async def test_a_reloaded_model_answers_as_it_is_now_and_an_unloaded_one_not_at_
     repository: Path, start_server: StartServer, runs: list[BoundMemory]
 ) -> None:
     write_add_constant(repository, "plus", 1.0)
-    server = await start_server(model_control_mode="explicit", load_models=("plus",))
+    server = await start_server(fast_path=True, model_control_mode="explicit", load_models=("plus",))
     client = Client(server, "plus", ["Y"])
     two = np.array([[2.0]], np.float32)
     assert [client.ask(X=two)["Y"].item() for _ in range(TWICE)] == [3.0] * TWICE
@@ -176,23 +181,23 @@ async def test_a_reloaded_model_answers_as_it_is_now_and_an_unloaded_one_not_at_
         client.ask(X=two)
 
 
-async def test_a_model_of_chance_is_not_rehearsed(
+async def test_a_model_of_chance_is_not_prepared(
     repository: Path, start_server: StartServer, runs: list[BoundMemory]
 ) -> None:
     noise = helper.make_node("RandomUniformLike", ["X"], ["Y"])
     write_onnx(repository, "dice", [noise], [tensor("X", "FP32", [4])], [tensor("Y", "FP32", [4])])
-    client = Client(await start_server(), "dice", ["Y"])
+    client = Client(await start_server(fast_path=True), "dice", ["Y"])
     thrown = [tuple(client.ask(X=np.zeros(4, np.float32))["Y"].tolist()) for _ in range(TWICE)]
     assert len(set(thrown)) == TWICE
-    assert len(runs) == 1  # the rehearsal, which gave something else
+    assert len(runs) == 1  # the prepared, which gave something else
 
 
-async def test_an_output_whose_size_depends_on_the_values_is_right_whatever_was_rehearsed(
+async def test_an_output_whose_size_depends_on_the_values_is_right_whatever_was_prepared(
     repository: Path, start_server: StartServer, runs: list[BoundMemory]
 ) -> None:
     where = helper.make_node("NonZero", ["X"], ["Y"])
     write_onnx(repository, "where", [where], [tensor("X", "FP32", [4])], [tensor("Y", "INT64", [1, "found"])])
-    client = Client(await start_server(), "where", ["Y"])
+    client = Client(await start_server(fast_path=True), "where", ["Y"])
     pair, triple = np.array([0, 1, 0, 1], np.float32), np.array([1, 1, 0, 1], np.float32)
     for _ in range(TWICE):
         assert client.ask(X=pair)["Y"].tolist() == [[1, 3]]
@@ -202,7 +207,7 @@ async def test_an_output_whose_size_depends_on_the_values_is_right_whatever_was_
         assert client.ask(X=pair)["Y"].tolist() == [[1, 3]]
 
 
-async def test_a_model_that_reads_other_shapes_than_its_clients_write_is_not_rehearsed(
+async def test_a_model_that_reads_other_shapes_than_its_clients_write_is_not_prepared(
     repository: Path, start_server: StartServer, runs: list[BoundMemory]
 ) -> None:
     config = """
@@ -211,7 +216,7 @@ async def test_a_model_that_reads_other_shapes_than_its_clients_write_is_not_reh
         output [{ name: "Y" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ 1, 1 ] } }]
     """
     write_add_constant(repository, "plus", 1.0, config=config)
-    client = Client(await start_server(), "plus", ["Y"])
+    client = Client(await start_server(fast_path=True), "plus", ["Y"])
     for _ in range(TWICE):
         assert client.ask(X=np.array([[2.0]], np.float32))["Y"].tolist() == [3.0]
     assert runs == []
@@ -231,16 +236,16 @@ class Doubling:
 
 
 class World:
-    """A rehearsal of `Doubling`, and all that it looks at."""
+    """A prepared of `Doubling`, and all that it looks at."""
 
     def __init__(self) -> None:
         self.fixed, self.statistics, self.instance = Doubling(), ModelStatistics(), object()
-        wire = OnTheWire(b"key", [1], [b"<"])
-        at_hand: Any = lambda: self.instance  # noqa: E731
-        self.rehearsal = Rehearsal(self.fixed, wire, 0, None, at_hand, Quickness(), self.statistics)
+        wire = WireForm(b"key", [1], [b"<"])
+        idle_instance: Any = lambda: self.instance  # noqa: E731
+        self.prepared = PreparedRequest(self.fixed, wire, 0, None, idle_instance, InlinePolicy(), self.statistics)
 
     def ask(self, data: bytes = b"??-\x15") -> bytes | None:
-        return self.rehearsal.answer(data, 2, b"HEAD ")
+        return self.prepared.answer(data, 2, b"HEAD ")
 
 
 @pytest.fixture
@@ -290,8 +295,8 @@ def test_what_fails_is_left_to_the_ordinary_way_and_not_counted(world: World) ->
 def test_after_a_slow_run_the_ordinary_way_finds_out_why(
     world: World, clock: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QUICK_NS", QUICK_NS)
-    clock += [1, 1, QUICK_NS]
+    monkeypatch.setattr(module, "INLINE_LIMIT_NS", INLINE_LIMIT_NS)
+    clock += [1, 1, INLINE_LIMIT_NS]
     assert world.ask() is not None
     assert [world.ask() is None for _ in range(3)] == [True, False, False]
 
@@ -305,23 +310,25 @@ def test_times_are_told_as_for_any_request(world: World, clock: list[int]) -> No
 
 
 def test_kinds_are_counted_and_kept_in_bounds() -> None:
-    rehearsals = Rehearsals()
-    assert [rehearsals.is_due(b"a") for _ in range(REHEARSE_AFTER + 2)] == [False] * (REHEARSE_AFTER - 1) + [
+    prepared_requests = PreparedRequests()
+    assert [prepared_requests.is_due(b"a") for _ in range(PREPARE_AFTER + 2)] == [False] * (PREPARE_AFTER - 1) + [
         True, False, False,
     ]  # fmt: skip
+    for _ in range(PREPARE_AFTER - 1):
+        prepared_requests.is_due(b"z")
     for number in range(10_000):
-        rehearsals.is_due(b"%d" % number)
-    assert len(rehearsals._counts) <= 256
-    for number in range(MOST_PER_MODEL):
-        rehearsals.add(b"%d" % number, World().rehearsal)
-    assert not any(rehearsals.is_due(b"b") for _ in range(TWICE))
-    rehearsals.clear()
-    assert rehearsals.get(b"0") is None
+        prepared_requests.is_due(b"%d" % number)
+    assert not prepared_requests.is_due(b"z")  # its count was dropped to make room
+    for number in range(MAX_PER_MODEL):
+        prepared_requests.add(b"%d" % number, World().prepared)
+    assert not any(prepared_requests.is_due(b"b") for _ in range(TWICE))
+    prepared_requests.clear()
+    assert prepared_requests.get(b"0") is None
 
 
-async def test_ids_and_large_tensors_are_not_rehearsed(repository: Path, start_server: StartServer) -> None:
+async def test_ids_and_large_tensors_are_not_prepared(repository: Path, start_server: StartServer) -> None:
     write_add_sub(repository)
-    server = await start_server()
+    server = await start_server(fast_path=True)
     inputs = {"INPUT0": sixteen(1), "INPUT1": sixteen(2)}
     plain = InferRequest("simple", inputs)
     named = InferRequest("simple", inputs, id="7")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import uvicorn.config
 
 from bento.inference.over_http.application import make_http_app
+from bento.inference.over_http.connections import plain_connections, use_in_uvicorn
 from bento.inference.protocol.front_end import FrontEndState
-from bento.serving.connections import use_own_connections
 from tests.inference.numpy_server import NumpyServer
-from tests.inference.over_http.fast.test_worker_connections import worker
 from tests.inference.over_http.java_client import posted
+from tests.inference.over_http.uvicorn_worker import worker
 
 pytestmark = pytest.mark.java
 
@@ -36,6 +35,6 @@ def test_a_java_program_gets_its_own_answers_from_the_inference_server(numpy_mod
 def test_a_java_program_gets_its_own_answers_from_a_worker_of_the_service(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
     models: Any = NumpyServer()
-    use_own_connections(lambda: SimpleNamespace(at_once=None))  # type: ignore[arg-type,return-value]
+    use_in_uvicorn(lambda: plain_connections(models.options))
     with worker(make_http_app(models, state=FrontEndState())) as wire:
         assert given(wire.socket.getpeername()[1]) == EACH_TWICE

@@ -14,8 +14,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from bento.inference.over_http.fast.immediate_answers import AtOnce
-from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
+from bento.inference.over_http.fast.immediate_answers import ImmediateAnswers
+from bento.inference.over_http.fast.immediate_protocol import ImmediateProtocol
 from bento.inference.over_http.fast.joined_writes import JoinedWritesProtocol
 from bento.inference.protocol.front_end import FrontEndState
 from tests.inference.numpy_server import NumpyServer
@@ -90,8 +90,8 @@ class Connection:
 @pytest.fixture(params=["ordinary", "at once"])
 async def connect(request: pytest.FixtureRequest) -> Any:
     """Makes connections of both kinds."""
-    at_once = AtOnce(NumpyServer(), FrontEndState(), 1 << 20)  # type: ignore[arg-type]
-    kinds = {"ordinary": JoinedWritesProtocol, "at once": partial(AtOnceProtocol, at_once=at_once)}
+    immediate = ImmediateAnswers(NumpyServer(), FrontEndState(), 1 << 20)  # type: ignore[arg-type]
+    kinds = {"ordinary": JoinedWritesProtocol, "at once": partial(ImmediateProtocol, immediate=immediate)}
     made: list[Connection] = []
 
     def make() -> Connection:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bento.inference.protocol.json_header_cache import MAX_HEADER_BYTES, MAX_HEADERS, KnownHeaders
+from bento.inference.protocol.json_header_cache import MAX_HEADER_BYTES, MAX_HEADERS, JsonHeaderCache
 from bento.inference.protocol.output_delivery import DecodedRequest
 from bento.inference.protocol.shared_memory import SharedMemoryRegistry
 from bento.inference.protocol.v2_codec import decode_request
@@ -29,7 +29,7 @@ def body(header: dict[str, Any], *tensors: np.ndarray) -> tuple[bytes, int]:
     return text + b"".join(tensor.tobytes() for tensor in tensors), len(text)
 
 
-def remembered(known: KnownHeaders, data: bytes, length: int) -> DecodedRequest:
+def remembered(known: JsonHeaderCache, data: bytes, length: int) -> DecodedRequest:
     decoded = decode_request(data, length, "m", "1", SharedMemoryRegistry())
     known.remember(data, length, decoded)
     return decoded
@@ -40,7 +40,7 @@ def tensors(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_second_request_is_read_like_the_first_with_its_own_tensors() -> None:
-    known = KnownHeaders()
+    known = JsonHeaderCache()
     header = pair(
         outputs=[
             {"name": "y", "parameters": {"binary_data": True}},
@@ -68,7 +68,7 @@ def test_the_second_request_is_read_like_the_first_with_its_own_tensors() -> Non
 
 @pytest.mark.parametrize("padding", range(8))
 def test_tensors_are_aligned_wherever_their_bytes_stand(padding: int) -> None:
-    known = KnownHeaders()
+    known = JsonHeaderCache()
     data, length = body(pair(other="x" * padding), *tensors(3))
     remembered(known, data, length)
     decoded = known.read(data, length, "m", "")
@@ -78,7 +78,7 @@ def test_tensors_are_aligned_wherever_their_bytes_stand(padding: int) -> None:
 
 
 def test_a_body_of_another_size_is_read_the_long_way() -> None:
-    known = KnownHeaders()
+    known = JsonHeaderCache()
     data, length = body(pair(), *tensors(1))
     remembered(known, data, length)
     assert known.read(data + b"x", length, "m", "") is None
@@ -95,14 +95,14 @@ def test_a_body_of_another_size_is_read_the_long_way() -> None:
     ],
 )
 def test_what_belongs_to_one_request_alone_is_not_kept(header: dict[str, Any]) -> None:
-    known = KnownHeaders()
+    known = JsonHeaderCache()
     data, length = body(header, *tensors(1))
     remembered(known, data, length)
     assert known.read(data, length, "m", "") is None
 
 
 def test_json_tensors_strings_and_misfits_are_not_kept() -> None:
-    known = KnownHeaders()
+    known = JsonHeaderCache()
     in_json = {"inputs": [{"name": "a", "shape": [1], "datatype": "FP32", "data": [1]}]}
     text = {
         "inputs": [{"name": "a", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 5}}],
@@ -115,7 +115,8 @@ def test_json_tensors_strings_and_misfits_are_not_kept() -> None:
 
 
 def test_their_number_is_bounded() -> None:
-    known = KnownHeaders()
-    for number in range(3 * MAX_HEADERS):
-        remembered(known, *body(pair(other=number), *tensors(1)))
-    assert len(known._requests) <= MAX_HEADERS
+    known = JsonHeaderCache()
+    bodies = [body(pair(other=number), *tensors(1)) for number in range(3 * MAX_HEADERS)]
+    for data, length in bodies:
+        remembered(known, data, length)
+    assert 0 < sum(known.read(data, length, "m", "") is not None for data, length in bodies) <= MAX_HEADERS

@@ -20,7 +20,7 @@ from bento.inference.core.options import ServerOptions
 from bento.inference.protocol.metrics import render_metrics
 from bento.inference.server import InferenceServer
 from tests.inference.onnx_models import onnx_file, write_repository
-from tests.inference.running_servers import Running, serve_in_thread
+from tests.inference.running_servers import FAST_PATH, Running, serve_in_thread
 
 LEFT = np.arange(16, dtype=np.int32)[None]
 RIGHT = np.ones((1, 16), np.int32)
@@ -32,7 +32,11 @@ def onnx_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     root = tmp_path_factory.mktemp("models")
     write_repository(root)
     options = ServerOptions(
-        repositories=(root,), model_control_mode="explicit", load_models=("*",), response_cache_bytes=1 << 20
+        repositories=(root,),
+        model_control_mode="explicit",
+        load_models=("*",),
+        response_cache_bytes=1 << 20,
+        fast_path=FAST_PATH,
     )
     yield from serve_in_thread(lambda: InferenceServer.start(options), max_body_bytes=32 << 20)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
 from bento.inference.scheduling.batching_rules import BatchingRules, QueuePolicy
@@ -218,15 +220,22 @@ def test_a_request_that_was_taken_cannot_be_cancelled() -> None:
 
 
 def test_ten_thousand_cancelled_requests_leave_nothing_behind() -> None:
-    batcher = batcher_with(JOINING, Queued("first"))
-    for number in range(10_000):
-        request = Queued(str(number), deadline_ns=10**18)
+    class Label:
+        """Tells by a weak reference whether the batcher still holds it."""
+
+    batcher: DynamicBatcher[Label] = DynamicBatcher(JOINING)
+    first, cancelled = Label(), []
+    batcher.enqueue(Queued(first), 0)
+    for _ in range(10_000):
+        label = Label()
+        request = Queued(label, deadline_ns=10**18)
         batcher.enqueue(request, 0)
         batcher.cancel(request)
+        cancelled.append(weakref.ref(label))
     batcher.next_expiry_ns()
-    level = batcher._levels[0]
-    assert len(level.arrived) + len(batcher._deaths) < 200
-    assert taken(batcher) == ["first"]
+    del label, request
+    assert sum(reference() is not None for reference in cancelled) < 200
+    assert [queued.item for queued in batcher.take(0)] == [first]
 
 
 def test_delayed_requests_keep_the_order_in_which_they_were_found_late() -> None:

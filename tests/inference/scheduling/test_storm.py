@@ -18,6 +18,7 @@ from bento.inference.core.options import ServerOptions
 from bento.inference.server import InferenceServer
 from tests.inference.closing import close_with_nothing_left
 from tests.inference.model_folders import X_TO_Y, write_add_constant, write_python
+from tests.inference.running_servers import FAST_PATH
 
 CLIENTS, REQUESTS_EACH = 32, 60
 PATIENCE_S = 30.0
@@ -113,7 +114,12 @@ def test_every_request_of_a_storm_is_answered_with_its_own_answer_or_an_error(tm
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
         server = await InferenceServer.start(
             ServerOptions(
-                (tmp_path,), model_control_mode="explicit", load_models=("*",), trust_python_models=True, device="cpu"
+                (tmp_path,),
+                model_control_mode="explicit",
+                load_models=("*",),
+                trust_python_models=True,
+                device="cpu",
+                fast_path=FAST_PATH,
             )
         )
         outcomes: Counter[str] = Counter()

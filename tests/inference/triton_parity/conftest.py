@@ -16,7 +16,7 @@ import pytest
 
 from bento.inference.core.options import ServerOptions
 from bento.inference.server import InferenceServer
-from tests.inference.running_servers import Running, serve_in_thread
+from tests.inference.running_servers import FAST_PATH, Running, serve_in_thread
 from tests.inference.triton_parity.reference_models import write_repository
 
 START_TIMEOUT_S = 120
@@ -77,7 +77,11 @@ def reference(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def ours(repository: Path) -> Iterator[Running]:
     """Our server, ready, over the same models."""
     options = ServerOptions(
-        repositories=(repository,), model_control_mode="explicit", load_models=("*",), trust_python_models=True
+        repositories=(repository,),
+        model_control_mode="explicit",
+        load_models=("*",),
+        trust_python_models=True,
+        fast_path=FAST_PATH,
     )
     yield from serve_in_thread(lambda: InferenceServer.start(options), max_body_bytes=64 << 20)
 

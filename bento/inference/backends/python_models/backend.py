@@ -141,7 +141,7 @@ class _PythonInstance:
         self._loop_thread: threading.Thread | None = None
 
     def execute(self, calls: Sequence[Call]) -> ExecutionTimes:
-        """Hand the batch to the model, as requests of their own: joining them is its business."""
+        """Hand the batch to the model, as separate requests: joining them is up to the model."""
         requests = [InferenceRequest.of_call(call, self._output_names, self._is_decoupled) for call in calls]
         inputs_ready_ns = time.monotonic_ns()
         try:

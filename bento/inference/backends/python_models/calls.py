@@ -92,7 +92,7 @@ class InferenceResponse:
         return json.dumps(self._parameters)
 
     def deliver(self, call: Call, final: bool) -> None:
-        """Send this response to whoever made the call."""
+        """Send this response to the caller."""
         if self._error is not None:
             error = self._error
             kind = _KINDS.get(error.code(), BackendFailed) if isinstance(error, TritonError) else BackendFailed
@@ -283,7 +283,7 @@ class InferenceRequest:
         return InferenceTrace()
 
     def set_release_flags(self, flags: int) -> None:
-        """What becomes of the request after `execute`: released, the only thing that this server does."""
+        """How the request is released after `execute`: always immediately, the only way of this server."""
         if flags != RELEASE_ALL:
             raise TritonModelException("this server does not reschedule requests")
 

@@ -1,7 +1,7 @@
-"""Metrics that Python-backend models keep themselves, for the server's metrics page.
+"""Metrics that Python-backend models define, for the server's metrics page.
 
-A series is what its family and its labels say: whoever asks for one that is there shares it, be it another instance or
-the next version of the model. It goes with the last model that holds it.
+A series is identified by the name of its family and its labels: another instance or the next version of the model that
+asks for the same ones shares it. It is removed with the last model that uses it.
 """
 
 from __future__ import annotations

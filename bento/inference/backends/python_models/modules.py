@@ -1,4 +1,4 @@
-"""Loads each `model.py` as a module of its own, with its folder importable for it and for nobody else.
+"""Loads each `model.py` as a module of its own, with its folder importable for this module only.
 
 A version folder becomes a package with a unique name. Code in it that says `import helper` gets the `helper.py`
 that lies beside it, although two models may each have a different one: its built-in `__import__` looks there first.
@@ -23,7 +23,7 @@ _numbers = count()
 
 
 def load_model_module(model_file: Path, label: str) -> ModuleType:
-    """Run a model file as a new module. Raises whatever the file raises.
+    """Run a model file as a new module. Raises: any exception of the file.
 
     label: goes into the module's name, for tracebacks.
     """

@@ -75,7 +75,7 @@ TRITON_STRING_TO_NUMPY = {
 
 
 class PreferredMemory:
-    """Where a model wishes the outputs of a call to lie. They are in CPU memory here, whatever it wishes."""
+    """Where a model prefers the outputs of a call. They are always in CPU memory here."""
 
     def __init__(self, preferred_memory_type: int, preferred_device_id: int = 0) -> None:
         self.preferred_memory_type = preferred_memory_type

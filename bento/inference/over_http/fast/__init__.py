@@ -1,1 +1,1 @@
-"""The fast path over HTTP: infer requests of a form that came before, answered without ASGI."""
+"""The fast path over HTTP: repeated kinds of infer requests are answered without ASGI. Entered by `connections`."""

@@ -1,8 +1,8 @@
-"""Heads of infer requests that came before: a client that asks the same model again sends the same head, byte for byte.
+"""The head cache: a client that asks the same model again sends the same request head, byte for byte.
 
-What such a head says need not be read again: not the request line, not the headers, not the route. Kept are heads of
-infer requests whose answer depends on nothing but the body: no coding of request or answer, no timing, no expectation,
-and nothing that a browser says of the page that asks.
+Request line, headers and route of such a head are not parsed again. Cached are heads of infer requests whose answer
+depends on nothing but the body: no coding of request or answer, no timing, no expectation, and none of the headers with
+which a browser names the site that asks.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Fields = Callable[[str], dict[str, str] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class KnownHead:
-    """What a head says of its request."""
+class CachedHead:
+    """What a head says about its request."""
 
     path: str
     model: str
@@ -43,23 +43,23 @@ class KnownHead:
     body_bytes: int
 
 
-class KnownHeads:
-    """Heads by their bytes. For the loop only."""
+class HeadCache:
+    """Heads by their bytes. Event loop only."""
 
     def __init__(self, fields: Fields, max_body_bytes: int) -> None:
         self._fields = fields
         self._max_body_bytes = max_body_bytes
-        self._known: dict[bytes, KnownHead] = {}
+        self._known: dict[bytes, CachedHead] = {}
         self._seen: set[bytes] = set()
 
-    def get(self, head: bytes) -> KnownHead | None:
-        """What this head says, when it is known."""
+    def get(self, head: bytes) -> CachedHead | None:
+        """What this head says, when it is cached."""
         return self._known.get(head)
 
     def learn(self, head: bytes, path: str, headers: list[tuple[bytes, bytes]]) -> None:
-        """Keep the head of a POST that was just read, if it is one that can be kept and has come before.
+        """Cache the head of a POST that was just parsed, if it can be cached and comes the second time.
 
-        Clients that put something new into every head would only drive out the others.
+        Clients with something new in every head would only displace the others.
         """
         if head not in self._seen:
             _make_room(self._seen)
@@ -70,7 +70,7 @@ class KnownHeads:
             _make_room(self._known)
             self._known[head] = known
 
-    def _read(self, path: str, headers: list[tuple[bytes, bytes]]) -> KnownHead | None:
+    def _read(self, path: str, headers: list[tuple[bytes, bytes]]) -> CachedHead | None:
         fields = self._fields(path)
         by_name = dict(headers)
         body, json = by_name.get(b"content-length", b""), by_name.get(_JSON_LENGTH_HEADER, b"")
@@ -81,11 +81,11 @@ class KnownHeads:
         if accepted_coding(by_name.get(b"accept-encoding", b"").decode("latin-1")):
             return None
         try:
-            return KnownHead(path, fields["model"], checked_version(fields["version"]), int(json), int(body))
+            return CachedHead(path, fields["model"], checked_version(fields["version"]), int(json), int(body))
         except InvalidRequest:
             return None
 
 
-def _make_room(kept: dict[bytes, KnownHead] | set[bytes]) -> None:
-    if len(kept) >= MAX_HEADS:
-        kept.clear()
+def _make_room(cached: dict[bytes, CachedHead] | set[bytes]) -> None:
+    if len(cached) >= MAX_HEADS:
+        cached.clear()

@@ -1,6 +1,6 @@
-"""An uvicorn protocol that answers well-known infer requests the moment they are there, without a task or ASGI.
+"""An uvicorn protocol that answers infer requests with a cached head immediately, without a task or ASGI.
 
-For those a request costs the reading of its bytes, the model and one write; all others take uvicorn's way, untouched.
+Such a request costs the reading of its bytes, the model and one write; all others take uvicorn's way, unchanged.
 """
 
 from __future__ import annotations
@@ -8,25 +8,25 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from bento.inference.over_http.fast.head_cache import BEGINNING, END, MAX_HEAD_BYTES, KnownHead
-from bento.inference.over_http.fast.immediate_answers import AtOnce
+from bento.inference.over_http.fast.head_cache import BEGINNING, END, MAX_HEAD_BYTES, CachedHead
+from bento.inference.over_http.fast.immediate_answers import ImmediateAnswers
 from bento.inference.over_http.fast.joined_writes import JoinedWrites, JoinedWritesProtocol
 
 _HELD_BYTES = 64 << 10
 """Clients that send head and body apart are waited for up to this size of body: what is held is not parsed yet."""
 
 
-class AtOnceProtocol(JoinedWritesProtocol):
-    """uvicorn's own, but for requests that `AtOnce` answers."""
+class ImmediateProtocol(JoinedWritesProtocol):
+    """uvicorn's own, but for requests that `ImmediateAnswers` answers."""
 
-    def __init__(self, *args: Any, at_once: AtOnce, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, immediate: ImmediateAnswers, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._at_once = at_once
+        self._immediate = immediate
         self._between = True  # messages: the parser has not seen anything of the next one
-        self._held = b""  # a well-known head and the beginning of its body
+        self._held = b""  # a cached head and the beginning of its body
         self._head = b""  # of the message that is being parsed
         self._writes_access_log = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
-        self._active_s = 0.0  # when a request was last answered at once
+        self._active_s = 0.0  # when a request was last answered immediately
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -35,14 +35,14 @@ class AtOnceProtocol(JoinedWritesProtocol):
         if self._between and data.startswith(BEGINNING):
             end = data.find(END, 0, MAX_HEAD_BYTES) + len(END)
             head = data[:end] if end >= len(END) else b""
-            known = self._at_once.heads.get(head)
+            known = self._immediate.heads.get(head)
             if known is not None and self._is_free() and self._answered(known, data, end):
                 return
             self._head = head if known is None else b""
         super().data_received(data)
 
     def _is_free(self) -> bool:
-        """No request is in the works, no answer is stuck, and nobody wants to see every request."""
+        """No request is in progress, writing is not paused, and no access log is written."""
         return (
             (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
@@ -51,13 +51,13 @@ class AtOnceProtocol(JoinedWritesProtocol):
             and not self.transport.is_closing()
         )
 
-    def _answered(self, known: KnownHead, data: bytes, end: int) -> bool:
+    def _answered(self, known: CachedHead, data: bytes, end: int) -> bool:
         """Whether nothing is left to do for now: the request is answered, or the rest of it is still to come."""
         missing = end + known.body_bytes - len(data)
         if missing > 0 and known.body_bytes <= _HELD_BYTES:
             self._held = data
             return True
-        answer = self._at_once.answer(known, data[end:], self._first_headers()) if missing == 0 else None
+        answer = self._immediate.answer(known, data[end:], self._first_headers()) if missing == 0 else None
         if answer is None:
             return False
         assert isinstance(self.transport, JoinedWrites)
@@ -69,7 +69,7 @@ class AtOnceProtocol(JoinedWritesProtocol):
         return True
 
     def _first_headers(self) -> bytes:
-        """The lines that uvicorn begins every answer with: the date, unless it was told not to."""
+        """The lines that uvicorn begins every answer with: the date, unless that is switched off."""
         return b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
 
     def on_message_begin(self) -> None:
@@ -78,10 +78,10 @@ class AtOnceProtocol(JoinedWritesProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Remember the head, if nothing but the body makes one such request differ from the next."""
+        """Cache the head, if such requests differ in nothing but the body."""
         super().on_headers_complete()
         if self._head and not self.parser.should_upgrade() and self.cycle.keep_alive:
-            self._at_once.heads.learn(self._head, self.scope["path"], self.headers)
+            self._immediate.heads.learn(self._head, self.scope["path"], self.headers)
         self._head = b""
 
     def on_message_complete(self) -> None:
@@ -90,7 +90,7 @@ class AtOnceProtocol(JoinedWritesProtocol):
         self._between = not self.parser.ignores_offer()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close the connection if nothing came since; requests answered at once do not touch the timer."""
+        """Close the connection if nothing came since; requests answered immediately do not touch the timer."""
         left_s = self._active_s + self.timeout_keep_alive - self.loop.time()
         if self._held or left_s > 0:
             self._keep_alive_for(left_s if left_s > 0 else self.timeout_keep_alive)

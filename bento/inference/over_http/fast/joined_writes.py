@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from bento.inference.over_http.request_parser import RequestParser
+from bento.inference.over_http.ordinary_protocol import OrdinaryProtocol
 
 _HEAD, _INTERIM_HEAD = b"HTTP/1.1 ", b"HTTP/1.1 1"
 
@@ -50,23 +48,12 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
 
-class JoinedWritesProtocol(HttpToolsProtocol):
-    """uvicorn's own, but for how it writes, and that it passes over offers to change the protocol."""
-
-    parser: RequestParser
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.parser = RequestParser(self)
+class JoinedWritesProtocol(OrdinaryProtocol):
+    """The ordinary one, but for how it writes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
         super().connection_made(JoinedWrites(transport))  # type: ignore[arg-type]
-
-    def on_message_complete(self) -> None:
-        """The parser's word for the end of a head with an offer is not the end of a request that is read on."""
-        if not self.parser.ignores_offer():
-            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """An answer to HEAD, for one, has no body."""

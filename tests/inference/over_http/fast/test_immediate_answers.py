@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from bento.inference.over_http.application import infer_fields
-from bento.inference.over_http.fast.head_cache import MAX_HEADS, KnownHead, KnownHeads
-from bento.inference.over_http.fast.immediate_answers import AtOnce
+from bento.inference.over_http.fast.head_cache import MAX_HEADS, CachedHead, HeadCache
 from tests.inference.http_wire import PATH, SIXTEEN, Wire, request
 
 
@@ -23,45 +21,37 @@ def wire(numpy_models) -> Iterator[Wire]:
 
 
 @pytest.fixture
-def at_once(monkeypatch) -> list[bool]:
-    """For each request that reached it: whether it was answered at once."""
-    seen: list[bool] = []
-    answer = AtOnce.answer
-
-    def noting(self: AtOnce, *request: Any) -> bytes | None:
-        given = answer(self, *request)
-        seen.append(given is not None)
-        return given
-
-    monkeypatch.setattr(AtOnce, "answer", noting)
-    return seen
+def passed_on(numpy_models) -> Callable[[], int]:
+    """How many infer requests have reached the application since the test began: they were not answered immediately."""
+    before = numpy_models.application_requests
+    return lambda: numpy_models.application_requests - before
 
 
-def test_the_third_request_of_its_kind_is_answered_at_once_in_the_same_bytes(wire, at_once):
+def test_the_third_request_of_its_kind_is_answered_immediately_in_the_same_bytes(wire, passed_on):
     outputs = [{"name": "OUTPUT0", "parameters": {"binary_data": True}}]
     data = request(outputs=outputs, headers="X-Kind: bytes\r\n")
     answers = [wire.ask(data) for _ in range(4)]
-    assert at_once == [True, True]
+    assert passed_on() == 2
     assert answers[1:] == answers[:1] * 3
     assert struct.unpack("<16i", answers[3][1][-64:]) == tuple(range(0, 32, 2))
 
 
-def test_an_answer_in_json_is_the_same_too(wire, at_once):
+def test_an_answer_in_json_is_the_same_too(wire, passed_on):
     answers = [wire.ask(request(headers="X-Kind: json\r\n")) for _ in range(4)]
-    assert at_once == [True, True]
+    assert passed_on() == 2
     assert answers[1:] == answers[:1] * 3
     assert json.loads(answers[3][1])["outputs"][1]["data"] == [0] * 16
 
 
-def test_each_request_is_answered_with_its_own_tensors(wire, at_once):
+def test_each_request_is_answered_with_its_own_tensors(wire, passed_on):
     for number in range(5):
         tensor = struct.pack("<16i", *[number] * 16)
         _, answer = wire.ask(request(tensor, SIXTEEN, headers="X-Kind: own\r\n"))
         assert json.loads(answer)["outputs"][0]["data"] == [number + value for value in range(16)]
-    assert at_once == [True] * 3
+    assert passed_on() == 2
 
 
-def test_errors_are_the_same(wire, at_once):
+def test_errors_are_the_same(wire, passed_on):
     for path in ("/v2/models/simple/versions/7/infer", "/v2/models/nope/infer"):
         answers = [wire.ask(request(path=path)) for _ in range(4)]
         assert answers[1:] == answers[:1] * 3
@@ -72,7 +62,7 @@ def test_errors_are_the_same(wire, at_once):
     assert b" 400 " in answers[3][0]
 
 
-def test_a_head_and_a_body_that_come_in_pieces_are_one_request(wire, at_once):
+def test_a_head_and_a_body_that_come_in_pieces_are_one_request(wire, passed_on):
     data = request(headers="X-Kind: pieces\r\n")
     first = wire.ask(data)
     wire.ask(data)
@@ -81,7 +71,7 @@ def test_a_head_and_a_body_that_come_in_pieces_are_one_request(wire, at_once):
         wire.socket.sendall(data[:cut])
         settle(wire)
         assert wire.ask(data[cut:]) == first
-    assert at_once == [True] * 3  # a head that is cut itself is the application's
+    assert passed_on() == 2 + 2  # a head that is cut itself is the application's
 
 
 def settle(wire: Wire) -> None:
@@ -91,7 +81,7 @@ def settle(wire: Wire) -> None:
     other.socket.close()
 
 
-def test_requests_that_are_sent_ahead_are_answered_in_order(wire, at_once):
+def test_requests_that_are_sent_ahead_are_answered_in_order(wire, passed_on):
     data = request(headers="X-Kind: ahead\r\n")
     first = wire.ask(data)
     wire.ask(data)
@@ -101,33 +91,33 @@ def test_requests_that_are_sent_ahead_are_answered_in_order(wire, at_once):
     assert answers[0] == answers[2] == first
     assert b" 404 " in answers[1][0]
     assert wire.ask(data) == first
-    assert at_once == [True]
+    assert passed_on() == 2 + 3
 
 
-def test_it_goes_on_after_what_the_application_answered(wire, at_once):
+def test_it_goes_on_after_what_the_application_answered(wire, passed_on):
     data = request(headers="X-Kind: mixed\r\n")
     first = wire.ask(data)
     wire.ask(data)
     for _ in range(3):
         assert b" 200 " in wire.ask(b"GET /v2/health/live HTTP/1.1\r\nHost: films\r\n\r\n")[0]
         assert wire.ask(data) == first
-    assert at_once == [True] * 3
+    assert passed_on() == 2
 
 
 @pytest.mark.parametrize(
     "header", ["Connection: close", "Accept-Encoding: gzip", "Inference-Timing: 1", "Expect: 100-continue"]
 )
-def test_what_asks_for_more_than_a_plain_answer_is_the_applications(numpy_models, at_once, header):
+def test_what_asks_for_more_than_a_plain_answer_is_the_applications(numpy_models, passed_on, header):
     data = request(headers=f"{header}\r\n")
     for _ in range(3):
         wire = Wire(numpy_models.http_port)
         wire.socket.sendall(data)
-        assert b"HTTP/1.1 " in wire._take_until(b"\r\n\r\n")
+        assert b"HTTP/1.1 " in wire.take_until(b"\r\n\r\n")
         wire.socket.close()
-    assert at_once == []
+    assert passed_on() == 3
 
 
-def test_whoever_wants_a_line_for_every_request_gets_it(numpy_models, wire, at_once):
+def test_whoever_wants_a_line_for_every_request_gets_it(numpy_models, wire, passed_on):
     data = request(headers="X-Kind: verbose\r\n")
     first = wire.ask(data)
     wire.ask(data)
@@ -137,17 +127,17 @@ def test_whoever_wants_a_line_for_every_request_gets_it(numpy_models, wire, at_o
         assert wire.ask(data) == first
     finally:
         settings.log_verbose_level = 0
-    assert at_once == [False]
+    assert passed_on() == 2 + 1
 
 
 HEADERS = [(b"host", b"films"), (b"content-length", b"300"), (b"inference-header-content-length", b"172")]
 
 
-def heads() -> KnownHeads:
-    return KnownHeads(infer_fields, max_body_bytes=1000)
+def heads() -> HeadCache:
+    return HeadCache(infer_fields, max_body_bytes=1000)
 
 
-def learned(path: str = PATH, headers: list[tuple[bytes, bytes]] | None = None) -> KnownHead | None:
+def learned(path: str = PATH, headers: list[tuple[bytes, bytes]] | None = None) -> CachedHead | None:
     known = heads()
     for _ in range(2):
         known.learn(b"head", path, HEADERS if headers is None else headers)
@@ -159,7 +149,7 @@ def test_a_head_is_kept_when_it_comes_the_second_time():
     known.learn(b"head", PATH, HEADERS)
     assert known.get(b"head") is None
     known.learn(b"head", PATH, HEADERS)
-    assert known.get(b"head") == KnownHead(PATH, "simple", "", 172, 300)
+    assert known.get(b"head") == CachedHead(PATH, "simple", "", 172, 300)
     assert known.get(b"Head") is None
 
 
@@ -212,5 +202,13 @@ def test_their_number_is_bounded():
     for number in range(3 * MAX_HEADS):
         for _ in range(2):
             known.learn(b"%d" % number, PATH, HEADERS)
-    assert len(known._known) <= MAX_HEADS
-    assert len(known._seen) <= MAX_HEADS
+    assert 0 < sum(known.get(b"%d" % number) is not None for number in range(3 * MAX_HEADS)) <= MAX_HEADS
+
+
+def test_the_number_of_heads_that_came_once_is_bounded():
+    known = heads()
+    known.learn(b"first", PATH, HEADERS)
+    for number in range(MAX_HEADS):
+        known.learn(b"%d" % number, PATH, HEADERS)
+    known.learn(b"first", PATH, HEADERS)
+    assert known.get(b"first") is None  # that it came before was dropped to make room

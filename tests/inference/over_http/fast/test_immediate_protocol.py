@@ -1,16 +1,17 @@
-"""What becomes of a connection whose requests are answered at once: when it is closed, and what it does at the end."""
+"""A connection with immediate answers: when it is closed, and what it does when the server stops."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from bento.inference.over_http.fast.immediate_answers import AtOnce
-from bento.inference.over_http.fast.immediate_protocol import AtOnceProtocol
+from bento.inference.over_http.fast.immediate_answers import ImmediateAnswers
+from bento.inference.over_http.fast.immediate_protocol import ImmediateProtocol
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.protocol.v2_codec import decode_request
 from tests.inference.http_wire import request
@@ -22,7 +23,7 @@ class Clock(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now_s = 1000.0
-        self.timers: list[tuple[float, Any]] = []
+        self.timers: list[tuple[float, Any, Callable[..., Any], tuple[Any, ...]]] = []
         super().__init__()
 
     def time(self) -> float:
@@ -30,17 +31,17 @@ class Clock(asyncio.SelectorEventLoop):
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         handle = super().call_later(1e9, callback, *args)
-        self.timers.append((self.now_s + delay, handle))
+        self.timers.append((self.now_s + delay, handle, callback, args))
         return handle
 
     def advance(self, seconds: float) -> None:
         """Ring what is due."""
         self.now_s += seconds
-        due = [handle for when, handle in self.timers if when <= self.now_s]
+        due = [timer for timer in self.timers if timer[0] <= self.now_s]
         self.timers = [timer for timer in self.timers if timer[0] > self.now_s]
-        for handle in due:
+        for _, handle, callback, args in due:
             if not handle.cancelled():
-                handle._run()
+                callback(*args)
 
 
 class Transport:
@@ -75,13 +76,18 @@ def clock():
 
 
 @pytest.fixture
-def connection(clock) -> tuple[AtOnceProtocol, Transport]:
-    async def connect() -> tuple[AtOnceProtocol, Transport]:
+def state() -> FrontEndState:
+    return FrontEndState()
+
+
+@pytest.fixture
+def connection(clock, state) -> tuple[ImmediateProtocol, Transport]:
+    async def connect() -> tuple[ImmediateProtocol, Transport]:
         server = NumpyServer()
         config = uvicorn.Config(refused, access_log=False, timeout_keep_alive=5, log_config=None)
         config.load()
-        at_once = AtOnce(server, FrontEndState(), 1 << 20)  # type: ignore[arg-type]
-        protocol = AtOnceProtocol(config, ServerState(), {}, clock, at_once=at_once)
+        immediate = ImmediateAnswers(server, state, 1 << 20)  # type: ignore[arg-type]
+        protocol = ImmediateProtocol(config, ServerState(), {}, clock, immediate=immediate)
         transport = Transport()
         protocol.connection_made(transport)  # type: ignore[arg-type]
         return protocol, transport
@@ -97,16 +103,21 @@ async def refused(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body"})
 
 
-def teach(clock: Clock, protocol: AtOnceProtocol, data: bytes) -> None:
-    """Make the request and its JSON known, as if the application had read them."""
-    for _ in range(2):
-        protocol.data_received(data)
-        turn(clock)
-    head, content = data.split(b"\r\n\r\n", 1)
-    length = int(head.rsplit(b"Inference-Header-Content-Length: ", 1)[1].split(b"\r\n")[0])
-    state = protocol._at_once._state
-    decoded = decode_request(content, length, "simple", "", state.regions)
-    state.known_headers.remember(content, length, decoded)
+@pytest.fixture
+def teach(clock, state, connection) -> Callable[[bytes], None]:
+    """Has a request's head and its JSON cached, as if the application had read them."""
+    protocol, _ = connection
+
+    def teach_request(data: bytes) -> None:
+        for _ in range(2):
+            protocol.data_received(data)
+            turn(clock)
+        head, content = data.split(b"\r\n\r\n", 1)
+        length = int(head.rsplit(b"Inference-Header-Content-Length: ", 1)[1].split(b"\r\n")[0])
+        decoded = decode_request(content, length, "simple", "", state.regions)
+        state.json_headers.remember(content, length, decoded)
+
+    return teach_request
 
 
 def turn(clock: Clock) -> None:
@@ -117,10 +128,10 @@ def turn(clock: Clock) -> None:
     clock.run_until_complete(wait())
 
 
-def test_a_connection_is_closed_only_after_its_last_answer_has_aged(clock, connection):
+def test_a_connection_is_closed_only_after_its_last_answer_has_aged(clock, connection, teach):
     protocol, transport = connection
     data = request()
-    teach(clock, protocol, data)
+    teach(data)
     for _ in range(4):
         clock.advance(3)
         transport.sent = b""
@@ -132,10 +143,10 @@ def test_a_connection_is_closed_only_after_its_last_answer_has_aged(clock, conne
     assert transport.closed
 
 
-def test_what_the_server_puts_before_every_answer_stands_before_these_too(clock, connection):
+def test_what_the_server_puts_before_every_answer_stands_before_these_too(clock, connection, teach):
     protocol, transport = connection
     data = request()
-    teach(clock, protocol, data)
+    teach(data)
     protocol.data_received(data)
     plain = transport.sent[transport.sent.rindex(b"HTTP/1.1 ") :]
     protocol.server_state.default_headers = [(b"date", b"today"), (b"server", b"films")]
@@ -145,10 +156,10 @@ def test_what_the_server_puts_before_every_answer_stands_before_these_too(clock,
     assert transport.sent == status + b"\r\ndate: today\r\nserver: films\r\n" + rest
 
 
-def test_a_connection_is_not_closed_while_a_body_is_on_its_way(clock, connection):
+def test_a_connection_is_not_closed_while_a_body_is_on_its_way(clock, connection, teach):
     protocol, transport = connection
     data = request()
-    teach(clock, protocol, data)
+    teach(data)
     protocol.data_received(data)
     protocol.data_received(data[:-1])
     for _ in range(5):
@@ -159,10 +170,10 @@ def test_a_connection_is_not_closed_while_a_body_is_on_its_way(clock, connection
     assert transport.sent.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_half_a_request_is_passed_on_when_the_server_stops(clock, connection):
+def test_half_a_request_is_passed_on_when_the_server_stops(clock, connection, teach):
     protocol, transport = connection
     data = request()
-    teach(clock, protocol, data)
+    teach(data)
     transport.sent = b""
     protocol.data_received(data[:-1])
     protocol.shutdown()
@@ -174,10 +185,10 @@ def test_half_a_request_is_passed_on_when_the_server_stops(clock, connection):
     assert transport.closed
 
 
-def test_a_client_that_does_not_read_its_answers_is_left_to_uvicorn(clock, connection):
+def test_a_client_that_does_not_read_its_answers_is_left_to_uvicorn(clock, connection, teach):
     protocol, transport = connection
     data = request()
-    teach(clock, protocol, data)
+    teach(data)
     transport.sent = b""
     protocol.pause_writing()
     protocol.data_received(data)
@@ -188,10 +199,10 @@ def test_a_client_that_does_not_read_its_answers_is_left_to_uvicorn(clock, conne
     assert transport.sent.startswith(b"HTTP/1.1 404")
 
 
-def test_a_request_behind_one_that_is_not_answered_yet_waits_for_it(clock, connection):
+def test_a_request_behind_one_that_is_not_answered_yet_waits_for_it(clock, connection, teach):
     protocol, transport = connection
     data = request()
-    teach(clock, protocol, data)
+    teach(data)
     transport.sent = b""
     protocol.data_received(b"GET /first HTTP/1.1\r\nHost: films\r\n\r\n")
     protocol.data_received(data)

@@ -1,15 +1,15 @@
-"""How long a model takes for requests of one shape, so that the quickest need no thread of their own."""
+"""Which requests run inline on the event loop: those whose shape is known to be executed in microseconds."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
-QUICK_NS = 60_000
+INLINE_LIMIT_NS = 60_000
 """Below this an execution may take place on the event loop. Handing over to a thread and back takes 10-20 us of
 latency (measured on 2 cores); a loop that stands still for 60 us is no later than with one more HTTP request."""
-SPAN_NS, MOST_PER_SPAN = 1_000_000, 16
+SPAN_NS, MAX_PER_SPAN = 1_000_000, 16
 """Executions on the loop per millisecond, so that it has time for other things and long queues are batched."""
-_MOST_SHAPES = 256
+_MAX_SHAPES = 256
 _WAIT_SHARE = 16
 """An execution that computes for less than this part of its time waits for something of its own: that counts too."""
 
@@ -23,7 +23,7 @@ def busy_ns(computed_ns: int, elapsed_ns: int) -> int:
     return max(computed_ns, elapsed_ns // _WAIT_SHARE)
 
 
-class Quickness:
+class InlinePolicy:
     """An estimate of the time of each shape: a slower execution moves it a quarter of the way, a faster one an eighth.
 
     None counts as slower than twice the limit, so that only the third slow one in a row takes a quick model off the
@@ -35,11 +35,11 @@ class Quickness:
         self._span_began_ns = 0
         self._this_span = 0
 
-    def may_run_here(self, rows: int, shape: Hashable, now_ns: int) -> bool:
-        """Whether to execute on the loop now; counts it as done when it says yes."""
+    def may_run_inline(self, rows: int, shape: Hashable, now_ns: int) -> bool:
+        """Whether to execute on the loop now; counts the execution when True."""
         if now_ns - self._span_began_ns >= SPAN_NS:
             self._span_began_ns, self._this_span = now_ns, 0
-        if self._this_span >= MOST_PER_SPAN or not self.is_quick(rows, shape):
+        if self._this_span >= MAX_PER_SPAN or not self.is_fast(rows, shape):
             return False
         self._this_span += 1
         return True
@@ -47,9 +47,9 @@ class Quickness:
     def note(self, rows: int, shape: Hashable, took_ns: int) -> None:
         """A single request of this shape took so long."""
         key = (rows, shape)
-        if len(self._recent_ns) >= _MOST_SHAPES and key not in self._recent_ns:
+        if len(self._recent_ns) >= _MAX_SHAPES and key not in self._recent_ns:
             self._recent_ns.clear()
-        took_ns = min(took_ns, 2 * QUICK_NS)
+        took_ns = min(took_ns, 2 * INLINE_LIMIT_NS)
         known_ns = self._recent_ns.get(key)
         if known_ns is None:
             self._recent_ns[key] = took_ns
@@ -58,6 +58,6 @@ class Quickness:
         else:
             self._recent_ns[key] = max(took_ns, known_ns - (known_ns >> 3))
 
-    def is_quick(self, rows: int, shape: Hashable) -> bool:
-        """Whether it is known to be quick; what was never seen is not."""
-        return self._recent_ns.get((rows, shape), QUICK_NS) < QUICK_NS
+    def is_fast(self, rows: int, shape: Hashable) -> bool:
+        """Whether it is known to be fast; a shape that was not seen yet is not."""
+        return self._recent_ns.get((rows, shape), INLINE_LIMIT_NS) < INLINE_LIMIT_NS

@@ -15,31 +15,31 @@ from bento.inference.backends.interface import Call, ExecutionTimes
 from bento.inference.backends.joined import JoinedInstance
 from bento.inference.core.errors import InvalidRequest
 from bento.inference.core.messages import InferRequest
-from bento.inference.scheduling.quickness import MOST_PER_SPAN, QUICK_NS, SPAN_NS, Quickness, busy_ns
+from bento.inference.scheduling.inline_policy import INLINE_LIMIT_NS, MAX_PER_SPAN, SPAN_NS, InlinePolicy, busy_ns
 from tests.inference.gates import gate
 from tests.inference.model_folders import write_add_constant, write_gated
 from tests.inference.running_servers import StartServer
 
 
 def test_what_was_never_seen_is_not_quick() -> None:
-    assert not Quickness().is_quick(1, None)
+    assert not InlinePolicy().is_fast(1, None)
 
 
 def test_each_shape_is_judged_by_itself() -> None:
-    quickness = Quickness()
-    quickness.note(1, "small", QUICK_NS // 2)
-    quickness.note(1, "large", QUICK_NS * 2)
-    assert quickness.is_quick(1, "small")
-    assert not quickness.is_quick(1, "large")
-    assert not quickness.is_quick(2, "small")
+    inline_policy = InlinePolicy()
+    inline_policy.note(1, "small", INLINE_LIMIT_NS // 2)
+    inline_policy.note(1, "large", INLINE_LIMIT_NS * 2)
+    assert inline_policy.is_fast(1, "small")
+    assert not inline_policy.is_fast(1, "large")
+    assert not inline_policy.is_fast(2, "small")
 
 
 def test_a_quick_model_may_be_slow_twice_but_not_three_times_in_a_row() -> None:
-    quickness = Quickness()
+    inline_policy = InlinePolicy()
     judged = []
-    for took_ns in (0, 100 * QUICK_NS, 100 * QUICK_NS, 100 * QUICK_NS):
-        quickness.note(1, None, took_ns)
-        judged.append(quickness.is_quick(1, None))
+    for took_ns in (0, 100 * INLINE_LIMIT_NS, 100 * INLINE_LIMIT_NS, 100 * INLINE_LIMIT_NS):
+        inline_policy.note(1, None, took_ns)
+        judged.append(inline_policy.is_fast(1, None))
     assert judged == [True, True, True, False]  # 0, then 1/2, 7/8 and 37/32 of the limit
 
 
@@ -50,28 +50,28 @@ def test_waiting_for_a_core_does_not_make_a_model_slow_but_mostly_waiting_does()
 
 @pytest.mark.parametrize("slowness", [2, 1000])
 def test_a_slow_start_is_forgotten_only_slowly(slowness: int) -> None:
-    quickness = Quickness()
-    quickness.note(1, None, QUICK_NS * slowness)
+    inline_policy = InlinePolicy()
+    inline_policy.note(1, None, INLINE_LIMIT_NS * slowness)
     faster = 0
-    while not quickness.is_quick(1, None):
-        quickness.note(1, None, 1000)
+    while not inline_policy.is_fast(1, None):
+        inline_policy.note(1, None, 1000)
         faster += 1
     assert faster == 6  # the smallest n with 2 * (7/8)^n < 1
 
 
 def test_the_memory_of_shapes_is_bounded() -> None:
-    quickness = Quickness()
+    inline_policy = InlinePolicy()
     for shape in range(10_000):
-        quickness.note(1, shape, 1)
-    assert len(quickness._recent_ns) <= 256
+        inline_policy.note(1, shape, 1)
+    assert 0 < sum(inline_policy.is_fast(1, shape) for shape in range(10_000)) <= 256
 
 
 def test_the_loop_executes_a_bounded_number_per_millisecond() -> None:
-    quickness = Quickness()
-    quickness.note(1, None, 1)
-    allowed = [quickness.may_run_here(1, None, 5 * SPAN_NS + number) for number in range(MOST_PER_SPAN + 2)]
-    assert allowed == [True] * MOST_PER_SPAN + [False] * 2
-    assert quickness.may_run_here(1, None, 6 * SPAN_NS)
+    inline_policy = InlinePolicy()
+    inline_policy.note(1, None, 1)
+    allowed = [inline_policy.may_run_inline(1, None, 5 * SPAN_NS + number) for number in range(MAX_PER_SPAN + 2)]
+    assert allowed == [True] * MAX_PER_SPAN + [False] * 2
+    assert inline_policy.may_run_inline(1, None, 6 * SPAN_NS)
 
 
 @pytest.fixture
@@ -91,7 +91,9 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_a_quick_model_runs_on_the_loop_once_it_is_known(
     repository: Path, start_server: StartServer, threads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bento.inference.scheduling.quickness.QUICK_NS", 10**9)  # whatever this machine is busy with
+    monkeypatch.setattr(
+        "bento.inference.scheduling.inline_policy.INLINE_LIMIT_NS", 10**9
+    )  # whatever this machine is busy with
     write_add_constant(repository, "plus", 1.0)
     server = await start_server()
     for value in range(5):
@@ -110,7 +112,7 @@ async def test_a_quick_model_runs_on_the_loop_once_it_is_known(
 async def test_a_slow_model_never_runs_on_the_loop(
     repository: Path, start_server: StartServer, threads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bento.inference.scheduling.quickness.QUICK_NS", 0)
+    monkeypatch.setattr("bento.inference.scheduling.inline_policy.INLINE_LIMIT_NS", 0)
     write_add_constant(repository, "plus", 1.0)
     server = await start_server()
     for _ in range(5):
@@ -122,7 +124,7 @@ async def test_a_python_model_never_runs_on_the_loop(
     repository: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may depend on its thread: a gate that is closed would stop the whole server."""
-    monkeypatch.setattr("bento.inference.scheduling.quickness.QUICK_NS", 10**12)
+    monkeypatch.setattr("bento.inference.scheduling.inline_policy.INLINE_LIMIT_NS", 10**12)
     write_gated(repository, "quick_gate", "max_batch_size: 4")
     server = await start_server()
     request = InferRequest("quick_gate", {"X": np.zeros((1, 1), np.float32)})
@@ -170,7 +172,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-@pytest.mark.parametrize(("computes_ns", "stays"), [(QUICK_NS // 2, True), (QUICK_NS * 2, False)])
+@pytest.mark.parametrize(("computes_ns", "stays"), [(INLINE_LIMIT_NS // 2, True), (INLINE_LIMIT_NS * 2, False)])
 async def test_a_quick_model_stays_on_the_loop_of_a_busy_machine(
     computes_ns: int, stays: bool, repository: Path, start_server: StartServer, clock: Clock, threads: list[int]
 ) -> None:
@@ -182,7 +184,7 @@ async def test_a_quick_model_stays_on_the_loop_of_a_busy_machine(
     while server.infer_now(ask) is None:  # until an instance is idle again
         await asyncio.sleep(0.001)
     del threads[:]
-    clock.execution_takes_ns, clock.execution_computes_ns = 8 * QUICK_NS, computes_ns
+    clock.execution_takes_ns, clock.execution_computes_ns = 8 * INLINE_LIMIT_NS, computes_ns
     for _ in range(5):
         await server.infer(ask)
     assert [thread == threading.get_ident() for thread in threads] == [True, True, True, stays, stays]
