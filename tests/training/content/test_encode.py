@@ -70,7 +70,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> ContentOptions:
 def one_text_encoder() -> Iterator[None]:
     """Loading it takes a second; it is the same one for every test."""
     with mock.patch.object(
-        training.content.encode, "load_text_encoder", functools.cache(training.content.load_text_encoder)
+        training.content.encode, "load_text_encoder", functools.cache(training.content.encode.load_text_encoder)
     ):
         yield
 
@@ -89,8 +89,8 @@ def content(dataset: Dataset, options: ContentOptions, tmp_path_factory: pytest.
 
 def encode_counting(dataset: Dataset, cache: Path, options: ContentOptions) -> tuple[ContentVectors, int, int]:
     """Content vectors, and how many texts and posters the encoders were asked for."""
-    texts = mock.Mock(side_effect=training.content.encode_texts)
-    posters = mock.Mock(side_effect=training.content.encode_posters)
+    texts = mock.Mock(side_effect=training.content.encode.encode_texts)
+    posters = mock.Mock(side_effect=training.content.encode.encode_posters)
     with (
         mock.patch.object(training.content.encode, "encode_texts", texts),
         mock.patch.object(training.content.encode, "encode_posters", posters),
