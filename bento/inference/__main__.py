@@ -13,6 +13,7 @@ from bento.inference.core.errors import InferenceError
 from bento.inference.core.options import ServerOptions
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES
 from bento.inference.protocol.log_settings import LogSettings
+from bento.inference.protocol.restrictions import parse_restrictions
 from bento.inference.standalone import ListenOptions, configure_logging, serve
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -68,6 +69,19 @@ def _cache_bytes(config: str) -> int:
     return int(size)
 
 
+def _restrictions(text: str) -> Any:
+    """What is restricted, checked here and read as a whole later."""
+
+    def checked(flags: list[str] | None) -> list[str] | None:
+        try:
+            parse_restrictions(flags or ())
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        return flags
+
+    return typer.Option(callback=checked, metavar="API[,API]:HEADER=VALUE", help=text)
+
+
 @app.command()
 def main(
     model_repository: Annotated[
@@ -110,12 +124,19 @@ def main(
     http_max_input_size: Annotated[
         int, typer.Option(min=1, help="Largest HTTP body in bytes, also when decompressed.")
     ] = DEFAULT_MAX_BODY_BYTES,
+    http_restricted_api: Annotated[
+        list[str] | None, _restrictions("HTTP: ask for this header before these APIs; may be given several times.")
+    ] = None,
     allow_grpc: Annotated[Any, _switch("--allow-grpc", "Listen for gRPC.")] = "true",
     grpc_address: Annotated[str, typer.Option()] = "0.0.0.0",
     grpc_port: Annotated[int, typer.Option(min=0, max=65535)] = 8001,
     grpc_max_message_size: Annotated[
         int, typer.Option(min=1, max=2**31 - 1, help="Largest gRPC request in bytes.")
     ] = DEFAULT_MAX_BODY_BYTES,
+    grpc_restricted_protocol: Annotated[
+        list[str] | None,
+        _restrictions("gRPC: ask for triton-grpc-protocol-HEADER before these APIs; may be given several times."),
+    ] = None,
     allow_metrics: Annotated[Any, _switch("--allow-metrics", "Serve Prometheus metrics.")] = "true",
     metrics_address: Annotated[str, typer.Option()] = "0.0.0.0",
     metrics_port: Annotated[int, typer.Option(min=0, max=65535)] = 8002,
@@ -154,6 +175,8 @@ def main(
         metrics_port=metrics_port if allow_metrics else None,
         http_max_input_bytes=http_max_input_size,
         grpc_max_message_bytes=grpc_max_message_size,
+        http_restrictions=parse_restrictions(http_restricted_api or ()),
+        grpc_restrictions=parse_restrictions(grpc_restricted_protocol or ()),
     )
     try:
         uvloop.run(serve(options, listen, log_settings))

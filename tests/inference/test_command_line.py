@@ -30,10 +30,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def get(port: int, path: str) -> tuple[int, str]:
+def get(port: int, path: str, **headers: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         return response.status, response.read().decode()
     finally:
@@ -74,6 +74,84 @@ def test_every_kind_of_answer_reaches_the_client(models):
                 received += part
         assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"405", b"200", b"100", b"200", b"404"]
         assert received.endswith(b'{"error":"Request for unknown model: \'nope\' is not found"}')
+
+
+def answered(call, request, *metadata: tuple[str, str]) -> tuple[grpc.StatusCode, str]:
+    try:
+        call(request, metadata=metadata, timeout=20)
+    except grpc.RpcError as error:
+        return error.code(), error.details()
+    return grpc.StatusCode.OK, ""
+
+
+def test_restricted_apis_ask_for_their_header(models):
+    flags = [
+        "--http-restricted-api=model-config,inference:admin-key=secret", "--http-restricted-api=statistics:other=x",
+        "--grpc-restricted-protocol=health,inference:admin-key=secret",
+    ]  # fmt: skip
+    paths = {
+        "/v2/models/simple/config": "admin-key",
+        "/v2/models/simple/infer": "admin-key",
+        "/v2/models/stats": "other",
+    }
+    with started(f"--model-repository={models}", *flags, "--allow-metrics=false") as server:
+        for path, header in paths.items():
+            expected = {"error": f"This API is restricted, expecting header '{header}'"}
+            for given in ({}, {header: "wrong"}):
+                status, text = get(server.port("HTTPService"), path, **given)
+                assert (status, json.loads(text)) == (403, expected)
+            value = {"admin-key": "secret", "other": "x"}[header]
+            assert get(server.port("HTTPService"), path, **{header: value})[0] in (200, 405)
+        assert get(server.port("HTTPService"), "/v2/models/simple")[0] == 200
+        text = "This protocol is restricted, expecting header 'triton-grpc-protocol-admin-key'"
+        with grpc.insecure_channel(f"127.0.0.1:{server.port('GRPCInferenceService')}") as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            refused = (grpc.StatusCode.UNAVAILABLE, text)
+            right = ("triton-grpc-protocol-admin-key", "secret")
+            assert answered(stub.ServerLive, pb.ServerLiveRequest()) == refused
+            assert answered(stub.ServerLive, pb.ServerLiveRequest(), ("admin-key", "secret")) == refused
+            assert answered(stub.ServerLive, pb.ServerLiveRequest(), right)[0] is grpc.StatusCode.OK
+            assert answered(stub.ModelInfer, pb.ModelInferRequest(model_name="nope")) == refused
+            assert answered(stub.ModelInfer, pb.ModelInferRequest(model_name="nope"), right)[0] is (
+                grpc.StatusCode.NOT_FOUND
+            )
+            assert answered(stub.ServerMetadata, pb.ServerMetadataRequest())[0] is grpc.StatusCode.OK
+
+
+LAST = b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+"""After its answer the server closes the connection."""
+
+
+def received_for(port: int, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(data)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def test_a_restricted_inference_is_not_answered_before_its_header_is_seen(models):
+    body = json.dumps({"inputs": [
+        {"name": name, "shape": [1, 16], "datatype": "INT32", "parameters": {"binary_data_size": 64}}
+        for name in ("INPUT0", "INPUT1")]}).encode()  # fmt: skip
+    lengths = f"Content-Length: {len(body) + 128}\r\nInference-Header-Content-Length: {len(body)}\r\n"
+    request = f"POST /v2/models/simple/infer HTTP/1.1\r\nHost: x\r\n{lengths}\r\n".encode() + body + bytes(128)
+    flags = ["--http-restricted-api=inference:admin-key=secret", "--allow-grpc=false", "--allow-metrics=false"]
+    with started(f"--model-repository={models}", *flags) as server:
+        received = received_for(server.port("HTTPService"), request * 5 + LAST)
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"403"] * 5 + [b"200"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--http-restricted-api=model-config", "expected API[,API]:HEADER=VALUE"),
+        ("--http-restricted-api=everything:k=v", "unknown API 'everything'"),
+        ("--grpc-restricted-protocol=trace,trace:k=v", "API 'trace' is restricted twice"),
+    ],
+)
+def test_restrictions_that_say_nothing_are_refused(models, flag, message):
+    result = CliRunner().invoke(app, [f"--model-repository={models}", flag], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert message in result.output
 
 
 def test_explicit_control_loads_what_is_named(models):

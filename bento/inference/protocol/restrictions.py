@@ -1,0 +1,55 @@
+"""Groups of endpoints that are open only to requests with the right value in a header, as tritonserver does."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+
+APIS = (
+    "health", "metadata", "inference", "shared-memory", "model-config", "model-repository", "statistics", "trace",
+    "logging",
+)  # fmt: skip
+
+
+class Restrictions:
+    """Which header, with which value, each restricted group asks for."""
+
+    def __init__(self, header_of: Mapping[str, tuple[str, str]]) -> None:
+        self._header_of = dict(header_of)
+
+    def __contains__(self, api: str) -> bool:
+        return api in self._header_of
+
+    def __bool__(self) -> bool:
+        return bool(self._header_of)
+
+    def missing(self, api: str, headers: Mapping[str, str], prefix: str = "") -> str | None:
+        """Name of the header that a request to `api` lacks or has wrong; None when it may pass.
+
+        headers: by lower-case name. prefix: of the header's name on this protocol.
+        """
+        if api not in self._header_of:
+            return None
+        name, value = self._header_of[api]
+        given = headers.get(f"{prefix}{name}".lower(), "")
+        return None if hmac.compare_digest(given.encode(), value.encode()) else f"{prefix}{name}"
+
+
+NO_RESTRICTIONS = Restrictions({})
+
+
+def parse_restrictions(flags: Iterable[str]) -> Restrictions:
+    """Read flags of the form "API,API:HEADER=VALUE". Raises: ValueError."""
+    header_of: dict[str, tuple[str, str]] = {}
+    for flag in flags:
+        apis, colon, pair = flag.partition(":")
+        name, equals, value = pair.partition("=")
+        if not (colon and equals and name):
+            raise ValueError(f"expected API[,API]:HEADER=VALUE, got {flag!r}")
+        for api in apis.split(","):
+            if api not in APIS:
+                raise ValueError(f"unknown API {api!r} in {flag!r}, there are: {', '.join(APIS)}")
+            if api in header_of:
+                raise ValueError(f"API {api!r} is restricted twice")
+            header_of[api] = name, value
+    return Restrictions(header_of)
