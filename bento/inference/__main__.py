@@ -6,11 +6,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import grpc
 import typer
 import uvloop
 
 from bento.inference.core.errors import InferenceError
 from bento.inference.core.options import ServerOptions
+from bento.inference.flags_refused import TritonCommand
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES
 from bento.inference.protocol.log_settings import LogSettings
 from bento.inference.protocol.restrictions import parse_restrictions
@@ -82,7 +84,24 @@ def _restrictions(text: str) -> Any:
     return typer.Option(callback=checked, metavar="API[,API]:HEADER=VALUE", help=text)
 
 
-@app.command()
+def _credentials(mutual: bool, cert: Path | None, key: Path | None, root: Path | None) -> grpc.ServerCredentials:
+    """What gRPC encrypts with; `mutual`: clients show a certificate that `root` signed. Raises: BadParameter."""
+    files = {"--grpc-server-key": key, "--grpc-server-cert": cert}
+    if mutual:
+        files["--grpc-root-cert"] = root
+    read: dict[str, bytes] = {}
+    for flag, path in files.items():
+        if path is None:
+            raise typer.BadParameter(f"TLS for gRPC needs {flag}=FILE")
+        try:
+            read[flag] = path.read_bytes()
+        except OSError as error:
+            raise typer.BadParameter(f"{flag}={path}: {error.strerror}") from error
+    pair = read["--grpc-server-key"], read["--grpc-server-cert"]
+    return grpc.ssl_server_credentials([pair], read.get("--grpc-root-cert"), require_client_auth=mutual)
+
+
+@app.command(cls=TritonCommand)
 def main(
     model_repository: Annotated[
         list[Path],
@@ -137,6 +156,18 @@ def main(
         list[str] | None,
         _restrictions("gRPC: ask for triton-grpc-protocol-HEADER before these APIs; may be given several times."),
     ] = None,
+    grpc_use_ssl: Annotated[Any, _switch("--grpc-use-ssl", "Encrypt gRPC.")] = "false",
+    grpc_use_ssl_mutual: Annotated[
+        Any, _switch("--grpc-use-ssl-mutual", "Encrypt gRPC, for clients with a certificate only.")
+    ] = "false",
+    grpc_server_cert: Annotated[Path | None, typer.Option(help="PEM file of the server's certificate.")] = None,
+    grpc_server_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    grpc_root_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate that signed those of the clients.")
+    ] = None,
+    allow_client_shm: Annotated[
+        Any, _switch("--allow-client-shm", "Let clients register shared memory.")
+    ] = "true",
     allow_metrics: Annotated[Any, _switch("--allow-metrics", "Serve Prometheus metrics.")] = "true",
     metrics_address: Annotated[str, typer.Option()] = "0.0.0.0",
     metrics_port: Annotated[int, typer.Option(min=0, max=65535)] = 8002,
@@ -148,6 +179,9 @@ def main(
     log_file: Annotated[Path | None, typer.Option(help="Instead of stderr.")] = None,
 ) -> None:  # fmt: skip
     """Serve a model repository over the v2 inference protocol: HTTP, gRPC and Prometheus metrics."""
+    credentials = None
+    if grpc_use_ssl or grpc_use_ssl_mutual:
+        credentials = _credentials(grpc_use_ssl_mutual, grpc_server_cert, grpc_server_key, grpc_root_cert)
     log_settings = LogSettings(log_info, log_warning, log_error, log_verbose, log_format.value)
     configure_logging(log_settings, log_file)
     options = ServerOptions(
@@ -176,6 +210,8 @@ def main(
         http_max_input_bytes=http_max_input_size,
         grpc_max_message_bytes=grpc_max_message_size,
         http_restrictions=parse_restrictions(http_restricted_api or ()),
+        grpc_credentials=credentials,
+        client_shared_memory=allow_client_shm,
         grpc_restrictions=parse_restrictions(grpc_restricted_protocol or ()),
     )
     try:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import structlog
 import uvicorn
 from rich import box
@@ -32,6 +33,7 @@ from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndS
 from bento.inference.protocol.log_settings import LOGGER, LogSettings, TritonLogFormatter
 from bento.inference.protocol.metrics import CONTENT_TYPE, TritonCollector, render_metrics
 from bento.inference.protocol.restrictions import NO_RESTRICTIONS, Restrictions
+from bento.inference.protocol.shared_memory import SharedMemoryRegistry
 from bento.inference.server import InferenceServer
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,10 @@ class ListenOptions:
     grpc_max_message_bytes: int = DEFAULT_MAX_BODY_BYTES
     http_restrictions: Restrictions = NO_RESTRICTIONS
     grpc_restrictions: Restrictions = NO_RESTRICTIONS
+    grpc_credentials: grpc.ServerCredentials | None = None
+    """None: gRPC in clear text."""
+    client_shared_memory: bool = True
+    """Whether clients may register regions."""
 
 
 class _HttpServer(uvicorn.Server):
@@ -78,7 +84,9 @@ async def serve(options: ServerOptions, listen: ListenOptions, log_settings: Log
     freeze_loaded_objects()
     stops: list[_Stop] = []
     try:
-        await _listen(server, listen, FrontEndState(log_settings=log_settings), options.shutdown_timeout_s, stops)
+        regions = SharedMemoryRegistry(allowed=listen.client_shared_memory)
+        state = FrontEndState(regions=regions, log_settings=log_settings)
+        await _listen(server, listen, state, options.shutdown_timeout_s, stops)
         await stop.wait()
         logger.info("Signal received, waiting for in-flight requests to complete (at most %g s).",
                     options.shutdown_timeout_s)  # fmt: skip
@@ -99,7 +107,7 @@ async def _listen(
         interceptors = [RestrictedRpcs(listen.grpc_restrictions)] if listen.grpc_restrictions else []
         grpc_server, port = await start_grpc(
             server, listen.grpc_address, listen.grpc_port, max_message_bytes=limit, state=state,
-            interceptors=interceptors,
+            interceptors=interceptors, credentials=listen.grpc_credentials,
         )  # fmt: skip
         stops.append(partial(grpc_server.stop, grace_s))
         logger.info("Started GRPCInferenceService at %s:%d", listen.grpc_address, port)

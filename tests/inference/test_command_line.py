@@ -7,8 +7,10 @@ import json
 import re
 import shutil
 import socket
+import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -18,9 +20,10 @@ from tritonclient.grpc import service_pb2_grpc
 from typer.testing import CliRunner
 
 from bento.inference.__main__ import app
+from bento.inference.flags_refused import REFUSED
 from bento.inference.standalone import ListenOptions
 from tests.inference.onnx_models import write_repository
-from tests.inference.server_process import failed, started
+from tests.inference.server_process import Started, failed, started
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,73 @@ def test_every_kind_of_answer_reaches_the_client(models):
                 received += part
         assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"405", b"200", b"100", b"200", b"404"]
         assert received.endswith(b'{"error":"Request for unknown model: \'nope\' is not found"}')
+
+
+def certificates(folder: Path) -> None:
+    """A root that signs the certificates of a server on 127.0.0.1 and of a client: NAME.crt and NAME.key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl, which makes certificates")
+    for name in ("root", "server", "client"):
+        signed = [] if name == "root" else ["-CA", "root.crt", "-CAkey", "root.key"]
+        files = ["-keyout", f"{name}.key", "-out", f"{name}.crt"]
+        names = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *names, *signed]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def secure_stub(server: Started, folder: Path, *, client: bool) -> tuple[grpc.Channel, Any]:
+    """A channel that trusts the root, with or without a certificate of its own."""
+    own = [(folder / f"client.{kind}").read_bytes() for kind in ("key", "crt")] if client else [None, None]
+    credentials = grpc.ssl_channel_credentials((folder / "root.crt").read_bytes(), *own)
+    channel = grpc.secure_channel(f"127.0.0.1:{server.port('GRPCInferenceService')}", credentials)
+    return channel, service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_grpc_is_encrypted_for_those_who_are_to_speak_it(models, tmp_path, mutual):
+    certificates(tmp_path)
+    flags = [f"--grpc-server-cert={tmp_path}/server.crt", f"--grpc-server-key={tmp_path}/server.key",
+             f"--grpc-root-cert={tmp_path}/root.crt", f"--grpc-use-ssl{'-mutual' if mutual else ''}=true"]  # fmt: skip
+    with started(f"--model-repository={models}", *flags, "--allow-http=false", "--allow-metrics=false") as server:
+        for client in (True, False):
+            channel, stub = secure_stub(server, tmp_path, client=client)
+            with channel:
+                code, _ = answered(stub.ServerLive, pb.ServerLiveRequest())
+            assert code is (grpc.StatusCode.OK if client or not mutual else grpc.StatusCode.UNAVAILABLE)
+        with grpc.insecure_channel(f"127.0.0.1:{server.port('GRPCInferenceService')}") as channel:
+            plain = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            assert answered(plain.ServerLive, pb.ServerLiveRequest())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--grpc-use-ssl=true"], "TLS for gRPC needs --grpc-server-key=FILE"),
+        (["--grpc-use-ssl=true", "--grpc-server-key=/no/file"], "--grpc-server-key=/no/file: No such file"),
+        (["--http-thread-count=8"], "--http-thread-count is not honoured by this server: requests are read by one"),
+        (["--trace-config", "level=TIMESTAMPS"], "--trace-config is not honoured by this server: traces are not"),
+        (["--backend-config=python,x=1"], "--backend-config is not honoured by this server"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(models, flags, message):
+    result = CliRunner().invoke(app, [f"--model-repository={models}", *flags], env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_no_flag_is_both_refused_and_taken():
+    taken = {flag for parameter in typer.main.get_command(app).params for flag in parameter.opts}
+    assert taken.isdisjoint(REFUSED)
+
+
+def test_clients_register_no_memory_where_they_may_not(models):
+    flags = ["--allow-client-shm=false", "--allow-grpc=false", "--allow-metrics=false"]
+    body = b'{"key": "/none", "byte_size": 4}'
+    head = f"POST /v2/systemsharedmemory/region/r/register HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with started(f"--model-repository={models}", *flags) as server:
+        received = received_for(server.port("HTTPService"), head.encode() + body + LAST)
+    assert received.startswith(b"HTTP/1.1 501 ")
+    assert b"shared memory of clients is not allowed here (--allow-client-shm=false)" in received
 
 
 def answered(call, request, *metadata: tuple[str, str]) -> tuple[grpc.StatusCode, str]:

@@ -272,11 +272,13 @@ async def start_grpc(
     max_message_bytes: int = DEFAULT_MAX_BODY_BYTES,
     state: FrontEndState | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[GrpcFrontEnd, int]:
     """Serve on that address; port 0 takes a free one. Returns the running front end and its port.
 
     `state` is given where an HTTP front end of the same server shares registered memory and settings.
-    `interceptors` see every RPC first. Raises: RuntimeError when the port is taken.
+    `interceptors` see every RPC first. With `credentials` connections are encrypted.
+    Raises: RuntimeError when the port is taken.
     """
     options = [
         ("grpc.max_receive_message_length", max_message_bytes),
@@ -290,6 +292,10 @@ async def start_grpc(
     readiness = ReadinessServicer(server)
     health_pb2_grpc.add_HealthServicer_to_server(readiness, grpc_server)
     reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), grpc_server)
-    bound_port = grpc_server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if credentials is None:
+        bound_port = grpc_server.add_insecure_port(address)
+    else:
+        bound_port = grpc_server.add_secure_port(address, credentials)
     await grpc_server.start()
     return GrpcFrontEnd(grpc_server, servicer, readiness), bound_port
