@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import uvloop
 from bento.inference.core.errors import InferenceError
 from bento.inference.core.options import ServerOptions
 from bento.inference.flags_refused import TritonCommand
+from bento.inference.protocol.forwarded_headers import ForwardedHeaders
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES
 from bento.inference.protocol.log_settings import LogSettings
 from bento.inference.protocol.restrictions import parse_restrictions
@@ -69,6 +71,18 @@ def _cache_bytes(config: str) -> int:
     if name != "local" or not size.isdecimal():
         raise typer.BadParameter(f"expected local,size=BYTES, got {config!r}")
     return int(size)
+
+
+def _pattern(text: str) -> Any:
+    """Names of headers."""
+
+    def parsed(pattern: str) -> ForwardedHeaders:
+        try:
+            return ForwardedHeaders(pattern)
+        except re.error as error:
+            raise typer.BadParameter(f"{pattern!r} is no regular expression: {error}") from error
+
+    return typer.Option(parser=parsed, metavar="REGEX", help=text)
 
 
 def _restrictions(text: str) -> Any:
@@ -152,6 +166,12 @@ def main(
     grpc_max_message_size: Annotated[
         int, typer.Option(min=1, max=2**31 - 1, help="Largest gRPC request in bytes.")
     ] = DEFAULT_MAX_BODY_BYTES,
+    http_header_forward_pattern: Annotated[
+        ForwardedHeaders | None, _pattern("HTTP headers that infer requests carry to the model as parameters.")
+    ] = None,
+    grpc_header_forward_pattern: Annotated[
+        ForwardedHeaders | None, _pattern("gRPC metadata that infer requests carry to the model as parameters.")
+    ] = None,
     grpc_restricted_protocol: Annotated[
         list[str] | None,
         _restrictions("gRPC: ask for triton-grpc-protocol-HEADER before these APIs; may be given several times."),
@@ -210,6 +230,8 @@ def main(
         http_max_input_bytes=http_max_input_size,
         grpc_max_message_bytes=grpc_max_message_size,
         http_restrictions=parse_restrictions(http_restricted_api or ()),
+        http_forwarded_headers=http_header_forward_pattern,
+        grpc_forwarded_headers=grpc_header_forward_pattern,
         grpc_credentials=credentials,
         client_shared_memory=allow_client_shm,
         grpc_restrictions=parse_restrictions(grpc_restricted_protocol or ()),

@@ -18,8 +18,6 @@ _NO_OTHER_CLOUD = "that front end does not exist here"
 _GRPC_DEFAULTS = "gRPC's own defaults hold"
 
 REFUSED = {
-    "--http-header-forward-pattern": "headers are not forwarded to models; send what a model needs as parameters",
-    "--grpc-header-forward-pattern": "metadata is not forwarded to models; send what a model needs as parameters",
     **dict.fromkeys(
         ("--http-thread-count", "--grpc-infer-thread-count", "--grpc-infer-allocation-pool-size",
          "--grpc-max-response-pool-size", "--buffer-manager-thread-count", "--model-load-thread-count"), _ONE_LOOP,

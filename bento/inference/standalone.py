@@ -29,6 +29,7 @@ from bento.inference.over_http.application import AsgiApp, make_http_app
 from bento.inference.over_http.body import Receive
 from bento.inference.over_http.call import Reply, Scope, Send
 from bento.inference.over_http.connections import Connections, infer_connections, plain_connections
+from bento.inference.protocol.forwarded_headers import ForwardedHeaders
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
 from bento.inference.protocol.log_settings import LOGGER, LogSettings, TritonLogFormatter
 from bento.inference.protocol.metrics import CONTENT_TYPE, TritonCollector, render_metrics
@@ -56,6 +57,8 @@ class ListenOptions:
     grpc_max_message_bytes: int = DEFAULT_MAX_BODY_BYTES
     http_restrictions: Restrictions = NO_RESTRICTIONS
     grpc_restrictions: Restrictions = NO_RESTRICTIONS
+    http_forwarded_headers: ForwardedHeaders | None = None
+    grpc_forwarded_headers: ForwardedHeaders | None = None
     grpc_credentials: grpc.ServerCredentials | None = None
     """None: gRPC in clear text."""
     client_shared_memory: bool = True
@@ -108,13 +111,17 @@ async def _listen(
         grpc_server, port = await start_grpc(
             server, listen.grpc_address, listen.grpc_port, max_message_bytes=limit, state=state,
             interceptors=interceptors, credentials=listen.grpc_credentials,
+            forwarded_headers=listen.grpc_forwarded_headers,
         )  # fmt: skip
         stops.append(partial(grpc_server.stop, grace_s))
         logger.info("Started GRPCInferenceService at %s:%d", listen.grpc_address, port)
     limit = listen.http_max_input_bytes
-    http_app = make_http_app(server, max_body_bytes=limit, state=state, restrictions=listen.http_restrictions)
+    http_app = make_http_app(
+        server, max_body_bytes=limit, state=state, restrictions=listen.http_restrictions,
+        forwarded_headers=listen.http_forwarded_headers,
+    )  # fmt: skip
     infer = plain = plain_connections(server.options)
-    if "inference" not in listen.http_restrictions:
+    if "inference" not in listen.http_restrictions and listen.http_forwarded_headers is None:
         infer = infer_connections(server, state, limit)
     for name, app, connections, address, http_port in (
         ("HTTPService", http_app, infer, listen.http_address, listen.http_port),

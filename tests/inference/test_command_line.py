@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from bento.inference.__main__ import app
 from bento.inference.flags_refused import REFUSED
 from bento.inference.standalone import ListenOptions
+from tests.inference.model_folders import write_python
 from tests.inference.onnx_models import write_repository
 from tests.inference.server_process import Started, failed, started
 
@@ -134,6 +135,56 @@ def test_what_cannot_be_honoured_is_refused_by_name(models, flags, message):
 def test_no_flag_is_both_refused_and_taken():
     taken = {flag for parameter in typer.main.get_command(app).params for flag in parameter.opts}
     assert taken.isdisjoint(REFUSED)
+
+
+ECHO = """
+    import json
+    import numpy as np
+    import triton_python_backend_utils as pb_utils
+
+    class TritonPythonModel:
+        def execute(self, requests):
+            told = [json.dumps(json.loads(request.parameters()), sort_keys=True).encode() for request in requests]
+            return [pb_utils.InferenceResponse([pb_utils.Tensor("Y", np.array([one], np.object_))]) for one in told]
+"""
+ECHO_CONFIG = """
+    input { name: "X" data_type: TYPE_INT32 dims: 1 }
+    output { name: "Y" data_type: TYPE_STRING dims: 1 }
+"""
+
+
+def test_headers_that_are_to_reach_the_model_are_parameters(tmp_path):
+    write_python(tmp_path, "echo", ECHO_CONFIG, ECHO)
+    value = {
+        "inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [1]}],
+        "parameters": {"a": 1, "x-a": 5},
+    }
+    body = json.dumps(value).encode()
+    head = "POST /v2/models/echo/infer HTTP/1.1\r\nHost: h\r\nX-Abc: 1\r\nx-a: 2\r\nOther: 3\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    message = pb.ModelInferRequest(model_name="echo")
+    message.inputs.add(name="X", datatype="INT32", shape=[1]).contents.int_contents.append(1)
+    metadata = (("x-a", "2"), ("b-x-c", "4"), ("other", "3"))
+    flags = ["--trust-python-models", "--http-header-forward-pattern=x-a", "--grpc-header-forward-pattern", "x-.*"]
+    with started(f"--model-repository={tmp_path}", *flags, "--allow-metrics=false") as server:
+        received = received_for(server.port("HTTPService"), request + LAST)
+        (told,) = json.loads(re.findall(rb"\r\n\r\n(\{.*?\})HTTP", received)[0])["outputs"][0]["data"]
+        assert json.loads(told) == {"a": 1, "x-abc": "1", "x-a": "2"}
+        with grpc.insecure_channel(f"127.0.0.1:{server.port('GRPCInferenceService')}") as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            answers = [stub.ModelInfer(message, metadata=metadata, timeout=20)]
+            streamed = stub.ModelStreamInfer(iter([message]), metadata=metadata, timeout=20)
+            answers += [answer.infer_response for answer in streamed]
+    for answer in answers:
+        assert json.loads(answer.raw_output_contents[0][4:]) == {"x-a": "2", "b-x-c": "4"}
+    assert len(answers) == 2
+
+
+def test_a_pattern_that_is_none_is_refused(models):
+    flags = [f"--model-repository={models}", "--http-header-forward-pattern=("]
+    result = CliRunner().invoke(app, flags, env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert "'(' is no regular expression" in result.output
 
 
 def test_clients_register_no_memory_where_they_may_not(models):

@@ -22,6 +22,7 @@ from bento.inference.over_http.body import ClientGone, Receive, UnsupportedCodin
 from bento.inference.over_http.call import HttpCall, Reply, Scope, Send
 from bento.inference.over_http.generate import EventStream, generate, generate_stream
 from bento.inference.over_http.infer import infer
+from bento.inference.protocol.forwarded_headers import ForwardedHeaders
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
 from bento.inference.protocol.restrictions import NO_RESTRICTIONS, Restrictions
 from bento.inference.server import InferenceServer
@@ -93,6 +94,7 @@ def make_http_app(
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     state: FrontEndState | None = None,
     restrictions: Restrictions = NO_RESTRICTIONS,
+    forwarded_headers: ForwardedHeaders | None = None,
 ) -> AsgiApp:
     """An ASGI application that answers /v2 and everything below it.
 
@@ -105,7 +107,7 @@ def make_http_app(
             return await _lifespan(receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1000})
-        reply = await _reply(server, shared, restrictions, scope, receive, max_body_bytes)
+        reply = await _reply(server, shared, restrictions, forwarded_headers, scope, receive, max_body_bytes)
         if reply is not None:
             await reply.send(send)
         return None
@@ -117,6 +119,7 @@ async def _reply(
     server: InferenceServer,
     state: FrontEndState,
     restrictions: Restrictions,
+    forwarded_headers: ForwardedHeaders | None,
     scope: Scope,
     receive: Receive,
     max_body_bytes: int,
@@ -137,7 +140,7 @@ async def _reply(
     if method not in methods:
         return Reply.of_error("Method Not Allowed", 405)
     try:
-        return await endpoint(HttpCall(server, state, scope, receive, max_body_bytes, fields))
+        return await endpoint(HttpCall(server, state, scope, receive, max_body_bytes, fields, forwarded_headers))
     except ClientGone:
         return None
     except Exception as error:
