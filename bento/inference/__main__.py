@@ -13,11 +13,10 @@ import uvloop
 
 from bento.inference.core.errors import InferenceError
 from bento.inference.core.options import ServerOptions
-from bento.inference.flags_refused import TritonCommand
-from bento.inference.protocol.forwarded_headers import ForwardedHeaders
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES
+from bento.inference.protocol.header_rules import ForwardedHeaders, parse_restrictions
 from bento.inference.protocol.log_settings import LogSettings
-from bento.inference.protocol.restrictions import parse_restrictions
+from bento.inference.refused_flags import TritonCommand
 from bento.inference.standalone import ListenOptions, configure_logging, serve
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -29,11 +29,10 @@ from bento.inference.over_http.application import AsgiApp, make_http_app
 from bento.inference.over_http.body import Receive
 from bento.inference.over_http.call import Reply, Scope, Send
 from bento.inference.over_http.connections import Connections, infer_connections, plain_connections
-from bento.inference.protocol.forwarded_headers import ForwardedHeaders
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
+from bento.inference.protocol.header_rules import NO_RESTRICTIONS, ForwardedHeaders, Restrictions
 from bento.inference.protocol.log_settings import LOGGER, LogSettings, TritonLogFormatter
 from bento.inference.protocol.metrics import CONTENT_TYPE, TritonCollector, render_metrics
-from bento.inference.protocol.restrictions import NO_RESTRICTIONS, Restrictions
 from bento.inference.protocol.shared_memory import SharedMemoryRegistry
 from bento.inference.server import InferenceServer
 

@@ -20,7 +20,7 @@ from tritonclient.grpc import service_pb2_grpc
 from typer.testing import CliRunner
 
 from bento.inference.__main__ import app
-from bento.inference.flags_refused import REFUSED
+from bento.inference.refused_flags import REFUSED
 from bento.inference.standalone import ListenOptions
 from tests.inference.model_folders import write_python
 from tests.inference.onnx_models import write_repository

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from bento.inference.protocol.restrictions import Restrictions
+from bento.inference.protocol.header_rules import Restrictions
 
 HEADER_PREFIX = "triton-grpc-protocol-"
 """Of the restricting headers in gRPC metadata; tritonserver's."""

@@ -22,7 +22,6 @@ from bento.inference.over_grpc.health import ReadinessServicer
 from bento.inference.over_grpc.messages import InferMessages, PlainMessages, Template
 from bento.inference.over_grpc.settings import SettingsServicer
 from bento.inference.over_grpc.stream import ENDS_ON_ERROR, InferStream
-from bento.inference.protocol.forwarded_headers import ForwardedHeaders
 from bento.inference.protocol.front_end import (
     DEFAULT_MAX_BODY_BYTES,
     TIMING_REQUEST_HEADER,
@@ -32,6 +31,7 @@ from bento.inference.protocol.front_end import (
     checked_version,
     server_timing,
 )
+from bento.inference.protocol.header_rules import ForwardedHeaders
 from bento.inference.protocol.output_delivery import DecodedRequest
 from bento.inference.server import InferenceServer
 

@@ -22,9 +22,8 @@ from bento.inference.over_http.body import ClientGone, Receive, UnsupportedCodin
 from bento.inference.over_http.call import HttpCall, Reply, Scope, Send
 from bento.inference.over_http.generate import EventStream, generate, generate_stream
 from bento.inference.over_http.infer import infer
-from bento.inference.protocol.forwarded_headers import ForwardedHeaders
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
-from bento.inference.protocol.restrictions import NO_RESTRICTIONS, Restrictions
+from bento.inference.protocol.header_rules import NO_RESTRICTIONS, ForwardedHeaders, Restrictions
 from bento.inference.server import InferenceServer
 
 logger = logging.getLogger(__name__)

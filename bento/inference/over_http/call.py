@@ -11,8 +11,8 @@ import orjson
 
 from bento.inference.core.errors import InferenceError
 from bento.inference.over_http.body import Receive, read_body
-from bento.inference.protocol.forwarded_headers import ForwardedHeaders
 from bento.inference.protocol.front_end import FrontEndState
+from bento.inference.protocol.header_rules import ForwardedHeaders
 from bento.inference.protocol.json_fields import JsonObject, parse_json_object
 from bento.inference.server import InferenceServer
 

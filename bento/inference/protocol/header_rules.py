@@ -1,9 +1,15 @@
-"""Groups of endpoints that are open only to requests with the right value in a header, as tritonserver does."""
+"""Rules for the headers of requests: which open a restricted group of endpoints, which reach the model as parameters.
+
+Both are tritonserver's: a restricted group is open only to requests with the right value in a header.
+"""
 
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable, Mapping
+
+from bento.inference.core.messages import InferRequest
 
 APIS = (
     "health", "metadata", "inference", "shared-memory", "model-config", "model-repository", "statistics", "trace",
@@ -53,3 +59,17 @@ def parse_restrictions(flags: Iterable[str]) -> Restrictions:
                 raise ValueError(f"API {api!r} is restricted twice")
             header_of[api] = name, value
     return Restrictions(header_of)
+
+
+class ForwardedHeaders:
+    """Which headers are forwarded: those in whose names the pattern is found, in letters of either case."""
+
+    def __init__(self, pattern: str) -> None:
+        """Raises: re.error."""
+        self._pattern = re.compile(pattern, re.IGNORECASE)
+
+    def add_to(self, request: InferRequest, headers: Iterable[tuple[str, str]]) -> None:
+        """Make parameters of them, under their names in small letters; they come before those of the request itself."""
+        forwarded = {name: value for name, value in headers if self._pattern.search(name)}
+        if forwarded:
+            request.parameters = {**request.parameters, **forwarded}

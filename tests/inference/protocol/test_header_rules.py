@@ -7,7 +7,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from bento.inference.over_grpc.restricted import api_of
 from bento.inference.over_http.application import API_OF, ROUTES
-from bento.inference.protocol.restrictions import APIS, parse_restrictions
+from bento.inference.protocol.header_rules import APIS, parse_restrictions
 
 
 def test_every_endpoint_can_be_restricted():
