@@ -35,7 +35,7 @@ ROOMS: dict[str, list[str | set[str] | tuple[str, ...]]] = {
     ],
     "bento/inference": [
         "__main__",
-        "standalone",
+        {"refused_flags", "standalone"},
         {"over_grpc", "over_http"},
         "protocol",
         "server",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import grpc
 import typer
 import uvloop
 
 from bento.inference.core.errors import InferenceError
 from bento.inference.core.options import ServerOptions
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES
+from bento.inference.protocol.header_rules import ForwardedHeaders, parse_restrictions
 from bento.inference.protocol.log_settings import LogSettings
+from bento.inference.refused_flags import TritonCommand
 from bento.inference.standalone import ListenOptions, configure_logging, serve
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -68,7 +72,49 @@ def _cache_bytes(config: str) -> int:
     return int(size)
 
 
-@app.command()
+def _pattern(text: str) -> Any:
+    """Names of headers."""
+
+    def parsed(pattern: str) -> ForwardedHeaders:
+        try:
+            return ForwardedHeaders(pattern)
+        except re.error as error:
+            raise typer.BadParameter(f"{pattern!r} is no regular expression: {error}") from error
+
+    return typer.Option(parser=parsed, metavar="REGEX", help=text)
+
+
+def _restrictions(text: str) -> Any:
+    """What is restricted, checked here and read as a whole later."""
+
+    def checked(flags: list[str] | None) -> list[str] | None:
+        try:
+            parse_restrictions(flags or ())
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        return flags
+
+    return typer.Option(callback=checked, metavar="API[,API]:HEADER=VALUE", help=text)
+
+
+def _credentials(mutual: bool, cert: Path | None, key: Path | None, root: Path | None) -> grpc.ServerCredentials:
+    """What gRPC encrypts with; `mutual`: clients show a certificate that `root` signed. Raises: BadParameter."""
+    files = {"--grpc-server-key": key, "--grpc-server-cert": cert}
+    if mutual:
+        files["--grpc-root-cert"] = root
+    read: dict[str, bytes] = {}
+    for flag, path in files.items():
+        if path is None:
+            raise typer.BadParameter(f"TLS for gRPC needs {flag}=FILE")
+        try:
+            read[flag] = path.read_bytes()
+        except OSError as error:
+            raise typer.BadParameter(f"{flag}={path}: {error.strerror}") from error
+    pair = read["--grpc-server-key"], read["--grpc-server-cert"]
+    return grpc.ssl_server_credentials([pair], read.get("--grpc-root-cert"), require_client_auth=mutual)
+
+
+@app.command(cls=TritonCommand)
 def main(
     model_repository: Annotated[
         list[Path],
@@ -110,12 +156,37 @@ def main(
     http_max_input_size: Annotated[
         int, typer.Option(min=1, help="Largest HTTP body in bytes, also when decompressed.")
     ] = DEFAULT_MAX_BODY_BYTES,
+    http_restricted_api: Annotated[
+        list[str] | None, _restrictions("HTTP: ask for this header before these APIs; may be given several times.")
+    ] = None,
     allow_grpc: Annotated[Any, _switch("--allow-grpc", "Listen for gRPC.")] = "true",
     grpc_address: Annotated[str, typer.Option()] = "0.0.0.0",
     grpc_port: Annotated[int, typer.Option(min=0, max=65535)] = 8001,
     grpc_max_message_size: Annotated[
         int, typer.Option(min=1, max=2**31 - 1, help="Largest gRPC request in bytes.")
     ] = DEFAULT_MAX_BODY_BYTES,
+    http_header_forward_pattern: Annotated[
+        ForwardedHeaders | None, _pattern("HTTP headers that infer requests carry to the model as parameters.")
+    ] = None,
+    grpc_header_forward_pattern: Annotated[
+        ForwardedHeaders | None, _pattern("gRPC metadata that infer requests carry to the model as parameters.")
+    ] = None,
+    grpc_restricted_protocol: Annotated[
+        list[str] | None,
+        _restrictions("gRPC: ask for triton-grpc-protocol-HEADER before these APIs; may be given several times."),
+    ] = None,
+    grpc_use_ssl: Annotated[Any, _switch("--grpc-use-ssl", "Encrypt gRPC.")] = "false",
+    grpc_use_ssl_mutual: Annotated[
+        Any, _switch("--grpc-use-ssl-mutual", "Encrypt gRPC, for clients with a certificate only.")
+    ] = "false",
+    grpc_server_cert: Annotated[Path | None, typer.Option(help="PEM file of the server's certificate.")] = None,
+    grpc_server_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    grpc_root_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate that signed those of the clients.")
+    ] = None,
+    allow_client_shm: Annotated[
+        Any, _switch("--allow-client-shm", "Let clients register shared memory.")
+    ] = "true",
     allow_metrics: Annotated[Any, _switch("--allow-metrics", "Serve Prometheus metrics.")] = "true",
     metrics_address: Annotated[str, typer.Option()] = "0.0.0.0",
     metrics_port: Annotated[int, typer.Option(min=0, max=65535)] = 8002,
@@ -127,6 +198,9 @@ def main(
     log_file: Annotated[Path | None, typer.Option(help="Instead of stderr.")] = None,
 ) -> None:  # fmt: skip
     """Serve a model repository over the v2 inference protocol: HTTP, gRPC and Prometheus metrics."""
+    credentials = None
+    if grpc_use_ssl or grpc_use_ssl_mutual:
+        credentials = _credentials(grpc_use_ssl_mutual, grpc_server_cert, grpc_server_key, grpc_root_cert)
     log_settings = LogSettings(log_info, log_warning, log_error, log_verbose, log_format.value)
     configure_logging(log_settings, log_file)
     options = ServerOptions(
@@ -154,6 +228,12 @@ def main(
         metrics_port=metrics_port if allow_metrics else None,
         http_max_input_bytes=http_max_input_size,
         grpc_max_message_bytes=grpc_max_message_size,
+        http_restrictions=parse_restrictions(http_restricted_api or ()),
+        http_forwarded_headers=http_header_forward_pattern,
+        grpc_forwarded_headers=grpc_header_forward_pattern,
+        grpc_credentials=credentials,
+        client_shared_memory=allow_client_shm,
+        grpc_restrictions=parse_restrictions(grpc_restricted_protocol or ()),
     )
     try:
         uvloop.run(serve(options, listen, log_settings))

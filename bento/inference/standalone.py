@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import structlog
 import uvicorn
 from rich import box
@@ -22,14 +23,17 @@ from rich.table import Table
 
 from bento.inference.core.long_lived import freeze_loaded_objects
 from bento.inference.core.options import ServerOptions
+from bento.inference.over_grpc.restricted import RestrictedRpcs
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import AsgiApp, make_http_app
 from bento.inference.over_http.body import Receive
 from bento.inference.over_http.call import Reply, Scope, Send
 from bento.inference.over_http.connections import Connections, infer_connections, plain_connections
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
+from bento.inference.protocol.header_rules import NO_RESTRICTIONS, ForwardedHeaders, Restrictions
 from bento.inference.protocol.log_settings import LOGGER, LogSettings, TritonLogFormatter
 from bento.inference.protocol.metrics import CONTENT_TYPE, TritonCollector, render_metrics
+from bento.inference.protocol.shared_memory import SharedMemoryRegistry
 from bento.inference.server import InferenceServer
 
 logger = logging.getLogger(__name__)
@@ -50,6 +54,14 @@ class ListenOptions:
     metrics_port: int | None = 8002
     http_max_input_bytes: int = DEFAULT_MAX_BODY_BYTES
     grpc_max_message_bytes: int = DEFAULT_MAX_BODY_BYTES
+    http_restrictions: Restrictions = NO_RESTRICTIONS
+    grpc_restrictions: Restrictions = NO_RESTRICTIONS
+    http_forwarded_headers: ForwardedHeaders | None = None
+    grpc_forwarded_headers: ForwardedHeaders | None = None
+    grpc_credentials: grpc.ServerCredentials | None = None
+    """None: gRPC in clear text."""
+    client_shared_memory: bool = True
+    """Whether clients may register regions."""
 
 
 class _HttpServer(uvicorn.Server):
@@ -74,7 +86,9 @@ async def serve(options: ServerOptions, listen: ListenOptions, log_settings: Log
     freeze_loaded_objects()
     stops: list[_Stop] = []
     try:
-        await _listen(server, listen, FrontEndState(log_settings=log_settings), options.shutdown_timeout_s, stops)
+        regions = SharedMemoryRegistry(allowed=listen.client_shared_memory)
+        state = FrontEndState(regions=regions, log_settings=log_settings)
+        await _listen(server, listen, state, options.shutdown_timeout_s, stops)
         await stop.wait()
         logger.info("Signal received, waiting for in-flight requests to complete (at most %g s).",
                     options.shutdown_timeout_s)  # fmt: skip
@@ -92,14 +106,22 @@ async def _listen(
     """Open the ports; what closes each once its requests are answered is added to `stops`."""
     if listen.grpc_port is not None:
         limit = listen.grpc_max_message_bytes
+        interceptors = [RestrictedRpcs(listen.grpc_restrictions)] if listen.grpc_restrictions else []
         grpc_server, port = await start_grpc(
-            server, listen.grpc_address, listen.grpc_port, max_message_bytes=limit, state=state
-        )
+            server, listen.grpc_address, listen.grpc_port, max_message_bytes=limit, state=state,
+            interceptors=interceptors, credentials=listen.grpc_credentials,
+            forwarded_headers=listen.grpc_forwarded_headers,
+        )  # fmt: skip
         stops.append(partial(grpc_server.stop, grace_s))
         logger.info("Started GRPCInferenceService at %s:%d", listen.grpc_address, port)
     limit = listen.http_max_input_bytes
-    http_app = make_http_app(server, max_body_bytes=limit, state=state)
-    infer, plain = infer_connections(server, state, limit), plain_connections(server.options)
+    http_app = make_http_app(
+        server, max_body_bytes=limit, state=state, restrictions=listen.http_restrictions,
+        forwarded_headers=listen.http_forwarded_headers,
+    )  # fmt: skip
+    infer = plain = plain_connections(server.options)
+    if "inference" not in listen.http_restrictions and listen.http_forwarded_headers is None:
+        infer = infer_connections(server, state, limit)
     for name, app, connections, address, http_port in (
         ("HTTPService", http_app, infer, listen.http_address, listen.http_port),
         ("Metrics Service", metrics_app(server), plain, listen.metrics_address, listen.metrics_port),

@@ -7,8 +7,10 @@ import json
 import re
 import shutil
 import socket
+import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -18,9 +20,11 @@ from tritonclient.grpc import service_pb2_grpc
 from typer.testing import CliRunner
 
 from bento.inference.__main__ import app
+from bento.inference.refused_flags import REFUSED
 from bento.inference.standalone import ListenOptions
+from tests.inference.model_folders import write_python
 from tests.inference.onnx_models import write_repository
-from tests.inference.server_process import failed, started
+from tests.inference.server_process import Started, failed, started
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +34,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def get(port: int, path: str) -> tuple[int, str]:
+def get(port: int, path: str, **headers: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         return response.status, response.read().decode()
     finally:
@@ -74,6 +78,201 @@ def test_every_kind_of_answer_reaches_the_client(models):
                 received += part
         assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"405", b"200", b"100", b"200", b"404"]
         assert received.endswith(b'{"error":"Request for unknown model: \'nope\' is not found"}')
+
+
+def certificates(folder: Path) -> None:
+    """A root that signs the certificates of a server on 127.0.0.1 and of a client: NAME.crt and NAME.key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl, which makes certificates")
+    for name in ("root", "server", "client"):
+        signed = [] if name == "root" else ["-CA", "root.crt", "-CAkey", "root.key"]
+        files = ["-keyout", f"{name}.key", "-out", f"{name}.crt"]
+        names = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *names, *signed]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def secure_stub(server: Started, folder: Path, *, client: bool) -> tuple[grpc.Channel, Any]:
+    """A channel that trusts the root, with or without a certificate of its own."""
+    own = [(folder / f"client.{kind}").read_bytes() for kind in ("key", "crt")] if client else [None, None]
+    credentials = grpc.ssl_channel_credentials((folder / "root.crt").read_bytes(), *own)
+    channel = grpc.secure_channel(f"127.0.0.1:{server.port('GRPCInferenceService')}", credentials)
+    return channel, service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_grpc_is_encrypted_for_those_who_are_to_speak_it(models, tmp_path, mutual):
+    certificates(tmp_path)
+    flags = [f"--grpc-server-cert={tmp_path}/server.crt", f"--grpc-server-key={tmp_path}/server.key",
+             f"--grpc-root-cert={tmp_path}/root.crt", f"--grpc-use-ssl{'-mutual' if mutual else ''}=true"]  # fmt: skip
+    with started(f"--model-repository={models}", *flags, "--allow-http=false", "--allow-metrics=false") as server:
+        for client in (True, False):
+            channel, stub = secure_stub(server, tmp_path, client=client)
+            with channel:
+                code, _ = answered(stub.ServerLive, pb.ServerLiveRequest())
+            assert code is (grpc.StatusCode.OK if client or not mutual else grpc.StatusCode.UNAVAILABLE)
+        with grpc.insecure_channel(f"127.0.0.1:{server.port('GRPCInferenceService')}") as channel:
+            plain = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            assert answered(plain.ServerLive, pb.ServerLiveRequest())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--grpc-use-ssl=true"], "TLS for gRPC needs --grpc-server-key=FILE"),
+        (["--grpc-use-ssl=true", "--grpc-server-key=/no/file"], "--grpc-server-key=/no/file: No such file"),
+        (["--http-thread-count=8"], "--http-thread-count is not honoured by this server: requests are read by one"),
+        (["--trace-config", "level=TIMESTAMPS"], "--trace-config is not honoured by this server: traces are not"),
+        (["--backend-config=python,x=1"], "--backend-config is not honoured by this server"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(models, flags, message):
+    result = CliRunner().invoke(app, [f"--model-repository={models}", *flags], env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_no_flag_is_both_refused_and_taken():
+    taken = {flag for parameter in typer.main.get_command(app).params for flag in parameter.opts}
+    assert taken.isdisjoint(REFUSED)
+
+
+ECHO = """
+    import json
+    import numpy as np
+    import triton_python_backend_utils as pb_utils
+
+    class TritonPythonModel:
+        def execute(self, requests):
+            told = [json.dumps(json.loads(request.parameters()), sort_keys=True).encode() for request in requests]
+            return [pb_utils.InferenceResponse([pb_utils.Tensor("Y", np.array([one], np.object_))]) for one in told]
+"""
+ECHO_CONFIG = """
+    input { name: "X" data_type: TYPE_INT32 dims: 1 }
+    output { name: "Y" data_type: TYPE_STRING dims: 1 }
+"""
+
+
+def test_headers_that_are_to_reach_the_model_are_parameters(tmp_path):
+    write_python(tmp_path, "echo", ECHO_CONFIG, ECHO)
+    value = {
+        "inputs": [{"name": "X", "datatype": "INT32", "shape": [1], "data": [1]}],
+        "parameters": {"a": 1, "x-a": 5},
+    }
+    body = json.dumps(value).encode()
+    head = "POST /v2/models/echo/infer HTTP/1.1\r\nHost: h\r\nX-Abc: 1\r\nx-a: 2\r\nOther: 3\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    message = pb.ModelInferRequest(model_name="echo")
+    message.inputs.add(name="X", datatype="INT32", shape=[1]).contents.int_contents.append(1)
+    metadata = (("x-a", "2"), ("b-x-c", "4"), ("other", "3"))
+    flags = ["--trust-python-models", "--http-header-forward-pattern=x-a", "--grpc-header-forward-pattern", "x-.*"]
+    with started(f"--model-repository={tmp_path}", *flags, "--allow-metrics=false") as server:
+        received = received_for(server.port("HTTPService"), request + LAST)
+        (told,) = json.loads(re.findall(rb"\r\n\r\n(\{.*?\})HTTP", received)[0])["outputs"][0]["data"]
+        assert json.loads(told) == {"a": 1, "x-abc": "1", "x-a": "2"}
+        with grpc.insecure_channel(f"127.0.0.1:{server.port('GRPCInferenceService')}") as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            answers = [stub.ModelInfer(message, metadata=metadata, timeout=20)]
+            streamed = stub.ModelStreamInfer(iter([message]), metadata=metadata, timeout=20)
+            answers += [answer.infer_response for answer in streamed]
+    for answer in answers:
+        assert json.loads(answer.raw_output_contents[0][4:]) == {"x-a": "2", "b-x-c": "4"}
+    assert len(answers) == 2
+
+
+def test_a_pattern_that_is_none_is_refused(models):
+    flags = [f"--model-repository={models}", "--http-header-forward-pattern=("]
+    result = CliRunner().invoke(app, flags, env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert "'(' is no regular expression" in result.output
+
+
+def test_clients_register_no_memory_where_they_may_not(models):
+    flags = ["--allow-client-shm=false", "--allow-grpc=false", "--allow-metrics=false"]
+    body = b'{"key": "/none", "byte_size": 4}'
+    head = f"POST /v2/systemsharedmemory/region/r/register HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with started(f"--model-repository={models}", *flags) as server:
+        received = received_for(server.port("HTTPService"), head.encode() + body + LAST)
+    assert received.startswith(b"HTTP/1.1 501 ")
+    assert b"shared memory of clients is not allowed here (--allow-client-shm=false)" in received
+
+
+def answered(call, request, *metadata: tuple[str, str]) -> tuple[grpc.StatusCode, str]:
+    try:
+        call(request, metadata=metadata, timeout=20)
+    except grpc.RpcError as error:
+        return error.code(), error.details()
+    return grpc.StatusCode.OK, ""
+
+
+def test_restricted_apis_ask_for_their_header(models):
+    flags = [
+        "--http-restricted-api=model-config,inference:admin-key=secret", "--http-restricted-api=statistics:other=x",
+        "--grpc-restricted-protocol=health,inference:admin-key=secret",
+    ]  # fmt: skip
+    paths = {
+        "/v2/models/simple/config": "admin-key",
+        "/v2/models/simple/infer": "admin-key",
+        "/v2/models/stats": "other",
+    }
+    with started(f"--model-repository={models}", *flags, "--allow-metrics=false") as server:
+        for path, header in paths.items():
+            expected = {"error": f"This API is restricted, expecting header '{header}'"}
+            for given in ({}, {header: "wrong"}):
+                status, text = get(server.port("HTTPService"), path, **given)
+                assert (status, json.loads(text)) == (403, expected)
+            value = {"admin-key": "secret", "other": "x"}[header]
+            assert get(server.port("HTTPService"), path, **{header: value})[0] in (200, 405)
+        assert get(server.port("HTTPService"), "/v2/models/simple")[0] == 200
+        text = "This protocol is restricted, expecting header 'triton-grpc-protocol-admin-key'"
+        with grpc.insecure_channel(f"127.0.0.1:{server.port('GRPCInferenceService')}") as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            refused = (grpc.StatusCode.UNAVAILABLE, text)
+            right = ("triton-grpc-protocol-admin-key", "secret")
+            assert answered(stub.ServerLive, pb.ServerLiveRequest()) == refused
+            assert answered(stub.ServerLive, pb.ServerLiveRequest(), ("admin-key", "secret")) == refused
+            assert answered(stub.ServerLive, pb.ServerLiveRequest(), right)[0] is grpc.StatusCode.OK
+            assert answered(stub.ModelInfer, pb.ModelInferRequest(model_name="nope")) == refused
+            assert answered(stub.ModelInfer, pb.ModelInferRequest(model_name="nope"), right)[0] is (
+                grpc.StatusCode.NOT_FOUND
+            )
+            assert answered(stub.ServerMetadata, pb.ServerMetadataRequest())[0] is grpc.StatusCode.OK
+
+
+LAST = b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+"""After its answer the server closes the connection."""
+
+
+def received_for(port: int, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(data)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def test_a_restricted_inference_is_not_answered_before_its_header_is_seen(models):
+    body = json.dumps({"inputs": [
+        {"name": name, "shape": [1, 16], "datatype": "INT32", "parameters": {"binary_data_size": 64}}
+        for name in ("INPUT0", "INPUT1")]}).encode()  # fmt: skip
+    lengths = f"Content-Length: {len(body) + 128}\r\nInference-Header-Content-Length: {len(body)}\r\n"
+    request = f"POST /v2/models/simple/infer HTTP/1.1\r\nHost: x\r\n{lengths}\r\n".encode() + body + bytes(128)
+    flags = ["--http-restricted-api=inference:admin-key=secret", "--allow-grpc=false", "--allow-metrics=false"]
+    with started(f"--model-repository={models}", *flags) as server:
+        received = received_for(server.port("HTTPService"), request * 5 + LAST)
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"403"] * 5 + [b"200"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--http-restricted-api=model-config", "expected API[,API]:HEADER=VALUE"),
+        ("--http-restricted-api=everything:k=v", "unknown API 'everything'"),
+        ("--grpc-restricted-protocol=trace,trace:k=v", "API 'trace' is restricted twice"),
+    ],
+)
+def test_restrictions_that_say_nothing_are_refused(models, flag, message):
+    result = CliRunner().invoke(app, [f"--model-repository={models}", flag], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert message in result.output
 
 
 def test_explicit_control_loads_what_is_named(models):

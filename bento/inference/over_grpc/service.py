@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import grpc
 from google.protobuf.json_format import ParseDict
@@ -14,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2 as pb
 
 from bento.inference.core.errors import InferenceError, InvalidRequest, Unsupported
-from bento.inference.core.messages import InferResponse
+from bento.inference.core.messages import InferRequest, InferResponse
 from bento.inference.over_grpc.codec import decode_request
 from bento.inference.over_grpc.errors import UndecodableMessage, reported, tolerant_parser
 from bento.inference.over_grpc.health import ReadinessServicer
@@ -30,6 +31,7 @@ from bento.inference.protocol.front_end import (
     checked_version,
     server_timing,
 )
+from bento.inference.protocol.header_rules import ForwardedHeaders
 from bento.inference.protocol.output_delivery import DecodedRequest
 from bento.inference.server import InferenceServer
 
@@ -41,8 +43,11 @@ _INFER = f"/{_SERVICE.full_name}/ModelInfer"
 class V2Servicer(SettingsServicer):
     """One method per RPC. Method names are the protocol's."""
 
-    def __init__(self, server: InferenceServer, state: FrontEndState) -> None:
+    def __init__(
+        self, server: InferenceServer, state: FrontEndState, forwarded_headers: ForwardedHeaders | None = None
+    ) -> None:
         super().__init__(server, state)
+        self._forwarded_headers = forwarded_headers
         self._messages = _infer_messages(server)
         self._streams: set[InferStream] = set()
 
@@ -50,9 +55,10 @@ class V2Servicer(SettingsServicer):
     async def ModelInfer(self, data: bytes, context: ServicerContext) -> bytes:
         """One answer to one request, both as they are on the wire."""
         template = self._messages.find(data)
-        answer = None if template is None else template.answer(data, context.time_remaining)
-        if answer is not None:
-            return answer
+        if template is not None and self._forwarded_headers is None:
+            answer = template.answer(data, context.time_remaining)
+            if answer is not None:
+                return answer
         response, decoded = await self._infer(data, context, template)
         return self._messages.write(response, decoded)
 
@@ -68,6 +74,8 @@ class V2Servicer(SettingsServicer):
     ) -> tuple[InferResponse, DecodedRequest]:
         decoded = self._decode(data) if template is None else template.read(data)
         decoded.request.deadline_ns = deadline_ns(context)
+        if self._forwarded_headers is not None:
+            self._forwarded_headers.add_to(decoded.request, _text_metadata(context))
         response = answer_now(self.server, decoded)
         if response is not None:
             if template is not None and not decoded.wants_classes:
@@ -96,8 +104,9 @@ class V2Servicer(SettingsServicer):
         """Any number of requests and answers; errors travel in the stream, which lives on unless told otherwise."""
         ends_on_error = ENDS_ON_ERROR in tuple(context.invocation_metadata() or ())
         stream = InferStream(
-            self.server, self.state.regions, context.write, deadline_ns(context), ends_on_error=ends_on_error
-        )
+            self.server, self.state.regions, context.write, deadline_ns(context), ends_on_error=ends_on_error,
+            forward=None if self._forwarded_headers is None else partial(self._forward, _text_metadata(context)),
+        )  # fmt: skip
         self._streams.add(stream)
         try:
             await stream.run(request_iterator)
@@ -105,6 +114,10 @@ class V2Servicer(SettingsServicer):
             await context.abort(grpc.StatusCode[error.grpc_status], str(error))
         finally:
             self._streams.discard(stream)
+
+    def _forward(self, metadata: list[tuple[str, str]], request: InferRequest) -> None:
+        if self._forwarded_headers is not None:
+            self._forwarded_headers.add_to(request, metadata)
 
     def end_streams(self) -> None:
         """Take no more requests from open streams: their clients may keep them open for ever."""
@@ -217,6 +230,11 @@ def deadline_ns(context: ServicerContext) -> int | None:
     return None if remaining_s is None else time.monotonic_ns() + int(remaining_s * 1e9)
 
 
+def _text_metadata(context: ServicerContext) -> list[tuple[str, str]]:
+    """What is not binary."""
+    return [(key, value) for key, value in context.invocation_metadata() or () if isinstance(value, str)]
+
+
 class _InferHandler(grpc.GenericRpcHandler):
     """Finds out here whether the times are wanted: asking the context costs 3 us a call."""
 
@@ -272,11 +290,14 @@ async def start_grpc(
     max_message_bytes: int = DEFAULT_MAX_BODY_BYTES,
     state: FrontEndState | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    credentials: grpc.ServerCredentials | None = None,
+    forwarded_headers: ForwardedHeaders | None = None,
 ) -> tuple[GrpcFrontEnd, int]:
     """Serve on that address; port 0 takes a free one. Returns the running front end and its port.
 
     `state` is given where an HTTP front end of the same server shares registered memory and settings.
-    `interceptors` see every RPC first. Raises: RuntimeError when the port is taken.
+    `interceptors` see every RPC first. With `credentials` connections are encrypted.
+    Raises: RuntimeError when the port is taken.
     """
     options = [
         ("grpc.max_receive_message_length", max_message_bytes),
@@ -285,11 +306,15 @@ async def start_grpc(
         ("grpc.so_reuseport", 0),
     ]
     grpc_server = grpc.aio.server(options=options, interceptors=list(interceptors))
-    servicer = V2Servicer(server, state or FrontEndState())
+    servicer = V2Servicer(server, state or FrontEndState(), forwarded_headers)
     grpc_server.add_generic_rpc_handlers((_InferHandler(servicer), _handlers(servicer)))
     readiness = ReadinessServicer(server)
     health_pb2_grpc.add_HealthServicer_to_server(readiness, grpc_server)
     reflection.enable_server_reflection((_SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), grpc_server)
-    bound_port = grpc_server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if credentials is None:
+        bound_port = grpc_server.add_insecure_port(address)
+    else:
+        bound_port = grpc_server.add_secure_port(address, credentials)
     await grpc_server.start()
     return GrpcFrontEnd(grpc_server, servicer, readiness), bound_port

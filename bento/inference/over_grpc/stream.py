@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from tritonclient.grpc import service_pb2 as pb
 
 from bento.inference.core.errors import BackendFailed, DeadlineExceeded, InferenceError, QueueTimeout
-from bento.inference.core.messages import InferResponse
+from bento.inference.core.messages import InferRequest, InferResponse
 from bento.inference.over_grpc.codec import decode_request, encode_response
 from bento.inference.over_grpc.errors import INTERNAL_ERROR, UndecodableMessage
 from bento.inference.over_grpc.parameters import wants_empty_final_response
@@ -58,12 +58,15 @@ class InferStream:
         deadline_ns: int | None,
         *,
         ends_on_error: bool = False,
+        forward: Callable[[InferRequest], None] | None = None,
     ) -> None:
+        """`forward` adds to each request what its stream's metadata says."""
         self._server = server
         self._regions = regions
         self._write = write
         self._deadline_ns = deadline_ns
         self._ends_on_error = ends_on_error
+        self._forward = forward
         self._writing = asyncio.Lock()
         self._free = asyncio.Semaphore(_MAX_IN_FLIGHT)
         self._reading: asyncio.Task[None] | None = None
@@ -177,6 +180,8 @@ class InferStream:
     def _decode(self, message: pb.ModelInferRequest) -> DecodedRequest:
         decoded = decode_request(message, self._regions)
         decoded.request.deadline_ns = self._deadline_ns
+        if self._forward is not None:
+            self._forward(decoded.request)
         return decoded
 
     async def _send(self, reply: pb.ModelStreamInferResponse) -> None:

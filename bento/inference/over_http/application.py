@@ -23,6 +23,7 @@ from bento.inference.over_http.call import HttpCall, Reply, Scope, Send
 from bento.inference.over_http.generate import EventStream, generate, generate_stream
 from bento.inference.over_http.infer import infer
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
+from bento.inference.protocol.header_rules import NO_RESTRICTIONS, ForwardedHeaders, Restrictions
 from bento.inference.server import InferenceServer
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 _MODEL = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[0-9]+))?"
 _REGION = r"(?:/region/(?P<region>[^/]+))?"
 
-_ROUTES: tuple[tuple[re.Pattern[str], tuple[str, ...], Endpoint], ...] = tuple(
+ROUTES: tuple[tuple[re.Pattern[str], tuple[str, ...], Endpoint], ...] = tuple(
     (re.compile(pattern), tuple(methods.split()), endpoint)
     for pattern, methods, endpoint in (
         (rf"{_MODEL}/infer", "POST", infer),
@@ -66,9 +67,33 @@ _ROUTES: tuple[tuple[re.Pattern[str], tuple[str, ...], Endpoint], ...] = tuple(
     )
 )
 
+API_OF: dict[Endpoint, str] = {
+    infer: "inference",
+    generate: "inference",
+    generate_stream: "inference",
+    endpoints.server_metadata: "metadata",
+    endpoints.model_metadata: "metadata",
+    endpoints.health: "health",
+    endpoints.model_ready: "health",
+    endpoints.model_config: "model-config",
+    endpoints.model_statistics: "statistics",
+    endpoints.repository_index: "model-repository",
+    endpoints.repository_control: "model-repository",
+    endpoints.system_shared_memory: "shared-memory",
+    endpoints.cuda_shared_memory: "shared-memory",
+    endpoints.logging_settings: "logging",
+    endpoints.trace_settings: "trace",
+}
+"""The group that an endpoint is restricted with."""
+
 
 def make_http_app(
-    server: InferenceServer, *, max_body_bytes: int = DEFAULT_MAX_BODY_BYTES, state: FrontEndState | None = None
+    server: InferenceServer,
+    *,
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    state: FrontEndState | None = None,
+    restrictions: Restrictions = NO_RESTRICTIONS,
+    forwarded_headers: ForwardedHeaders | None = None,
 ) -> AsgiApp:
     """An ASGI application that answers /v2 and everything below it.
 
@@ -81,7 +106,7 @@ def make_http_app(
             return await _lifespan(receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1000})
-        reply = await _reply(server, shared, scope, receive, max_body_bytes)
+        reply = await _reply(server, shared, restrictions, forwarded_headers, scope, receive, max_body_bytes)
         if reply is not None:
             await reply.send(send)
         return None
@@ -90,7 +115,13 @@ def make_http_app(
 
 
 async def _reply(
-    server: InferenceServer, state: FrontEndState, scope: Scope, receive: Receive, max_body_bytes: int
+    server: InferenceServer,
+    state: FrontEndState,
+    restrictions: Restrictions,
+    forwarded_headers: ForwardedHeaders | None,
+    scope: Scope,
+    receive: Receive,
+    max_body_bytes: int,
 ) -> Reply | EventStream | None:
     """What to answer; None when the client is gone."""
     path, method = _path(scope), scope["method"]
@@ -100,10 +131,15 @@ async def _reply(
     if found is None:
         return Reply.of_error("Not Found", 404)
     methods, endpoint, fields = found
+    if restrictions:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        missing = restrictions.missing(API_OF[endpoint], headers)
+        if missing is not None:
+            return Reply.of_error(f"This API is restricted, expecting header '{missing}'", 403)
     if method not in methods:
         return Reply.of_error("Method Not Allowed", 405)
     try:
-        return await endpoint(HttpCall(server, state, scope, receive, max_body_bytes, fields))
+        return await endpoint(HttpCall(server, state, scope, receive, max_body_bytes, fields, forwarded_headers))
     except ClientGone:
         return None
     except Exception as error:
@@ -130,7 +166,7 @@ def infer_fields(path: str) -> dict[str, str] | None:
 
 @lru_cache(maxsize=1024)
 def _route(path: str) -> tuple[tuple[str, ...], Endpoint, dict[str, str]] | None:
-    for pattern, methods, endpoint in _ROUTES:
+    for pattern, methods, endpoint in ROUTES:
         match = pattern.fullmatch(path)
         if match is not None:
             return methods, endpoint, match.groupdict("")

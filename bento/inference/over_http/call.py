@@ -12,6 +12,7 @@ import orjson
 from bento.inference.core.errors import InferenceError
 from bento.inference.over_http.body import Receive, read_body
 from bento.inference.protocol.front_end import FrontEndState
+from bento.inference.protocol.header_rules import ForwardedHeaders
 from bento.inference.protocol.json_fields import JsonObject, parse_json_object
 from bento.inference.server import InferenceServer
 
@@ -63,6 +64,7 @@ class HttpCall:
     max_body_bytes: int
     path_fields: dict[str, str]
     """Named parts of the path; "" where absent."""
+    forwarded_headers: ForwardedHeaders | None = None
 
     @property
     def method(self) -> str:

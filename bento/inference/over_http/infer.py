@@ -26,6 +26,9 @@ _WATCH_AFTER_S = 0.02
 async def infer(call: HttpCall) -> Reply:
     """POST /v2/models/M[/versions/V]/infer."""
     decoded = await _decode(call)
+    if call.forwarded_headers is not None:
+        headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in call.scope["headers"])
+        call.forwarded_headers.add_to(decoded.request, headers)
     response = answer_now(call.server, decoded)
     if response is None:
         response = await while_connected(call.receive, answer(call.server, decoded))

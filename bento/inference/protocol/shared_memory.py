@@ -12,7 +12,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from bento.inference.core.errors import InferenceError, InvalidRequest
+from bento.inference.core.errors import InferenceError, InvalidRequest, Unsupported
 from bento.inference.protocol.tensor_bytes import Buffer
 
 SHARED_MEMORY_FOLDER = "/dev/shm"
@@ -66,14 +66,19 @@ _LETTING_GO_S, _LOOKS = 0.1, 20
 class SharedMemoryRegistry:
     """The regions of one server."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, allowed: bool = True) -> None:
+        """`allowed`: whether clients may register any."""
+        self._allowed = allowed
         self._regions: dict[str, Region] = {}
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
         """Open and map a region.
 
-        Raises: RegionExists; RegionUnusable when there is no such object; InvalidRequest when it is smaller.
+        Raises: Unsupported where clients may not; RegionExists; RegionUnusable when there is no such object;
+        InvalidRequest when it is smaller.
         """
+        if not self._allowed:
+            raise Unsupported("shared memory of clients is not allowed here (--allow-client-shm=false)")
         if name in self._regions:
             raise RegionExists(name)
         self._regions[name] = Region(name, key, offset, byte_size, _map(name, key, offset, byte_size))
