@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.import_graph import ROOT, circle, folders, rooms, upward_imports
+from tests.import_graph import ROOT, circle, folders, imports, rooms, upward_imports
 
 MAY_IMPORT = {
     "features": set(),
@@ -148,6 +148,24 @@ def test_the_v2_codec_knows_no_framework() -> None:
         if name in frameworks
     ]
     assert offences == []
+
+
+FAST_PATH = {
+    "bento.inference.over_http.fast": "bento.inference.over_http.connections",
+    "bento.inference.backends.onnxruntime_fast": "bento.inference.backends.onnxruntime_backend",
+    "bento.inference.over_grpc.fast_messages": "bento.inference.over_grpc.service",
+}
+"""Each part of the fast path, and the one module that imports it."""
+
+
+@pytest.mark.parametrize("part", FAST_PATH)
+def test_the_fast_path_is_entered_through_one_module(part: str) -> None:
+    importers = {
+        found.source
+        for found in imports("bento")
+        if found.target.startswith(part) and not found.source.startswith(part)
+    }
+    assert importers == {FAST_PATH[part]}
 
 
 def test_every_module_says_what_it_is_for() -> None:

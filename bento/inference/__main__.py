@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 class ControlMode(StrEnum):
-    """How models come and go."""
+    """When models are loaded and unloaded."""
 
     NONE = "none"
     EXPLICIT = "explicit"
@@ -39,14 +39,14 @@ class Device(StrEnum):
 
 
 class Switch(StrEnum):
-    """Whether something is used."""
+    """On or off."""
 
     ON = "on"
     OFF = "off"
 
 
 class LogFormat(StrEnum):
-    """How log lines begin."""
+    """Format of the time in log lines."""
 
     DEFAULT = "default"
     ISO8601 = "ISO8601"

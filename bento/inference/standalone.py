@@ -1,4 +1,4 @@
-"""The inference server as a process of its own: both front ends, the metrics port, logging, and an orderly end."""
+"""The inference server as a process of its own: both front ends, the metrics port, logging, shutdown."""
 
 from __future__ import annotations
 

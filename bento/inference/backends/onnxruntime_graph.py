@@ -58,12 +58,12 @@ def complete_config(config: ModelConfig, session: onnxruntime.InferenceSession) 
             f"autofill failed for model '{config.name}': model does not support batching while non-zero "
             "max_batch_size is specified"
         )
-    told, kept = control_and_state_names(config)
-    told |= batch_input_names(config)
+    batcher_inputs, state_outputs = control_and_state_names(config)
+    batcher_inputs |= batch_input_names(config)
     if not config.input:
-        _declare(config.input, [io for io in inputs if io.name not in told], config.max_batch_size)
+        _declare(config.input, [io for io in inputs if io.name not in batcher_inputs], config.max_batch_size)
     if not config.output:
-        _declare(config.output, [io for io in outputs if io.name not in kept], config.max_batch_size)
+        _declare(config.output, [io for io in outputs if io.name not in state_outputs], config.max_batch_size)
 
 
 def _declare(declared: object, arguments: Sequence[Argument], max_batch_size: int) -> None:
@@ -98,19 +98,19 @@ def check_config(config: ModelConfig, session: onnxruntime.InferenceSession) -> 
         ("input", config.input, [*session.get_inputs(), *session.get_overridable_initializers()]),
         ("output", config.output, session.get_outputs()),
     ):
-        known = {argument.name: argument for argument in arguments}
+        by_name = {argument.name: argument for argument in arguments}
         for io in declared:
-            if io.name not in known:
-                allowed = ", ".join(sorted(known))
+            if io.name not in by_name:
+                allowed = ", ".join(sorted(by_name))
                 raise LoadFailed(f"unexpected inference {kind} '{io.name}', allowed {kind}s are: {allowed}")
-            told, actual = datatype_of_config(io.data_type), _datatype(known[io.name])
-            if told != actual:
+            configured, actual = datatype_of_config(io.data_type), _datatype(by_name[io.name])
+            if configured != actual:
                 raise LoadFailed(
                     f"unable to load model '{config.name}', configuration expects datatype "
-                    f"{config_type_name(told)} for {kind} '{io.name}', model provides {config_type_name(actual)}"
+                    f"{config_type_name(configured)} for {kind} '{io.name}', model provides {config_type_name(actual)}"
                 )
             if not ragged.reshapes(io.name):
-                _check_shape(config, kind, io, known[io.name])
+                _check_shape(config, kind, io, by_name[io.name])
     served, _ = control_and_state_names(config)
     with_default = {initializer.name for initializer in session.get_overridable_initializers()}
     without_default = [io for io in config.input if io.name not in with_default]
@@ -128,8 +128,10 @@ def _check_shape(config: ModelConfig, kind: str, io: ModelInput | ModelOutput, a
     if not actual:  # without axes, or of a shape that nobody knows
         return
     dims = list(io.reshape.shape if io.HasField("reshape") else io.dims)
-    told = [-1, *dims] if config.max_batch_size else dims
-    agrees = len(told) == len(actual) and all(a == b or -1 in (a, b) for a, b in zip(told, actual, strict=True))
+    configured = [-1, *dims] if config.max_batch_size else dims
+    agrees = len(configured) == len(actual) and all(
+        a == b or -1 in (a, b) for a, b in zip(configured, actual, strict=True)
+    )
     if config.max_batch_size > 1 and actual[0] != -1:
         agrees = False
     if not agrees:
@@ -139,8 +141,8 @@ def _check_shape(config: ModelConfig, kind: str, io: ModelInput | ModelOutput, a
         )
         raise LoadFailed(
             f"unable to load model '{config.name}', {kind} '{io.name}': the model expects {len(actual)} dimensions "
-            f"(shape {_text(actual)}) but the model configuration specifies {len(told)} dimensions "
-            f"({batched if config.max_batch_size else ''}shape {_text(told)})"
+            f"(shape {_text(actual)}) but the model configuration specifies {len(configured)} dimensions "
+            f"({batched if config.max_batch_size else ''}shape {_text(configured)})"
         )
 
 

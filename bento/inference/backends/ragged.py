@@ -1,4 +1,4 @@
-"""Ragged batching: inputs of different lengths in one batch, laid end to end, with tensors that tell them apart."""
+"""Ragged batching: inputs of different lengths in one batch, laid end to end, with tensors that mark the borders."""
 
 from __future__ import annotations
 

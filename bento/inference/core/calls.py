@@ -23,7 +23,7 @@ class Sent:
 
 
 class DirectCall:
-    """A request that is answered before its caller goes on. Fulfils `backends.Call`."""
+    """A request that is answered before its caller goes on. Fulfils `backends.interface.Call`."""
 
     __slots__ = ("error", "inputs", "outputs", "request", "rows")
 
@@ -37,11 +37,11 @@ class DirectCall:
         self.error: InferenceError | None = None
 
     def answer(self, outputs: dict[str, Tensor]) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
         self.outputs = outputs
 
     def fail(self, error: InferenceError) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
         self.error = error
 
     def send(
@@ -51,7 +51,7 @@ class DirectCall:
         final: bool,
         parameters: Parameters | None = None,
     ) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
         self.outputs, self.error = outputs or {}, error
 
 
@@ -62,7 +62,7 @@ class NullCall(DirectCall):
 
 
 class PendingCall:
-    """A request on its way through a model, with a place for its answer. Fulfils `backends.Call`."""
+    """A request on its way through a model, with a place for its answer. Fulfils `backends.interface.Call`."""
 
     __slots__ = (
         "abandoned", "delivery", "error", "future", "inputs", "outputs", "parameters", "request", "rows", "started_ns",
@@ -89,11 +89,11 @@ class PendingCall:
         """Delivers the answer, where it must wait for those of earlier requests."""
 
     def answer(self, outputs: dict[str, Tensor]) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
         self.outputs = outputs
 
     def fail(self, error: InferenceError) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
         self.error = error
 
     def send(
@@ -103,7 +103,7 @@ class PendingCall:
         final: bool,
         parameters: Parameters | None = None,
     ) -> None:
-        """See `backends.Call`: an ordinary model's one response."""
+        """See `backends.interface.Call`: an ordinary model's one response."""
         if outputs is not None:
             self.answer(outputs)
             self.parameters = parameters
@@ -133,11 +133,11 @@ class StreamingCall(PendingCall):
         self._deliver = deliver
 
     def answer(self, outputs: dict[str, Tensor]) -> None:
-        """See `backends.Call`: a decoupled model that answers like an ordinary one."""
+        """See `backends.interface.Call`: a decoupled model that answers like an ordinary one."""
         self.send(outputs, None, True)
 
     def fail(self, error: InferenceError) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
         self.error = error
         self.send(None, error, True)
 
@@ -148,7 +148,7 @@ class StreamingCall(PendingCall):
         final: bool,
         parameters: Parameters | None = None,
     ) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
         self._deliver(self, Sent(outputs, error, final, parameters or {}))
 
 

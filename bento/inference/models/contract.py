@@ -1,4 +1,4 @@
-"""What a model's configuration demands of a request, checked in Triton's order with Triton's words."""
+"""The contract of a model: its configuration's demands on a request, checked in Triton's order and words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an ensemble's steps fit together, said in Triton's words."""
+"""Checks that an ensemble's steps fit together, with Triton's messages."""
 
 from __future__ import annotations
 
@@ -135,23 +135,23 @@ def _validate_step(ensemble: str, step: ModelEnsembling.Step, model: ModelConfig
         for name, tensor in mapping.items():
             io = declared[name]
             seen = _tensor(step.model_name, model.max_batch_size, io.data_type, io.dims)
-            known = tensors.setdefault(tensor, seen)
-            _check_agreement(known, seen, f"{where}ensemble tensor {tensor}: ")
+            first = tensors.setdefault(tensor, seen)
+            _check_agreement(first, seen, f"{where}ensemble tensor {tensor}: ")
 
 
 def _tensor(model: str, max_batch_size: int, data_type: int, dims: Sequence[int]) -> _Tensor:
     return _Tensor(model, data_type, tuple(dims), (-1, *dims) if max_batch_size else tuple(dims))
 
 
-def _check_agreement(known: _Tensor, seen: _Tensor, prefix: str) -> None:
-    if known.data_type != seen.data_type:
+def _check_agreement(first: _Tensor, seen: _Tensor, prefix: str) -> None:
+    if first.data_type != seen.data_type:
         raise LoadFailed(
-            f"{prefix}inconsistent data type: {DataType.Name(known.data_type)} is inferred from model {known.model} "
+            f"{prefix}inconsistent data type: {DataType.Name(first.data_type)} is inferred from model {first.model} "
             f"while {DataType.Name(seen.data_type)} is inferred from model {seen.model}"
         )
-    if not (_agree(known.dims, seen.dims) or _agree(known.full_dims, seen.full_dims)):
+    if not (_agree(first.dims, seen.dims) or _agree(first.full_dims, seen.full_dims)):
         raise LoadFailed(
-            f"{prefix}inconsistent shape: {dims_text(known.full_dims)} is inferred from model {known.model} while "
+            f"{prefix}inconsistent shape: {dims_text(first.full_dims)} is inferred from model {first.model} while "
             f"{dims_text(seen.full_dims)} is inferred from model {seen.model}"
         )
 

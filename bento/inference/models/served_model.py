@@ -1,4 +1,4 @@
-"""What the server asks of a loaded model version, be it one model or an ensemble."""
+"""The interface of a loaded model version: a model or an ensemble."""
 
 from __future__ import annotations
 

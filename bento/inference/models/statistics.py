@@ -1,4 +1,4 @@
-"""What a model has done so far, in Triton's terms.
+"""Statistics of a model since it was loaded, in Triton's terms.
 
 Written and read on the server's loop only, hence without locks.
 """

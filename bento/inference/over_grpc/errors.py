@@ -1,4 +1,4 @@
-"""How the methods of a gRPC servicer report what went wrong."""
+"""How the methods of a gRPC servicer report errors."""
 
 from __future__ import annotations
 

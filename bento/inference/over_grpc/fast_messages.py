@@ -79,9 +79,9 @@ class FastMessages:
 
     def find(self, data: bytes) -> MessageTemplate | None:
         """The template from which this message differs in nothing but its tensors."""
-        for known in self._by_size.get(len(data), ()):
-            if known.fits(data):
-                return known
+        for template in self._by_size.get(len(data), ()):
+            if template.fits(data):
+                return template
         return None
 
     def remember(self, data: bytes, message: pb.ModelInferRequest, decoded: DecodedRequest) -> None:
@@ -105,11 +105,11 @@ class FastMessages:
         self._count += 1
         request, beginning = decoded.request, data[: -len(ending)]
         layout = RequestTemplate.of(decoded, starts)
-        known = MessageTemplate(
+        template = MessageTemplate(
             beginning, tuple(marks), request.model_name, request.model_version, layout, b"\0" + beginning,
             self._server, self._answers,
         )  # fmt: skip
-        self._by_size.setdefault(len(data), []).append(known)
+        self._by_size.setdefault(len(data), []).append(template)
 
 
 class AnswerTemplates:

@@ -1,4 +1,4 @@
-"""The standard health service (grpc.health.v1), which answers what ServerReady answers."""
+"""The standard health service (grpc.health.v1): SERVING while ServerReady is true."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ class JsonHeaderCache:
 
     def read(self, body: bytes, header_length: int, model_name: str, model_version: str) -> DecodedRequest | None:
         """The request, when its header is cached and as many bytes follow as it says; None = it must be parsed."""
-        known = self._requests.get(body[:header_length]) if header_length <= MAX_HEADER_BYTES else None
-        if known is None or len(body) - header_length != known[1]:
+        cached = self._requests.get(body[:header_length]) if header_length <= MAX_HEADER_BYTES else None
+        if cached is None or len(body) - header_length != cached[1]:
             return None
-        return known[0].read(body, header_length, model_name, model_version)
+        return cached[0].read(body, header_length, model_name, model_version)
 
     def remember(self, body: bytes, header_length: int, decoded: DecodedRequest) -> None:
         """Cache the header of a request that was parsed, if it can be cached."""

@@ -1,4 +1,4 @@
-"""What may be wrong with a model configuration, in Triton's words; `ensemble_validation` checks ensembles' steps."""
+"""Checks a model configuration, with Triton's messages; `ensemble_validation` checks ensembles' steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the served models change: load, reload, unload and poll, without losing a request.
+"""Model control: load, reload, unload and poll, without losing a request.
 
 Changes are made one at a time, on the server's loop; requests are answered meanwhile.
 """
@@ -129,7 +129,7 @@ class Repository:
             await asyncio.sleep(self._options.repository_poll_secs)
             try:
                 await self.poll()
-            except OSError as error:  # a folder that is away for a moment: what is served is served on
+            except OSError as error:  # the folder is missing for a moment: served models stay
                 log.error("repository cannot be polled, next time perhaps", error=str(error))
 
     async def _to_the_end(self, change: Coroutine[Any, Any, T]) -> T:

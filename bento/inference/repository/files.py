@@ -1,4 +1,4 @@
-"""What lies in a model repository on disk: models, their versions, and whether they changed."""
+"""A model repository on disk: its models, their versions, and whether they changed."""
 
 from __future__ import annotations
 

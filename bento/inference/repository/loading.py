@@ -1,4 +1,4 @@
-"""From a prepared model to one that answers: completed, checked, opened and warmed up."""
+"""Loads a prepared model: completes and checks its configuration, opens it, and warms it up."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class ModelRecord:
     @property
     def is_served(self) -> bool:
         """Whether a version is ready."""
-        return any(known.state is State.READY for known in self.versions.values())
+        return any(entry.state is State.READY for entry in self.versions.values())
 
 
 class ModelTable:
@@ -96,10 +96,10 @@ class ModelTable:
         Raises: InvalidRequest when there is none.
         """
         found = [
-            known.model
+            entry.model
             for model_name, record in sorted(self.records.items())
-            for _, known in sorted(record.versions.items())
-            if known.model is not None and name in ("", model_name)
+            for _, entry in sorted(record.versions.items())
+            if entry.model is not None and name in ("", model_name)
         ]
         if name and not found:
             raise InvalidRequest(f"requested model '{name}' is not available")
@@ -111,9 +111,9 @@ class ModelTable:
     def all_ready(self) -> bool:
         """Whether every version that was to be loaded is ready, apart from those that were unloaded on request."""
         return all(
-            known.state is State.READY or known.reason == UNLOADED or known.backend_missing
+            entry.state is State.READY or entry.reason == UNLOADED or entry.backend_missing
             for record in self.records.values()
-            for known in record.versions.values()
+            for entry in record.versions.values()
         )
 
     def is_served(self, name: str) -> bool:
@@ -142,7 +142,7 @@ class ModelTable:
     def serve(self, name: str, loaded: dict[int, ServedModel], wanted: PreparedModel | None) -> None:
         """From now on serve these versions of a model, and no others; retire the old ones."""
         record = self.records[name]
-        old = {version: known.model for version, known in record.versions.items() if known.model is not None}
+        old = {version: entry.model for version, entry in record.versions.items() if entry.model is not None}
         for version in old.keys() - loaded.keys():
             record.versions[version] = VersionRecord(State.UNLOADING, UNLOADED)
         for version, model in loaded.items():
@@ -196,20 +196,20 @@ class ModelTable:
                 f"failed to get model version from specified version string '{version}' (details: stoll), version "
                 "should be an integral value > 0"
             ) from None
-        known = record.versions.get(number)
-        if known is None:
+        entry = record.versions.get(number)
+        if entry is None:
             raise UnknownModelVersion(name, str(number))
-        if known.model is None:
+        if entry.model is None:
             raise ModelNotReady(name, str(number))
-        return known.model
+        return entry.model
 
 
 def _rows_of(name: str, record: ModelRecord, *, ready_only: bool) -> Iterable[dict[str, str]]:
-    for version, known in sorted(record.versions.items()):
-        if known.state is State.READY or not ready_only:
-            row = {"name": name, "version": str(version), "state": known.state.value}
-            has_reason = known.state is State.UNAVAILABLE and known.reason
-            yield {**row, "reason": known.reason} if has_reason else row
+    for version, entry in sorted(record.versions.items()):
+        if entry.state is State.READY or not ready_only:
+            row = {"name": name, "version": str(version), "state": entry.state.value}
+            has_reason = entry.state is State.UNAVAILABLE and entry.reason
+            yield {**row, "reason": entry.reason} if has_reason else row
 
 
 async def _retire(record: ModelRecord, models: dict[int, ServedModel], folder: Path | None) -> None:

@@ -19,7 +19,7 @@ from bento.inference.repository.files import find_models, fingerprint, versions_
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """What someone wants loaded."""
+    """A model to load, with the configuration and the files that the request brings."""
 
     name: str
     config_json: str | None = None
@@ -46,7 +46,7 @@ class PreparedModel:
 
 
 class Unreadable(RepositoryFailed):
-    """The model is not in the repository, or its configuration cannot be. `cause` tells which."""
+    """The model is not in the repository, or its configuration cannot be. See `cause`."""
 
     def __init__(self, name: str, cause: str) -> None:
         super().__init__(f"failed to load '{name}', failed to poll from model repository")

@@ -1,4 +1,4 @@
-"""The way back from instance threads to the event loop: any number of events cost it one wake-up."""
+"""Events from instance threads to the event loop: any number of them cost it one wake-up."""
 
 from __future__ import annotations
 

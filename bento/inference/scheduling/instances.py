@@ -1,4 +1,4 @@
-"""Model instances at work: one thread each, fed by the dynamic batcher, and the way back to the event loop.
+"""Model instances: one thread each, which takes batches and reports them to the event loop.
 
 The queue is a lock around the batcher. The loop enqueues and wakes an idle instance; a busy instance takes its
 next batch itself, without a detour over the loop. Finished batches go back through `Completions`, where

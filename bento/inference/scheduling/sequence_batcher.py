@@ -80,7 +80,7 @@ class SequenceNotStarted(Exception):
 
 
 class SequenceBatcher:
-    """Sequences in slots, the rest in a backlog. Same face as `DynamicBatcher`."""
+    """Sequences in slots, the rest in a backlog. Same interface as `DynamicBatcher`."""
 
     wakes_all = True
     """A request waits for one certain instance, which only that instance can tell."""

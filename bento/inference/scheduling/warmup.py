@@ -27,10 +27,10 @@ class WarmUpCall:
         self.error: InferenceError | None = None
 
     def answer(self, outputs: dict[str, Tensor]) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
 
     def fail(self, error: InferenceError) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
         self.error = error
 
     def send(
@@ -40,7 +40,7 @@ class WarmUpCall:
         final: bool,
         parameters: Parameters | None = None,
     ) -> None:
-        """See `backends.Call`."""
+        """See `backends.interface.Call`."""
         self.error = error or self.error
 
 

@@ -1,4 +1,4 @@
-"""`pb_utils.Logger`: what models say goes to the server's log."""
+"""`pb_utils.Logger`: log lines of models, written to the server's log."""
 
 from __future__ import annotations
 

@@ -79,10 +79,10 @@ class MetricFamily:
         self.kind = kind
         self.series: WeakValueDictionary[_Labels, _Series] = WeakValueDictionary()
         with _lock:
-            known = _families.setdefault(name, self)
-            if known.kind != kind:
+            family = _families.setdefault(name, self)
+            if family.kind != kind:
                 raise TritonModelException(f"metric family '{name}' exists already with another kind")
-            self.series = known.series
+            self.series = family.series
 
     def Metric(self, labels: dict[str, str] | None = None, buckets: Sequence[float] | None = None) -> Metric:  # noqa: N802
         """The series of these labels. `buckets`: upper bounds of a histogram, ascending."""

@@ -49,12 +49,12 @@ class HeadCache:
     def __init__(self, fields: Fields, max_body_bytes: int) -> None:
         self._fields = fields
         self._max_body_bytes = max_body_bytes
-        self._known: dict[bytes, CachedHead] = {}
+        self._cached: dict[bytes, CachedHead] = {}
         self._seen: set[bytes] = set()
 
     def get(self, head: bytes) -> CachedHead | None:
         """What this head says, when it is cached."""
-        return self._known.get(head)
+        return self._cached.get(head)
 
     def learn(self, head: bytes, path: str, headers: list[tuple[bytes, bytes]]) -> None:
         """Cache the head of a POST that was just parsed, if it can be cached and comes the second time.
@@ -65,10 +65,10 @@ class HeadCache:
             _make_room(self._seen)
             self._seen.add(head)
             return
-        known = self._read(path, headers)
-        if known is not None:
-            _make_room(self._known)
-            self._known[head] = known
+        cached = self._read(path, headers)
+        if cached is not None:
+            _make_room(self._cached)
+            self._cached[head] = cached
 
     def _read(self, path: str, headers: list[tuple[bytes, bytes]]) -> CachedHead | None:
         fields = self._fields(path)

@@ -35,10 +35,10 @@ class ImmediateProtocol(JoinedWritesProtocol):
         if self._between and data.startswith(BEGINNING):
             end = data.find(END, 0, MAX_HEAD_BYTES) + len(END)
             head = data[:end] if end >= len(END) else b""
-            known = self._immediate.heads.get(head)
-            if known is not None and self._is_free() and self._answered(known, data, end):
+            cached = self._immediate.heads.get(head)
+            if cached is not None and self._is_free() and self._answered(cached, data, end):
                 return
-            self._head = head if known is None else b""
+            self._head = head if cached is None else b""
         super().data_received(data)
 
     def _is_free(self) -> bool:
@@ -51,13 +51,13 @@ class ImmediateProtocol(JoinedWritesProtocol):
             and not self.transport.is_closing()
         )
 
-    def _answered(self, known: CachedHead, data: bytes, end: int) -> bool:
+    def _answered(self, cached: CachedHead, data: bytes, end: int) -> bool:
         """Whether nothing is left to do for now: the request is answered, or the rest of it is still to come."""
-        missing = end + known.body_bytes - len(data)
-        if missing > 0 and known.body_bytes <= _HELD_BYTES:
+        missing = end + cached.body_bytes - len(data)
+        if missing > 0 and cached.body_bytes <= _HELD_BYTES:
             self._held = data
             return True
-        answer = self._immediate.answer(known, data[end:], self._first_headers()) if missing == 0 else None
+        answer = self._immediate.answer(cached, data[end:], self._first_headers()) if missing == 0 else None
         if answer is None:
             return False
         assert isinstance(self.transport, JoinedWrites)
