@@ -27,7 +27,7 @@ from training.models.new_film_tower import tower_inputs
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-    from export.release.manifest import Parity
+    from features.release_manifest import Parity
     from training.checkpoint import Checkpoint
     from training.data.dataset import Dataset
 
