@@ -8,6 +8,9 @@ from pathlib import Path
 
 from export.layout import ROOT
 
+SHARED = ("features", "training/content", "training/models")
+"""Code outside export that ends up in a release: files copied into it, and networks."""
+
 NOT_IN_A_RELEASE = ("__main__.py", "commands", "evaluation")
 """Parts of export that ask for a release or measure one."""
 
@@ -26,11 +29,7 @@ def export_hash(precision: str, index: str = "flat") -> str:
 
 def release_sources(root: Path = ROOT) -> list[Path]:
     """Code that shapes the files of a release, given a finished training: whatever is not known to be harmless."""
-    shared = [
-        path
-        for package in ("features", "training/content", "training/models")
-        for path in (root / package).rglob("*.py")
-    ]
+    shared = [path for package in SHARED for path in (root / package).rglob("*.py")]
     export = root / "export"
     shaping = [path for path in export.rglob("*.py") if path.relative_to(export).parts[0] not in NOT_IN_A_RELEASE]
     return sorted([*shared, *shaping])

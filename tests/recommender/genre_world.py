@@ -36,7 +36,7 @@ GENRES = ("Comedy", "Horror", "Sci-Fi", "War")
 FILMS_PER_GENRE = 6
 N_FILMS = len(GENRES) * FILMS_PER_GENRE
 
-WEIGHTS = {"sequence": 1.0, "two_tower": 1.0, "ials": 1.0, "text": 1.0, "poster": 1.0, "popularity": 0.1, "ease": 1.0}
+WEIGHTS = dict.fromkeys(SOURCES, 1.0) | {"popularity": 0.1}
 POPULARITY = np.array([100 - 10 * j - g for g in range(len(GENRES)) for j in range(FILMS_PER_GENRE)], dtype=np.float32)
 
 

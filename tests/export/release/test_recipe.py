@@ -16,7 +16,8 @@ from export.release.recipe import export_hash, release_sources
 def tree(tmp_path: Path) -> Path:
     """A checkout with a file in each of some folders."""
     for name in (
-        "features/text.py", "training/models/ials.py", "training/content/text_encoder.py", "training/train.py", "export/layout.py", "export/__main__.py",
+        "features/text.py", "training/models/ials.py", "training/content/text_encoder.py", "training/train.py",
+        "export/layout.py", "export/__main__.py",
         "export/graphs/parity.py", "export/new_room/more.py", "export/commands/ensure.py",
         "export/evaluation/client.py", "bento/release.py",
     ):  # fmt: skip
