@@ -136,4 +136,4 @@ def _read_memos(home: Path) -> dict[str, Memo]:
     try:
         return msgspec.json.decode(_memo_path(home).read_bytes(), type=dict[str, Memo])
     except (FileNotFoundError, msgspec.MsgspecError):
-        return {}  # it only saves time, and is written anew
+        return {}  # it only saves time, and is written again

@@ -17,7 +17,6 @@ from export.graphs.onnx_graphs import network_run, onnx_run
 from export.graphs.parity import Claim, Run, prove
 from export.graphs.precision import Precision
 from export.graphs.torchscript import export_torchscript, torchscript_run
-from export.graphs.writers import GraphOrder
 from export.layout import NEW_FILM_TOWER
 from features.posters import UnreadableImage, pixels
 from features.sources import CONTENT_SOURCES, FUSION_INPUTS, NEIGHBOUR_SOURCE, SOURCES, encoders, source_slices
@@ -38,7 +37,7 @@ SEED = 20
 """Of the inputs that parity is proven on: any will do, and the same ones each time make failures repeat."""
 
 STORED_TEXTS = 16
-"""So many of the release's text vectors are made anew, from all over the catalogue."""
+"""So many of the release's text vectors are encoded again, spread over the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +63,6 @@ class Network:
         return sum(tensor.numel() for tensor in self.module.state_dict().values())
 
 
-def export_network(
-    module: nn.Module, trial: Trial, config: ModelConfig, folder: Path, precision: Precision = "fp32"
-) -> Parity:
-    """Write `model.onnx` and prove it. Raises: GraphRejected, SignatureMismatch, ParityFailed, RankingChanged."""
-    path = folder / "model.onnx"
-    GraphOrder(module, trial.batches, config.SerializeToString(), path, precision).write()
-    return prove_graph(Network(module, trial, precision), config.name, path)
-
-
 def prove_graph(network: Network, model: str, path: Path) -> Parity:
     """Compare a written graph with its network. Raises: ParityFailed, RankingChanged."""
     trial = network.trial
@@ -89,7 +79,7 @@ def export_traced_network(module: nn.Module, trial: Trial, config: ModelConfig, 
 
 
 def user_encoder_trial(model: str, trained: Checkpoint) -> Trial:
-    """Histories, a stranger's among them."""
+    """Histories, an empty one among them."""
     n_films = len(trained.catalog)
     batches = [empty_history(), *(history_batch(n_films, size, SEED) for size in sorted(BATCH_SIZES, reverse=True))]
     return Trial(batches, _user_scores(model, trained))

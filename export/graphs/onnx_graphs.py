@@ -171,7 +171,7 @@ def _onnx_type(triton_type: int) -> str:
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Keep torch's notes about its own insides from whoever exports; what matters is raised."""
+    """Silence torch's messages about its own internals; errors are raised."""
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
     exporter_log.setLevel(logging.ERROR)

@@ -221,7 +221,7 @@ class Build:
 
     @cached_property
     def new_film_tower(self) -> FittedTower:
-        """What places films of which nobody has seen anything yet."""
+        """The network that places films nobody has watched yet."""
         return fit_new_film_tower(self.trained)
 
     @cached_property

@@ -47,7 +47,7 @@ class Draft:
 
 @contextlib.contextmanager
 def repository_lock(repository: Path) -> Iterator[None]:
-    """Held by whoever changes a repository; others wait."""
+    """Lock a repository for a change; other processes wait."""
     with exclusive(repository / LOCK_NAME):
         yield
 

@@ -1,4 +1,4 @@
-"""Is a release whole? Every problem names the part that is off, so that the way to mend it is plain."""
+"""Checks that a release is complete and unaltered; every problem names the part that is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXPORTED_BACKENDS = ("onnxruntime", "pytorch")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is off."""
+    """One thing that is wrong."""
 
     part: str
     """`release`, a model, or model/file."""
@@ -28,7 +28,7 @@ class Problem:
 
 
 def validate(repository: Path, number: int | None = None) -> list[Problem]:
-    """Everything that is off with a release (the current one when None); empty when it is whole.
+    """Every problem of a release (the current one when None); empty when it is whole.
 
     Raises: ManifestUnreadable, UnknownRelease.
     """
