@@ -15,7 +15,7 @@ import click
 from _bentoml_sdk import Service
 
 from bento.recommender.experiments import ExperimentsError, read_experiments
-from bento.release.loading import ReleaseError, check_release
+from bento.release.loading import ReleaseError, check_release, scorers_of
 from bento.serving.front_door import FrontDoor
 from bento.serving.ports import PortTaken, check_port_is_free
 from bento.serving.supervisor import end_with_supervisor, stop_supervisor
@@ -82,7 +82,7 @@ class Recommender:
         try:
             SETTINGS.home.mkdir(parents=True, exist_ok=True)
             _, release = check_release(SETTINGS.model_repository, SETTINGS.release)
-            read_experiments(SETTINGS.experiments, release.fusion.presets, release.scorers)
+            read_experiments(SETTINGS.experiments, release.fusion.presets, scorers_of(release))
             host, port = _http_address()
             check_port_is_free("PORT", host, port)
             check_port_is_free("GRPC_PORT", host, SETTINGS.grpc_port)

@@ -14,7 +14,8 @@ from export.commands.command_options import Data, Device, Home, OptionsFile, Pos
 from export.commands.evaluate import app as evaluate_app
 from export.commands.release_options import HoldOut, IndexName, PrecisionName, ReleaseOptions
 from export.commands.tracking import Tracking, registered_line
-from export.release.manifest import Release, read_manifest
+from export.release.manifest import read_manifest, release_of
+from features.release_manifest import ReleaseFacts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -144,7 +145,7 @@ def validate_command(repository: Repository = Path("model_repository"), number: 
 
     with errors_shown(console):
         problems = validate(repository, number)
-        shown, release = read_manifest(repository).release(number)
+        shown, release = release_of(read_manifest(repository), number)
     for problem in problems:
         print(problem)
     if problems:
@@ -246,14 +247,14 @@ def use_command(
             console.print(registered_line(data, version))
 
 
-def _describe(release: Release) -> str:
+def _describe(release: ReleaseFacts) -> str:
     data = release.data
     people = f"{data.people:,} {'SIMULATED ' if data.simulated else ''}people"
     held_out = f", {data.hold_out} held out" if data.hold_out else ""
     return f"{data.name}, {people}, {data.films:,} films{held_out}; validation NDCG@10 {_quality(release)}"
 
 
-def _quality(release: Release) -> str:
+def _quality(release: ReleaseFacts) -> str:
     from export.release.quality_gate import quality
 
     return f"{quality(release.metrics):.4f}"

@@ -1,10 +1,9 @@
-"""Writing files so that a crash leaves either the old content or the new one, and hashing them."""
+"""Writing files so that a crash leaves either the old content or the new one."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,12 +38,6 @@ def sync_tree(folder: Path) -> None:
         else:
             sync_folder(path)
     sync_folder(folder)
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file's content, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Inputs to try exported models with: made from a seed, the awkward cases among them."""
+"""Inputs to try exported models with: made from a seed, edge cases among them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def history_batch(n_films: int, batch_size: int, seed: int) -> Tensors:
 
 
 def empty_history() -> Tensors:
-    """A batch of one stranger."""
+    """A batch of one person without a history."""
     nothing = WatchHistory(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int64))
     return history_tensors([nothing])
 
@@ -57,12 +57,6 @@ def candidate_batch(n_films: int, weights: npt.NDArray[np.float32], seed: int) -
     rows = random.integers(0, n_films + n_films // 20 + 1, size=(len(weights), N_CANDIDATES))
     scores = random.standard_normal((*rows.shape, weights.shape[1])).astype(np.float32)
     return {"candidate_rows": rows, "contributions": scores * weights[:, None], "weights": weights}
-
-
-def image_batch(batch_size: int, size: int, seed: int) -> Tensors:
-    """`pixels` (B, 3, S, S): noise of the range that normalised pixels have."""
-    random = np.random.default_rng([seed, batch_size])
-    return {"pixels": random.uniform(-2.1, 2.6, size=(batch_size, 3, size, size)).astype(np.float32)}
 
 
 def rows_of(batch: Tensors, rows: slice) -> Tensors:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.scorers import SCORER_MODELS
+from features.sources import TABLE
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMITTED_REPOSITORY = ROOT / "model_repository"
 """Where the config.pbtxt files are kept under version control."""
 
-USER_ENCODERS = ("sequence_encoder", "user_tower", "ials_user", "content_profile", "ease")
+USER_ENCODERS = tuple(dict.fromkeys(source.model for source in TABLE if source.model))
 """Read `history`, `ratings` and `age_days`; exported to ONNX."""
 
 SCORERS = tuple(SCORER_MODELS.values())

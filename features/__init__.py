@@ -1,4 +1,4 @@
-"""What training and serving must do identically: ids, history padding, film text, poster pixels.
+"""What several packages must agree on: ids, histories, film text, pixels, sources, what stars mean, release.json.
 
-Leaf of the import graph: NumPy, Pillow and the standard library only, and nothing of ours.
+Leaf of the import graph: NumPy, Pillow, msgspec, orjson and the standard library only, and nothing of ours.
 """

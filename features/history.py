@@ -41,7 +41,7 @@ def history_tensors(histories: Sequence[WatchHistory]) -> dict[str, npt.NDArray[
     An empty history is a row of zeros. Longer ones keep their newest T events.
     """
     shape = (len(histories), HISTORY_LENGTH)
-    tokens = np.zeros(shape, dtype=np.int64)
+    tokens = np.full(shape, PADDING_TOKEN, dtype=np.int64)
     ratings = np.zeros(shape, dtype=np.float32)
     age_days = np.zeros(shape, dtype=np.float32)
     for row, history in enumerate(histories):  # ragged input: one slice copy per person

@@ -13,13 +13,14 @@ from typing import Annotated
 
 import typer
 
-from bento.release.loading import MANIFEST, NoRelease, ReleaseError, read_manifest
+from bento.release.loading import NoRelease, ReleaseError, read_manifest
 from bento.settings import Settings, WrongSetting
 from bento.stores.errors import StoreUnavailable
 from bento.stores.film_records import UNKNOWN
 from bento.stores.opening import open_redis
 from bento.stores.redis_films import RedisFilmStore
 from features.catalog import Film
+from features.release_manifest import MANIFEST
 
 app = typer.Typer(no_args_is_help=True, help="Films that were added since the release (POST /admin/movies).")
 
@@ -69,7 +70,7 @@ async def added_films(settings: Settings) -> list[AddedFilm]:
     """
     manifest = read_manifest(settings.model_repository)
     number = settings.release or manifest.current
-    release = manifest.releases.get(str(number))
+    release = None if number is None else manifest.releases.get(number)
     if release is None:
         raise NoRelease(settings.model_repository, f"release {number} is not in {MANIFEST}")
     name = release.data.name

@@ -19,7 +19,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bento.recommender.ranking.neural_sources import without_embeddings
-from bento.recommender.schemas import FilteredRequest, RecommendRequest, Scorer
+from bento.recommender.schemas import FilteredRequest, RecommendRequest
+from features.scorers import Scorer
 from features.sources import SOURCES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]

@@ -13,6 +13,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bento.recommender.errors import MalformedRequest
 from bento.recommender.refusals import refusal
+from features.scorers import Scorer
+from features.thresholds import MAX_STARS, MIN_STARS
 
 TOP_K_LIMIT = 1_000
 HISTORY_LIMIT = 5_000
@@ -24,8 +26,6 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 TopK = Annotated[int, Meta(ge=1, le=TOP_K_LIMIT, description="How many films to return.")]
 UserId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=USER_ID_LIMIT)]
 """A number or a string; 7 and "7" are the same person."""
-
-Scorer = Literal["dot", "mlp"]
 
 MovieId = int | Annotated[str, Meta(max_length=USER_ID_LIMIT)]
 """A number or a string of digits. Ids that the catalogue does not hold are ignored where lists are given."""
@@ -65,8 +65,8 @@ class Context(Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
 
 
-class RecommendRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /recommend`. Everything may be left out: nobody in particular gets the popular films."""
+class ListRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What every request for a list of films can say."""
 
     user_id: UserId | None = None
     history: History | None = None
@@ -85,6 +85,11 @@ class RecommendRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """0 = by score alone, 1 = as unlike each other as can be; left out = the setting DIVERSITY."""
     freshness: Share | None = None
     """How much recent films gain; left out = the setting FRESHNESS."""
+
+
+class RecommendRequest(ListRequest, frozen=True, forbid_unknown_fields=True):
+    """`POST /recommend`. Everything may be left out: nobody in particular gets the popular films."""
+
     context: Context | None = None
     """Changes the list where the release's people watch other genres at that hour: docs/operations.md."""
 
@@ -113,21 +118,11 @@ class Filters(Struct, frozen=True, omit_defaults=True):
     """What the film is about: the hundred films nearest in meaning pass."""
 
 
-class FilteredRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /recommend/filtered`: a recommendation among the films that pass; see `filters.Filters`."""
+class FilteredRequest(ListRequest, frozen=True, forbid_unknown_fields=True):
+    """`POST /recommend/filtered`: a recommendation among the films that pass; its filters are those of `Filters`."""
 
-    user_id: UserId | None = None
-    history: History | None = None
-    top_k: TopK = 10
     final_k: TopK | None = None
     """How many of the top_k to return; all of them when left out."""
-    preset: str | None = None
-    weights: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
-    scorer: Scorer | None = None
-    exclude: Annotated[list[MovieId], Meta(max_length=HISTORY_LIMIT)] = []
-    explain: bool = False
-    diversity: Share | None = None
-    freshness: Share | None = None
     genres: GenreFilter | Names | None = None
     exclude_genres: Names = []
     min_year: Year | None = None
@@ -144,7 +139,7 @@ class EventRequest(Struct, frozen=True, forbid_unknown_fields=True):
     user_id: UserId
     item_id: MovieId
     event_type: Literal["view", "click", "rate", "like", "dislike", "purchase"]
-    value: Annotated[float, Meta(ge=0.5, le=5, description="Stars, for event_type rate.")] | None = None
+    value: Annotated[float, Meta(ge=MIN_STARS, le=MAX_STARS, description="Stars, for event_type rate.")] | None = None
     timestamp: Timestamp | None = None
     recommendation_id: Annotated[str, Meta(max_length=128)] | None = None
     """The answer that the person saw."""
@@ -224,44 +219,22 @@ class FilteredTail(Struct, frozen=True):
     filters_applied: dict[str, Any]
 
 
-class FilteredAnswer(Struct, frozen=True):
-    """Answer of `/recommend/filtered`, as it leaves: `RecommendAnswer` and `FilteredTail`."""
-
-    user_id: int | str | None
-    recommendations: list[RecommendedFilm]
-    reason: str | None
-    release: int
-    strategy: str
-    scorer: Scorer | None
-    ignored_movie_ids: int
-    catalogue_revision: int
-    cached: bool
-    degraded: list[str]
-    timings_ms: dict[str, float]
-    request_id: str
-    recommendation_id: str
-    experiments: dict[str, str]
-    filters_applied: dict[str, Any]
-
-
-class RecommendAnswer(Struct, frozen=True):
+class RecommendAnswer(AnswerBody, frozen=True):
     """Answer of `/recommend`, as it leaves: who asked, `AnswerBody`, `AnswerTail`."""
 
     user_id: int | str | None
-    recommendations: list[RecommendedFilm]
-    reason: str | None
-    """Why there are fewer films than asked for, or films that were seen already; null otherwise."""
-    release: int
-    strategy: str
-    scorer: Scorer | None
-    ignored_movie_ids: int
-    catalogue_revision: int
     cached: bool
     degraded: list[str]
     timings_ms: dict[str, float]
     request_id: str
     recommendation_id: str
     experiments: dict[str, str]
+
+
+class FilteredAnswer(RecommendAnswer, frozen=True):
+    """Answer of `/recommend/filtered`, as it leaves: `RecommendAnswer` and `FilteredTail`."""
+
+    filters_applied: dict[str, Any]
 
 
 T = TypeVar("T")

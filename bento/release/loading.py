@@ -15,11 +15,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,12 +27,17 @@ import numpy.typing as npt
 from bento.release.film_table import FilmTable, Live
 from bento.release.people import ReleasePeople
 from features.catalog import Catalog
+from features.release_manifest import (
+    MANIFEST,
+    FusionFacts,
+    Manifest,
+    ManifestError,
+    ModelFacts,
+    ReleaseFacts,
+    differences,
+)
 from features.scorers import DOT, SCORER_MODELS
 from features.sources import FUSED_WIDTH, SOURCES
-
-MANIFEST = "release.json"
-FORMAT = 1
-"""The only layout of `release.json` that this code reads."""
 
 RETRIEVAL = "retrieval"
 """The model whose version folder also carries the catalogue and the item data."""
@@ -66,75 +70,6 @@ class ReleaseMixed(ReleaseError):
         super().__init__(f"release {release} is mixed: {part}: {why}. Export it again, or serve another release")
 
 
-class FileEntry(msgspec.Struct, frozen=True):
-    """What a file must be."""
-
-    sha256: str
-    bytes: int
-
-
-class ModelEntry(msgspec.Struct, frozen=True):
-    """One model of a release; `files` are relative to `<model>/<release>/`."""
-
-    backend: str
-    files: dict[str, FileEntry]
-    optional: bool = False
-    parity: Any = None
-
-
-class DataEntry(msgspec.Struct, frozen=True):
-    """What the release was trained on."""
-
-    name: str
-    fingerprint: str
-    simulated: bool
-    people: int
-    films: int
-    events: int
-
-
-class CatalogEntry(msgspec.Struct, frozen=True):
-    """Identity of the catalogue."""
-
-    sha256: str
-    films: int
-
-
-class FusionEntry(msgspec.Struct, frozen=True):
-    """How the sources are weighed."""
-
-    sources: list[str]
-    weights: dict[str, float]
-    presets: dict[str, dict[str, float]] = msgspec.field(default_factory=dict)
-
-
-class ReleaseEntry(msgspec.Struct, frozen=True):
-    """One release in the manifest."""
-
-    created_at: str
-    data: DataEntry
-    catalog: CatalogEntry
-    models: dict[str, ModelEntry]
-    fusion: FusionEntry
-    metrics: Any = None
-    scorer: Literal["dot", "mlp"] = "dot"
-    coverage: dict[str, float] = msgspec.field(default_factory=dict)
-    poster_weights: str = ""
-
-    @property
-    def scorers(self) -> tuple[str, ...]:
-        """What can order candidates: the blend always, the re-ranker where the release has one."""
-        return tuple(name for name, model in SCORER_MODELS.items() if name == DOT or model in self.models)
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """`release.json`."""
-
-    format: int
-    current: int | None
-    releases: dict[str, ReleaseEntry]
-
-
 @dataclass(eq=False)
 class Release:
     """A release that was checked, with what the recommender needs of it in memory.
@@ -144,7 +79,7 @@ class Release:
 
     number: int
     repository: Path
-    entry: ReleaseEntry
+    entry: ReleaseFacts
     people: ReleasePeople
     films: FilmTable
     """The films as they are now: the release's, and those added since."""
@@ -180,14 +115,14 @@ class Release:
         models = self.entry.models
         return tuple(name for name, model in models.items() if not model.optional or self._can_run(name, model))
 
-    def _can_run(self, name: str, model: ModelEntry) -> bool:
+    def _can_run(self, name: str, model: ModelFacts) -> bool:
         runtime_is_there = model.backend != "pytorch" or importlib.util.find_spec("torch") is not None
         return runtime_is_there and (self.repository / name / str(self.number)).is_dir()
 
     @cached_property
     def scorers(self) -> tuple[str, ...]:
         """What can order candidates."""
-        return self.entry.scorers
+        return scorers_of(self.entry)
 
     @property
     def scorer(self) -> str:
@@ -205,6 +140,11 @@ class Release:
         return {name: weight_vector(weights) for name, weights in self.entry.fusion.presets.items()}
 
 
+def scorers_of(release: ReleaseFacts) -> tuple[str, ...]:
+    """What can order candidates: the blend always, the re-ranker where the release has one."""
+    return tuple(name for name, model in SCORER_MODELS.items() if name == DOT or model in release.models)
+
+
 def weight_vector(weights: Mapping[str, float]) -> npt.NDArray[np.float32]:
     """(S,) weights in the order of `SOURCES`; sources that are not named weigh 0."""
     return np.array([weights.get(source, 0.0) for source in SOURCES], dtype=np.float32)
@@ -215,38 +155,36 @@ def read_manifest(repository: Path) -> Manifest:
 
     Raises: NoRelease when there is none, ReleaseDamaged when it cannot be read.
     """
-    path = repository / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return Manifest.decode((repository / MANIFEST).read_bytes())
     except FileNotFoundError:
         raise NoRelease(repository, f"no {MANIFEST}") from None
-    except msgspec.MsgspecError as error:
+    except ManifestError as error:
         raise ReleaseDamaged("?", MANIFEST, str(error)) from error
-    if manifest.format != FORMAT:
-        raise ReleaseDamaged("?", MANIFEST, f"format {manifest.format}, this version of Marquee reads {FORMAT}")
-    return manifest
 
 
-def check_release(repository: Path, number: int | None = None) -> tuple[int, ReleaseEntry]:
+def check_release(repository: Path, number: int | None = None) -> tuple[int, ReleaseFacts]:
     """Prove that every part of a release is there and unaltered; `number` None means the current one.
 
-    Checks every file's size and sha256 (about 0.3 s for 200 MB).
+    Checks every file's size and sha256.
     Raises: NoRelease, ReleaseDamaged, ReleaseMixed.
     """
     manifest = read_manifest(repository)
     chosen = manifest.current if number is None else number
     if chosen is None:
         raise NoRelease(repository, f"{MANIFEST} lists no release")
-    entry = manifest.releases.get(str(chosen))
+    entry = manifest.releases.get(chosen)
     if entry is None:
-        listed = ", ".join(manifest.releases) or "none"
+        listed = ", ".join(map(str, manifest.releases)) or "none"
         raise NoRelease(repository, f"release {chosen} is not in {MANIFEST} (it lists {listed})")
     _check_fusion(chosen, entry.fusion)
-    files = list(_files(repository, chosen, entry))
-    with ThreadPoolExecutor(max_workers=4) as pool:  # hashlib lets go of the interpreter lock
-        for problem in pool.map(lambda item: _difference(*item), files):
-            if problem is not None:
-                raise ReleaseDamaged(chosen, *problem)
+    if RETRIEVAL not in entry.models:
+        raise ReleaseDamaged(chosen, RETRIEVAL, "the model is not listed")
+    for found in differences(repository, chosen, entry):
+        if found.file is not None:
+            raise ReleaseDamaged(chosen, f"{found.model}/{chosen}/{found.file}", found.what)
+        if not entry.models[found.model].optional:
+            raise ReleaseMixed(chosen, found.model, found.what)
     return chosen, entry
 
 
@@ -280,40 +218,9 @@ def load_release(repository: Path, number: int | None = None) -> Release:
     return Release(chosen, repository, entry, people, films)
 
 
-def _check_fusion(number: int, fusion: FusionEntry) -> None:
+def _check_fusion(number: int, fusion: FusionFacts) -> None:
     if tuple(fusion.sources) != SOURCES:
         raise ReleaseMixed(number, "fusion", f"sources {fusion.sources}, not {list(SOURCES)}")
     for name, weights in {"weights": fusion.weights, **fusion.presets}.items():
         if unknown := set(weights) - set(SOURCES):
             raise ReleaseDamaged(number, f"fusion {name}", f"unknown sources {sorted(unknown)}")
-
-
-def _files(repository: Path, number: int, entry: ReleaseEntry) -> list[tuple[str, Path, FileEntry]]:
-    """Every file of the release: its name in messages, its path, what it must be.
-
-    A model without files (an ensemble) needs no folder.
-    """
-    if RETRIEVAL not in entry.models:
-        raise ReleaseDamaged(number, RETRIEVAL, "the model is not listed")
-    files = []
-    for name, model in entry.models.items():
-        folder = repository / name / str(number)
-        if model.files and not folder.is_dir():
-            if model.optional:
-                continue
-            raise ReleaseMixed(number, name, f"the model has no version {number}")
-        files += [(f"{name}/{number}/{path}", folder / path, file) for path, file in model.files.items()]
-    return files
-
-
-def _difference(part: str, path: Path, expected: FileEntry) -> tuple[str, str] | None:
-    """(part, what is wrong with it), or None when the file is as exported."""
-    try:
-        size = path.stat().st_size
-        if size != expected.bytes:
-            return part, f"{size} bytes, not {expected.bytes}"
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        return part, error.strerror or str(error)
-    return None if digest == expected.sha256 else (part, f"sha256 {digest[:12]}, not {expected.sha256[:12]}")

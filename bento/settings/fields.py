@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from bento.recommender.retrieval.deadlines import TIMED_SOURCES
 from bento.settings.addresses import REDIS_FORM, WEB_FORM, redis_address, shown_address, web_address
+from features.sources import TIMED_SOURCES
 
 T = TypeVar("T")
 

@@ -13,9 +13,10 @@ import msgspec
 
 from export.commands.release_options import ReleaseOptions
 from export.durable_files import exclusive, write_atomically
-from export.release.manifest import Manifest, Recipe, Release, read_manifest
+from export.release.manifest import read_manifest
 from export.release.recipe import data_listing, export_hash, training_listing
 from export.release.validate import Problem, file_problems
+from features.release_manifest import Manifest, Recipe, ReleaseFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _made_as(manifest: Manifest, wanted: Wanted) -> list[int]:
     ]
 
 
-def _missing_configs(repository: Path, release: Release) -> list[Problem]:
+def _missing_configs(repository: Path, release: ReleaseFacts) -> list[Problem]:
     return [
         Problem(model, "has no config.pbtxt")
         for model in release.models
@@ -135,4 +136,4 @@ def _read_memos(home: Path) -> dict[str, Memo]:
     try:
         return msgspec.json.decode(_memo_path(home).read_bytes(), type=dict[str, Memo])
     except (FileNotFoundError, msgspec.MsgspecError):
-        return {}  # it only saves time, and is written anew
+        return {}  # it only saves time, and is written again

@@ -17,8 +17,9 @@ from export.index.faiss_index import BuiltIndex, IndexKind, build_index
 from export.index.recall import DEMANDED_RECALL, tuned
 from export.layout import version_folder
 from export.python_models.film_index import FilmIndex
-from export.release.manifest import IndexFacts, read_manifest
+from export.release.manifest import read_manifest, release_of
 from export.release.queries import release_queries
+from features.release_manifest import IndexFacts
 
 Float32 = npt.NDArray[np.float32]
 
@@ -53,7 +54,7 @@ def compare_indexes(repository: Path, number: int | None, demanded: float = DEMA
 
     Raises: UnknownRelease, ManifestUnreadable.
     """
-    number, release = read_manifest(repository).release(number)
+    number, release = release_of(read_manifest(repository), number)
     vectors: Float32 = np.load(version_folder(repository, "retrieval", number) / "item_vectors.npy")
     queries = release_queries(lambda model: version_folder(repository, model, number), release.fusion.weights)
     threads = faiss.omp_get_max_threads()

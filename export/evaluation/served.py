@@ -10,7 +10,7 @@ import numpy as np
 
 from export.evaluation.client import RequestKind, request_bodies, request_recommendations
 from export.evaluation.exported_models import exported_models
-from export.release.manifest import Release
+from features.release_manifest import ReleaseFacts
 from training.data.dataset import Dataset
 from training.data.splits import Protocol, Rows, Split
 from training.evaluation.evaluate import BY_MLP, HYBRID, OFFLINE, Evaluation, evaluate
@@ -32,7 +32,7 @@ Track = Callable[[Iterator[Rows], int, str], Iterator[Rows]]
 """Passes answers on and shows progress: (answers, how many there will be, what they are)."""
 
 
-def evaluate_exported(repository: Path, number: int, release: Release, split: Split) -> Evaluation:
+def evaluate_exported(repository: Path, number: int, release: ReleaseFacts, split: Split) -> Evaluation:
     """As `training.evaluation.evaluate`, with the encoders and vectors read from the release's files."""
     offline = evaluate(exported_models(repository, number), split, release.fusion.weights)
     renamed = {HYBRID: OFFLINE, BY_MLP: BY_MLP_OFFLINE}

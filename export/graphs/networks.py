@@ -17,17 +17,16 @@ from export.graphs.onnx_graphs import network_run, onnx_run
 from export.graphs.parity import Claim, Run, prove
 from export.graphs.precision import Precision
 from export.graphs.torchscript import export_torchscript, torchscript_run
-from export.graphs.writers import GraphOrder
 from export.layout import NEW_FILM_TOWER
 from features.posters import UnreadableImage, pixels
-from features.sources import SOURCES, source_slices
+from features.sources import CONTENT_SOURCES, FUSION_INPUTS, NEIGHBOUR_SOURCE, SOURCES, encoders, source_slices
 from features.text import film_text, open_tokenizer, tokenize
 from training.models.new_film_tower import tower_inputs
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-    from export.release.manifest import Parity
+    from features.release_manifest import Parity
     from training.checkpoint import Checkpoint
     from training.data.dataset import Dataset
 
@@ -38,10 +37,7 @@ SEED = 20
 """Of the inputs that parity is proven on: any will do, and the same ones each time make failures repeat."""
 
 STORED_TEXTS = 16
-"""So many of the release's text vectors are made anew, from all over the catalogue."""
-
-EMBEDDING_SOURCES = {"sequence_encoder": "sequence", "user_tower": "two_tower", "ials_user": "ials"}
-"""Source that each user embedding is scored against."""
+"""So many of the release's text vectors are encoded again, spread over the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +63,6 @@ class Network:
         return sum(tensor.numel() for tensor in self.module.state_dict().values())
 
 
-def export_network(
-    module: nn.Module, trial: Trial, config: ModelConfig, folder: Path, precision: Precision = "fp32"
-) -> Parity:
-    """Write `model.onnx` and prove it. Raises: GraphRejected, SignatureMismatch, ParityFailed, RankingChanged."""
-    path = folder / "model.onnx"
-    GraphOrder(module, trial.batches, config.SerializeToString(), path, precision).write()
-    return prove_graph(Network(module, trial, precision), config.name, path)
-
-
 def prove_graph(network: Network, model: str, path: Path) -> Parity:
     """Compare a written graph with its network. Raises: ParityFailed, RankingChanged."""
     trial = network.trial
@@ -92,7 +79,7 @@ def export_traced_network(module: nn.Module, trial: Trial, config: ModelConfig, 
 
 
 def user_encoder_trial(model: str, trained: Checkpoint) -> Trial:
-    """Histories, a stranger's among them."""
+    """Histories, an empty one among them."""
     n_films = len(trained.catalog)
     batches = [empty_history(), *(history_batch(n_films, size, SEED) for size in sorted(BATCH_SIZES, reverse=True))]
     return Trial(batches, _user_scores(model, trained))
@@ -100,9 +87,9 @@ def user_encoder_trial(model: str, trained: Checkpoint) -> Trial:
 
 def fusion_trial(trained: Checkpoint, fused: Float32) -> Trial:
     """What the encoders say of the trial histories, under the release's weights and every preset."""
-    encoders = {model: network_run(module) for model, module in trained.encoders.items() if model != "fusion"}
+    runs = {model: network_run(module) for model, module in trained.encoders.items() if model != "fusion"}
     mixes = [trained.fusion_weights, *trained.presets.values()]
-    batches = [_fusion_inputs(encoders, mixes, batch) for batch in user_encoder_trial("user_tower", trained).batches]
+    batches = [_fusion_inputs(runs, mixes, batch) for batch in user_encoder_trial("user_tower", trained).batches]
     return Trial(batches, lambda outputs: outputs["query"] @ fused.T)
 
 
@@ -157,7 +144,7 @@ def check_new_film_slices(trained: Checkpoint, fused: Float32, run: Run, toleran
     """A film of the release, taken for a new one, gets the index's text and poster slices. Raises: ParityFailed."""
     sample = rows_from_start(tower_inputs(trained), min(max(BATCH_SIZES), len(fused)))
     given = run(sample)["item_vector"]
-    for source in ("text", "poster"):
+    for source in CONTENT_SOURCES:
         columns = source_slices()[source]
         for row, vector in enumerate(given[:, columns]):
             _check_stored(NEW_FILM_TOWER, row, vector, fused[row, columns], tolerance)
@@ -200,15 +187,11 @@ def _posters(trained: Checkpoint, dataset: Dataset, most: int) -> Iterator[tuple
 
 
 def _user_scores(model: str, trained: Checkpoint) -> Scores:
-    if model == "ease":
+    if model == NEIGHBOUR_SOURCE:
         n_films = len(trained.catalog)
         return lambda outputs: _dense(outputs["candidate_rows"], outputs["candidate_scores"], n_films)
-    vectors = trained.item_vectors
-    if model == "content_profile":
-        return lambda outputs: np.concatenate(
-            [outputs["text_profile"] @ vectors["text"].T, outputs["poster_profile"] @ vectors["poster"].T]
-        )
-    return lambda outputs: outputs["user_embedding"] @ vectors[EMBEDDING_SOURCES[model]].T
+    vectors, sources = trained.item_vectors, encoders()[model]
+    return lambda outputs: np.concatenate([outputs[name] @ vectors[source].T for name, source in sources.items()])
 
 
 def _dense(rows: npt.NDArray[np.generic], scores: npt.NDArray[np.generic], n_films: int) -> Float32:
@@ -218,16 +201,12 @@ def _dense(rows: npt.NDArray[np.generic], scores: npt.NDArray[np.generic], n_fil
     return dense[:, 1:]
 
 
-def _fusion_inputs(encoders: dict[str, Run], mixes: Sequence[dict[str, float]], histories: Tensors) -> Tensors:
-    inputs: Tensors = {
-        f"{source}_embedding": encoders[model](histories)["user_embedding"]
-        for model, source in EMBEDDING_SOURCES.items()
-    }
-    return {
-        **inputs,
-        **encoders["content_profile"](histories),
-        "weights": _weights(mixes, len(histories["history"])),
-    }
+def _fusion_inputs(runs: dict[str, Run], mixes: Sequence[dict[str, float]], histories: Tensors) -> Tensors:
+    inputs: Tensors = {"weights": _weights(mixes, len(histories["history"]))}
+    for model, sources in encoders().items():
+        outputs = runs[model](histories)
+        inputs |= {FUSION_INPUTS[source]: outputs[name] for name, source in sources.items()}
+    return inputs
 
 
 def _weights(mixes: Sequence[dict[str, float]], batch_size: int) -> Float32:

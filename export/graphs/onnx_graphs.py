@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ def export_onnx(module: nn.Module, example: Tensors, config: ModelConfig, path: 
     names = tuple(module.input_names)  # type: ignore[arg-type]
     arguments = tuple(torch.from_numpy(np.ascontiguousarray(example[name])) for name in names)
     axes = _dynamic_axes(names)
+    variadic = any(one.kind is one.VAR_POSITIONAL for one in signature(module.forward).parameters.values())
     try:
         with quiet_exporter():
             program = torch.onnx.export(
@@ -56,7 +58,7 @@ def export_onnx(module: nn.Module, example: Tensors, config: ModelConfig, path: 
                 arguments,
                 input_names=list(names),
                 output_names=list(module.output_names),  # type: ignore[arg-type]
-                dynamic_shapes=axes,
+                dynamic_shapes=(axes,) if variadic else axes,
                 opset_version=OPSET_VERSION,
                 dynamo=True,
                 external_data=False,
@@ -169,7 +171,7 @@ def _onnx_type(triton_type: int) -> str:
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Keep torch's notes about its own insides from whoever exports; what matters is raised."""
+    """Silence torch's messages about its own internals; errors are raised."""
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
     exporter_log.setLevel(logging.ERROR)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from export.errors import ParityFailed, RankingChanged
 from export.example_inputs import Tensors, rows_of
 from export.graphs.precision import DEMANDS, Demands, Precision
-from export.release.manifest import Parity
+from features.release_manifest import Parity
 
 Scores = npt.NDArray[np.floating]
 

@@ -37,8 +37,9 @@ CENTRED = 1e-3
 FILMS_PER_LIST = 39
 """At least this many films a list: what faiss' k-means asks for."""
 
-PQ_WIDTH, PQ_PARTS = 384, 96
-"""385 does not divide, so a random rotation first takes one column away."""
+PQ_PARTS = 96
+PQ_WIDTH = FUSED_WIDTH - FUSED_WIDTH % PQ_PARTS
+"""A random rotation first takes away the columns, 1 of 385, that do not divide into the parts."""
 
 MOST_CANDIDATES = 1_024
 """Of hnsw: beyond it, looking at all films is as fast."""

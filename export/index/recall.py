@@ -14,7 +14,7 @@ import numpy.typing as npt
 from export.errors import RecallTooLow
 from export.index.faiss_index import BuiltIndex
 from export.python_models.film_index import FilmIndex
-from export.release.manifest import IndexFacts
+from features.release_manifest import IndexFacts
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import orjson
 
@@ -35,7 +36,13 @@ from export.layout import (
     read_config,
 )
 from export.release.histories import visible_events, write_histories
-from export.release.manifest import (
+from export.release.manifest import read_manifest
+from export.release.posters_archive import write_posters
+from export.release.publish import Draft, open_draft, publish, repository_lock
+from export.release.quality_gate import check_quality
+from export.release.queries import release_queries
+from export.release.recipe import export_hash
+from features.release_manifest import (
     CatalogFacts,
     DataFacts,
     FusionFacts,
@@ -43,14 +50,8 @@ from export.release.manifest import (
     ModelFacts,
     Parity,
     Recipe,
-    Release,
-    read_manifest,
+    ReleaseFacts,
 )
-from export.release.posters_archive import write_posters
-from export.release.publish import Draft, open_draft, publish, repository_lock
-from export.release.quality_gate import check_quality
-from export.release.queries import release_queries
-from export.release.recipe import export_hash
 from features.sources import SOURCES
 from training.models.new_film_tower import FittedTower, fit_new_film_tower
 
@@ -95,7 +96,7 @@ def export_release(
     """
     events = visible_events(trained, dataset, options.seed)
     copy_missing_configs(repository)
-    release = _release(trained, {}, options)
+    release = release_facts(trained, {}, options)
     with repository_lock(repository):
         if options.max_loss_ratio is not None:
             check_quality(release, read_manifest(repository), options.max_loss_ratio)
@@ -107,7 +108,9 @@ def export_release(
             written[model] = build.write(model)
         facts = {model: written[model] for model in models}
         explained = build.new_film_tower.explained
-        release = replace(release, models=facts, created_at=_now(), new_films=explained, index=build.index[1])
+        release = msgspec.structs.replace(
+            release, models=facts, created_at=_now(), new_films=explained, index=build.index[1]
+        )
         publish(build.draft, release, options.keep)
     return build.draft.number
 
@@ -158,7 +161,9 @@ class Build:
         """Write one model's files into the draft."""
         config = read_config(self.draft.repository, model)
         parity = self._write_files(model, config, self.draft.folder(model))
-        return ModelFacts(backend_of(config), model in OPTIONAL_MODELS, self.draft.files(model), parity)
+        return ModelFacts(
+            backend=backend_of(config), optional=model in OPTIONAL_MODELS, files=self.draft.files(model), parity=parity
+        )
 
     def _write_files(self, model: str, config: Any, folder: Path) -> Parity | None:
         if model in self._begun:
@@ -216,7 +221,7 @@ class Build:
 
     @cached_property
     def new_film_tower(self) -> FittedTower:
-        """What places films of which nobody has seen anything yet."""
+        """The network that places films nobody has watched yet."""
         return fit_new_film_tower(self.trained)
 
     @cached_property
@@ -270,9 +275,10 @@ def _write_ensemble(folder: Path) -> None:
     (folder / "ensemble.txt").write_text(ENSEMBLE_NOTE)
 
 
-def _release(trained: Checkpoint, models: dict[str, ModelFacts], options: PublishOptions) -> Release:
+def release_facts(trained: Checkpoint, models: dict[str, ModelFacts], options: PublishOptions) -> ReleaseFacts:
+    """What release.json says of a release, as far as the training tells."""
     facts, catalog = trained.facts, trained.catalog
-    return Release(
+    return ReleaseFacts(
         created_at=_now(),
         data=DataFacts(
             facts.name, facts.fingerprint, facts.simulated, facts.people, facts.films, facts.events, facts.hold_out

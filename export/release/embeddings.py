@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +14,7 @@ from export.graphs.onnx_graphs import onnx_run
 from export.graphs.parity import Run
 from export.layout import version_folder
 from export.release.histories import read_histories
-from export.release.manifest import read_manifest
+from export.release.manifest import read_manifest, release_of
 from features.catalog import Catalog
 from features.sources import source_slices
 from training.ranking.embeddings import Embeddings, embed
@@ -29,7 +30,7 @@ def release_embeddings(
     on_people: told how many people are encoded, of how many.
     Raises: UnknownRelease, ManifestUnreadable; FileNotFoundError when a file of the release is missing.
     """
-    number, release = read_manifest(repository).release(number)
+    number, release = release_of(read_manifest(repository), number)
     retrieval = version_folder(repository, "retrieval", number)
     fused = np.load(retrieval / "item_vectors.npy")
     user_ids, histories = read_histories(retrieval / "histories.npz")
@@ -44,7 +45,7 @@ def release_embeddings(
         return [np.concatenate([part[key] for part in parts]) for key in parts[0]]
 
     return embed(
-        {"release": number, "data": release.data, "created_at": release.created_at},
+        {"release": number, "data": msgspec.to_builtins(release.data), "created_at": release.created_at},
         Catalog.load(retrieval / "catalog.json"),
         {source: fused[:, columns] for source, columns in source_slices().items()},
         (user_ids, histories),

@@ -1,4 +1,4 @@
-"""The data's posters as one file of the release, for whoever shows films to people."""
+"""The data's posters as one file of the release, for pages that show films."""
 
 from __future__ import annotations
 

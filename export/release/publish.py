@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.durable_files import exclusive, sha256_of, sync_folder, sync_tree
+from export.durable_files import exclusive, sync_folder, sync_tree
 from export.errors import UnknownRelease
 from export.layout import MODELS, version_folder
-from export.release.manifest import FileFacts, Manifest, Release, read_manifest, write_manifest
+from export.release.manifest import read_manifest, write_manifest
+from features.release_manifest import FileFacts, Manifest, ReleaseFacts
 
 LOCK_NAME = ".export.lock"
 PARTIAL_PREFIX = ".partial-"
@@ -40,15 +41,13 @@ class Draft:
         """Checksum and size of each file written for a model, by its path inside the version folder."""
         folder = self.folder(model)
         return {
-            str(path.relative_to(folder)): FileFacts(sha256_of(path), path.stat().st_size)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            str(path.relative_to(folder)): FileFacts.of(path) for path in sorted(folder.rglob("*")) if path.is_file()
         }
 
 
 @contextlib.contextmanager
 def repository_lock(repository: Path) -> Iterator[None]:
-    """Held by whoever changes a repository; others wait."""
+    """Lock a repository for a change; other processes wait."""
     with exclusive(repository / LOCK_NAME):
         yield
 
@@ -66,7 +65,7 @@ def open_draft(repository: Path) -> Draft:
     return Draft(repository, max(numbers) + 1)
 
 
-def publish(draft: Draft, release: Release, keep: int) -> None:
+def publish(draft: Draft, release: ReleaseFacts, keep: int) -> None:
     """Make a draft the current release; of the older ones, the newest `keep` - 1 stay, and the one that was current.
 
     That one is served at the moment, and when somebody went back to it there is no better one to go back to again.
@@ -114,5 +113,5 @@ def remove_leftovers(repository: Path, manifest: Manifest) -> None:
         shutil.rmtree(folder)
 
 
-def _names(releases: Mapping[int, Release], model: str, number: int) -> bool:
+def _names(releases: Mapping[int, ReleaseFacts], model: str, number: int) -> bool:
     return number in releases and model in releases[number].models

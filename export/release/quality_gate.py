@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from export.errors import ReleaseRefused
-from export.release.manifest import Manifest, Release
+from features.release_manifest import Manifest, ReleaseFacts
 
 METRIC = "ndcg@10"
 """Of the hybrid on validation people: what training chooses everything else by."""
 
 
-def check_quality(new: Release, manifest: Manifest, max_loss_ratio: float) -> None:
+def check_quality(new: ReleaseFacts, manifest: Manifest, max_loss_ratio: float) -> None:
     """Compare with the current release, or where that is of other data with the newest of the same; the first one of
     its data always passes. Who went back from a bad release compares with the good one.
 
@@ -32,5 +32,5 @@ def quality(metrics: dict[str, Any]) -> float:
     return float(metrics["validation"]["sources"]["hybrid"][METRIC]["mean"])
 
 
-def _comparable(new: Release, old: Release) -> bool:
+def _comparable(new: ReleaseFacts, old: ReleaseFacts) -> bool:
     return (new.data.fingerprint, new.data.hold_out) == (old.data.fingerprint, old.data.hold_out)

@@ -11,20 +11,12 @@ import numpy.typing as npt
 from export.graphs.onnx_graphs import onnx_run
 from export.release.histories import read_histories
 from features.history import history_tensors
-from features.sources import SOURCES
+from features.sources import FUSION_INPUTS, SOURCES, encoders
 
 Float32 = npt.NDArray[np.float32]
 
 QUERIES = 200
 """People asked for, drawn evenly: the error of a recall near 0.95 is then below 0.01."""
-
-ENCODERS = {
-    "sequence_encoder": {"user_embedding": "sequence_embedding"},
-    "user_tower": {"user_embedding": "two_tower_embedding"},
-    "ials_user": {"user_embedding": "ials_embedding"},
-    "content_profile": {"text_profile": "text_profile", "poster_profile": "poster_profile"},
-}
-"""Encoder -> its outputs -> the inputs of `fusion`."""
 
 
 def release_queries(folder_of: Callable[[str], Path], weights: dict[str, float], count: int = QUERIES) -> Float32:
@@ -36,9 +28,9 @@ def release_queries(folder_of: Callable[[str], Path], weights: dict[str, float],
     places = np.unique(np.linspace(0, len(people) - 1, count if people else 0).astype(np.int64))
     inputs = history_tensors([people[place] for place in places])
     mixed: dict[str, npt.NDArray[np.generic]] = {}
-    for model, outputs in ENCODERS.items():
+    for model, outputs in encoders().items():
         given = onnx_run(folder_of(model) / "model.onnx")(inputs)
-        mixed |= {name: given[output] for output, name in outputs.items()}
+        mixed |= {FUSION_INPUTS[source]: given[output] for output, source in outputs.items()}
     row = np.array([weights.get(source, 0.0) for source in SOURCES], dtype=np.float32)
     mixed["weights"] = np.tile(row, (len(inputs["history"]), 1))
     queries: Float32 = onnx_run(folder_of("fusion") / "model.onnx")(mixed)["query"]

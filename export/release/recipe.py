@@ -8,18 +8,11 @@ from pathlib import Path
 
 from export.layout import ROOT
 
-RELEASE_SOURCES = (
-    "features/*.py",
-    "training/models/*.py",
-    "training/content/poster_encoder.py",
-    "training/content/text_encoder.py",
-    "export/python_models/*.py",
-    "export/graphs/*.py",
-    "export/index/*.py",
-    "export/release/*.py",
-    "export/layout.py",
-)
-"""Code that shapes the files of a release, given a finished training."""
+SHARED = ("features", "training/content", "training/models")
+"""Code outside export that ends up in a release: files copied into it, and networks."""
+
+NOT_IN_A_RELEASE = ("__main__.py", "commands", "evaluation")
+"""Parts of export that ask for a release or measure one."""
 
 TRAINING_SOURCES = ("features/**/*.py", "sample/**/*.py", "sample/**/*.csv", "training/**/*.py")
 """Code that decides what `DATA=sample` and the default training options mean."""
@@ -29,9 +22,17 @@ TRAINING_SOURCES = ("features/**/*.py", "sample/**/*.py", "sample/**/*.csv", "tr
 def export_hash(precision: str, index: str = "flat") -> str:
     """Twelve digits that change when a release of the same training would come out differently."""
     whole = hashlib.sha256(f"{precision} {index}".encode())
-    for path in _files(RELEASE_SOURCES):
+    for path in release_sources():
         whole.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return whole.hexdigest()[:12]
+
+
+def release_sources(root: Path = ROOT) -> list[Path]:
+    """Code that shapes the files of a release, given a finished training: whatever is not known to be harmless."""
+    shared = [path for package in SHARED for path in (root / package).rglob("*.py")]
+    export = root / "export"
+    shaping = [path for path in export.rglob("*.py") if path.relative_to(export).parts[0] not in NOT_IN_A_RELEASE]
+    return sorted([*shared, *shaping])
 
 
 def training_listing() -> str:

@@ -1,16 +1,15 @@
-"""Is a release whole? Every problem names the part that is off, so that the way to mend it is plain."""
+"""Checks that a release is complete and unaltered; every problem names the part that is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.durable_files import sha256_of
 from export.layout import MODELS, OPTIONAL_MODELS, backend_of, read_config, version_folder
-from export.release.manifest import FileFacts, Manifest, ModelFacts, Release, read_manifest
+from export.release.manifest import read_manifest, release_of
 from export.release.publish import stray_versions
+from features.release_manifest import Difference, Manifest, ReleaseFacts, differences
 
 EXPORTED_BACKENDS = ("onnxruntime", "pytorch")
 """Backends whose files come from a network, and so need a parity proof."""
@@ -18,7 +17,7 @@ EXPORTED_BACKENDS = ("onnxruntime", "pytorch")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is off."""
+    """One thing that is wrong."""
 
     part: str
     """`release`, a model, or model/file."""
@@ -29,12 +28,12 @@ class Problem:
 
 
 def validate(repository: Path, number: int | None = None) -> list[Problem]:
-    """Everything that is off with a release (the current one when None); empty when it is whole.
+    """Every problem of a release (the current one when None); empty when it is whole.
 
     Raises: ManifestUnreadable, UnknownRelease.
     """
     manifest = read_manifest(repository)
-    number, release = manifest.release(number)
+    number, release = release_of(manifest, number)
     return [
         *_completeness_problems(release),
         *file_problems(repository, number, release),
@@ -45,44 +44,25 @@ def validate(repository: Path, number: int | None = None) -> list[Problem]:
     ]
 
 
-def file_problems(repository: Path, number: int, release: Release) -> list[Problem]:
-    """Missing version folders, and missing or altered files. Reads every byte, with one thread per core."""
-    with ThreadPoolExecutor() as threads:
-        found = threads.map(
-            lambda item: list(_model_problems(version_folder(repository, item[0], number), *item)),
-            release.models.items(),
-        )
-        return [problem for problems in found for problem in problems]
+def file_problems(repository: Path, number: int, release: ReleaseFacts) -> list[Problem]:
+    """Missing version folders, and missing or altered files. Reads every byte."""
+    return [_file_problem(repository, number, found) for found in differences(repository, number, release)]
 
 
-def _model_problems(folder: Path, model: str, facts: ModelFacts) -> Iterator[Problem]:
-    if not folder.is_dir():
-        others = sorted((path.name for path in folder.parent.glob("[1-9]*")), key=len)
-        yield Problem(model, f"version {folder.name} is missing (it has: {', '.join(others) or 'none'})")
-        return
-    for name, expected in facts.files.items():
-        if what := _difference(folder / name, expected):
-            yield Problem(f"{model}/{folder.name}/{name}", what)
+def _file_problem(repository: Path, number: int, found: Difference) -> Problem:
+    if found.file is not None:
+        return Problem(f"{found.model}/{number}/{found.file}", found.what)
+    others = sorted((path.name for path in (repository / found.model).glob("[1-9]*")), key=len)
+    return Problem(found.model, f"version {number} is missing (it has: {', '.join(others) or 'none'})")
 
 
-def _difference(path: Path, expected: FileFacts) -> str | None:
-    if not path.is_file():
-        return "is missing"
-    size = path.stat().st_size
-    if size != expected.bytes:
-        return f"has {size} bytes instead of {expected.bytes}"
-    if sha256_of(path) != expected.sha256:
-        return f"was altered: its sha256 is not {expected.sha256[:12]}…"
-    return None
-
-
-def _completeness_problems(release: Release) -> Iterator[Problem]:
+def _completeness_problems(release: ReleaseFacts) -> Iterator[Problem]:
     for model in MODELS:
         if model not in release.models and model not in OPTIONAL_MODELS:
             yield Problem(model, "is not part of the release")
 
 
-def _config_problems(repository: Path, release: Release) -> Iterator[Problem]:
+def _config_problems(repository: Path, release: ReleaseFacts) -> Iterator[Problem]:
     from google.protobuf.text_format import ParseError
 
     for model, facts in release.models.items():
@@ -99,7 +79,7 @@ def _config_problems(repository: Path, release: Release) -> Iterator[Problem]:
                 yield Problem(f"{model}/config.pbtxt", f"wants {backend_of(config)!r}, exported for {facts.backend!r}")
 
 
-def _parity_problems(release: Release) -> Iterator[Problem]:
+def _parity_problems(release: ReleaseFacts) -> Iterator[Problem]:
     for model, facts in release.models.items():
         parity = facts.parity
         if facts.backend not in EXPORTED_BACKENDS:
@@ -123,7 +103,7 @@ def _mixture_problems(repository: Path, number: int, manifest: Manifest) -> Iter
             yield Problem(part, f"belongs to no release, and Triton would mix it with release {number}; remove it")
 
 
-def _content_problems(repository: Path, number: int, release: Release) -> Iterator[Problem]:
+def _content_problems(repository: Path, number: int, release: ReleaseFacts) -> Iterator[Problem]:
     """What checksums cannot show: that the parts of a release fit together."""
     import faiss
 

@@ -7,9 +7,26 @@ from typing import Any
 import pytest
 from tritonclient.grpc.model_config_pb2 import DataType, ModelInstanceGroup
 
-from export.layout import COMMITTED_REPOSITORY, MODELS, SCORERS, USER_ENCODERS, backend_of, read_config
+from export.layout import (
+    COMMITTED_REPOSITORY,
+    MODELS,
+    SCORERS,
+    TORCHSCRIPT_TOWER,
+    USER_ENCODERS,
+    backend_of,
+    read_config,
+)
 from features.history import HISTORY_LENGTH
-from features.sources import FUSED_WIDTH, NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES
+from features.sources import (
+    FUSED_WIDTH,
+    FUSION_INPUTS,
+    NEIGHBOUR_SOURCE,
+    NEIGHBOUR_WEIGHT,
+    SOURCE_WIDTHS,
+    SOURCES,
+    encoders,
+)
+from tests.export.tiny_world import TinyWorld
 
 CONFIGS = {model: read_config(COMMITTED_REPOSITORY, model) for model in MODELS}
 ENSEMBLES = [model for model, config in CONFIGS.items() if config.HasField("ensemble_scheduling")]
@@ -56,39 +73,47 @@ def test_user_encoders_read_a_history(model: str) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("model", "source"),
-    [
-        ("sequence_encoder", "sequence"),
-        ("user_tower", "two_tower"),
-        ("user_tower_torchscript", "two_tower"),
-        ("ials_user", "ials"),
-    ],
-)
-def test_user_embeddings_are_as_wide_as_their_source(model: str, source: str) -> None:
-    assert tensors(CONFIGS[model].output) == {"user_embedding": ("FP32", (SOURCE_WIDTHS[source],))}
+@pytest.mark.parametrize("model", encoders())
+def test_encoders_give_a_vector_for_each_of_their_sources(model: str) -> None:
+    expected = {output: ("FP32", (SOURCE_WIDTHS[source],)) for output, source in encoders()[model].items()}
+    assert tensors(CONFIGS[model].output) == expected
 
 
-def test_content_profiles_are_as_wide_as_their_sources() -> None:
-    assert tensors(CONFIGS["content_profile"].output) == {
-        "text_profile": ("FP32", (SOURCE_WIDTHS["text"],)),
-        "poster_profile": ("FP32", (SOURCE_WIDTHS["poster"],)),
-    }
+def test_the_torchscript_tower_stands_in_for_the_user_tower() -> None:
+    assert tensors(CONFIGS[TORCHSCRIPT_TOWER].output) == tensors(CONFIGS["user_tower"].output)
+
+
+def test_networks_give_their_outputs_in_the_order_of_the_table(world: TinyWorld) -> None:
+    outputs = {model: world.trained.encoders[model].output_names for model in encoders()}
+    assert outputs == {model: tuple(sources) for model, sources in encoders().items()}
 
 
 def test_fusion_joins_every_source() -> None:
-    assert tensors(CONFIGS["fusion"].input) == {
-        "sequence_embedding": ("FP32", (SOURCE_WIDTHS["sequence"],)),
-        "two_tower_embedding": ("FP32", (SOURCE_WIDTHS["two_tower"],)),
-        "ials_embedding": ("FP32", (SOURCE_WIDTHS["ials"],)),
-        "text_profile": ("FP32", (SOURCE_WIDTHS["text"],)),
-        "poster_profile": ("FP32", (SOURCE_WIDTHS["poster"],)),
-        "weights": ("FP32", (len(SOURCES),)),
-    }
+    vectors = {FUSION_INPUTS[source]: ("FP32", (SOURCE_WIDTHS[source],)) for source in FUSION_INPUTS}
+    assert tensors(CONFIGS["fusion"].input) == {**vectors, "weights": ("FP32", (len(SOURCES),))}
     assert tensors(CONFIGS["fusion"].output) == {
         "query": ("FP32", (FUSED_WIDTH,)),
-        f"{NEIGHBOUR_SOURCE}_weight": ("FP32", (1,)),
+        NEIGHBOUR_WEIGHT: ("FP32", (1,)),
     }
+
+
+def test_the_ensemble_brings_every_source_to_fusion_and_retrieval() -> None:
+    steps = {step.model_name: step for step in CONFIGS["hybrid_candidates"].ensemble_scheduling.step}
+    assert steps.keys() == {*USER_ENCODERS, "fusion", "retrieval"}
+    brought = {
+        source: steps[model].output_map[output]
+        for model, outputs in encoders().items()
+        for output, source in outputs.items()
+    }
+    assert brought == {source: steps["fusion"].input_map[tensor] for source, tensor in FUSION_INPUTS.items()}
+    neighbours, retrieval = steps[NEIGHBOUR_SOURCE].output_map, steps["retrieval"].input_map
+    assert neighbours["candidate_rows"] == retrieval["extra_rows"]
+    assert neighbours["candidate_scores"] == retrieval["extra_scores"]
+    assert steps["fusion"].output_map[NEIGHBOUR_WEIGHT] == retrieval["extra_weight"]
+
+
+def test_new_films_get_a_vector_of_the_fused_space() -> None:
+    assert tensors(CONFIGS["new_film_tower"].output) == {"item_vector": ("FP32", (FUSED_WIDTH,))}
 
 
 def test_scorers_take_each_others_place_and_what_retrieval_returns() -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 from features.catalog import Catalog, Film
 from features.posters import pixels
-from features.sources import SOURCE_WIDTHS, SOURCES
+from features.sources import SOURCE_WIDTHS, SOURCES, encoders
 from features.text import film_text, open_tokenizer, tokenize
 from training.checkpoint import Checkpoint, DataFacts
 from training.content.projection import Projection
@@ -40,9 +40,9 @@ class MeanTower(nn.Module):
 
     input_names, output_names = HISTORY, ("user_embedding",)
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, width: int = 64) -> None:
         super().__init__()
-        table = torch.randn(N_FILMS + 1, 64, generator=torch.Generator().manual_seed(seed))
+        table = torch.randn(N_FILMS + 1, width, generator=torch.Generator().manual_seed(seed))
         table[0] = 0
         self.register_buffer("table", table)
 
@@ -113,9 +113,13 @@ def tiny_world(folder: Path, with_posters: bool = True) -> TinyWorld:
         ratings=np.full(12, 4, dtype=np.float32),
         timestamps_s=np.arange(12, dtype=np.int64) + 1_000_000_000,
     )
-    encoders = {
-        "sequence_encoder": MeanTower(1), "user_tower": MeanTower(2), "ials_user": MeanTower(3),
-        "content_profile": _filled(ContentProfile(N_FILMS, 128, 64, 5.0, 0.0), 4),
+    towers = {
+        model: MeanTower(seed, SOURCE_WIDTHS[outputs["user_embedding"]])
+        for seed, (model, outputs) in enumerate(encoders().items(), start=1)
+        if "user_embedding" in outputs
+    }
+    modules = {
+        **towers, "content_profile": _filled(ContentProfile(N_FILMS, 128, 64, 5.0, 0.0), 4),
         "ease": _filled(EaseModel(N_FILMS, 6, 20, 5.0, 0.0, 1.0), 5),
         "fusion": fused_query(item_vectors), "dot_scorer": DotScorer(), "mlp_scorer": _scorer(catalog, events),
     }  # fmt: skip
@@ -125,13 +129,13 @@ def tiny_world(folder: Path, with_posters: bool = True) -> TinyWorld:
         options_hash="0123456789ab",
         catalog=catalog,
         models=FittedModels(
-            {name: module.eval() for name, module in encoders.items()},
+            {name: module.eval() for name, module in modules.items()},
             item_vectors,
             np.arange(N_FILMS, dtype=np.float32),
             {},
         ),
         content=content,
-        fusion_weights=dict.fromkeys(SOURCES, 1 / 7),
+        fusion_weights=dict.fromkeys(SOURCES, 1 / len(SOURCES)),
         presets={"popularity": dict.fromkeys(SOURCES, 0.0) | {"popularity": 1.0}},
         metrics={"validation": validation},
     )

@@ -22,13 +22,21 @@ from bento.inference.core.messages import InferRequest, InferResponse
 from features.catalog import GENRES as CATALOGUE_GENRES
 from features.catalog import Catalog, Film
 from features.history import PADDING_TOKEN
-from features.sources import FUSED_WIDTH, SOURCE_WIDTHS, SOURCES, source_slices
+from features.sources import (
+    FUSED_WIDTH,
+    FUSION_INPUTS,
+    NEIGHBOUR_WEIGHT,
+    SOURCE_WIDTHS,
+    SOURCES,
+    encoders,
+    source_slices,
+)
 
 GENRES = ("Comedy", "Horror", "Sci-Fi", "War")
 FILMS_PER_GENRE = 6
 N_FILMS = len(GENRES) * FILMS_PER_GENRE
 
-WEIGHTS = {"sequence": 1.0, "two_tower": 1.0, "ials": 1.0, "text": 1.0, "poster": 1.0, "popularity": 0.1, "ease": 1.0}
+WEIGHTS = dict.fromkeys(SOURCES, 1.0) | {"popularity": 0.1}
 POPULARITY = np.array([100 - 10 * j - g for g in range(len(GENRES)) for j in range(FILMS_PER_GENRE)], dtype=np.float32)
 
 
@@ -95,6 +103,8 @@ class GenreModels:
 
     def compute(self, model: str, inputs: dict[str, Any]) -> dict[str, Any]:
         """The outputs of one model."""
+        if model in encoders():
+            return {name: self._taste(inputs, SOURCE_WIDTHS[source]) for name, source in encoders()[model].items()}
         outputs: dict[str, Any] = getattr(self, f"_{model}")(inputs)
         return outputs
 
@@ -104,17 +114,6 @@ class GenreModels:
         taste = np.zeros((1, width), dtype=np.float32)
         np.add.at(taste[0], rows // FILMS_PER_GENRE, 1 / max(len(rows), 1))
         return taste
-
-    def _sequence_encoder(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        return {"user_embedding": self._taste(inputs, SOURCE_WIDTHS["sequence"])}
-
-    _user_tower = _ials_user = _sequence_encoder
-
-    def _content_profile(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "text_profile": self._taste(inputs, SOURCE_WIDTHS["text"]),
-            "poster_profile": self._taste(inputs, SOURCE_WIDTHS["poster"]),
-        }
 
     def _ease(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The two most popular films of every genre watched, and one empty place."""
@@ -149,15 +148,10 @@ class GenreModels:
 
     def _fusion(self, inputs: dict[str, Any]) -> dict[str, Any]:
         weights = inputs["weights"][0]
-        parts = [
-            weights[0] * inputs["sequence_embedding"],
-            weights[1] * inputs["two_tower_embedding"],
-            weights[2] * inputs["ials_embedding"],
-            weights[3] * inputs["text_profile"],
-            weights[4] * inputs["poster_profile"],
-            np.full((1, 1), weights[5], dtype=np.float32),
-        ]
-        return {"query": np.concatenate(parts, axis=1), "ease_weight": np.full((1, 1), weights[6], dtype=np.float32)}
+        vectors = [inputs[FUSION_INPUTS[source]] if source in FUSION_INPUTS else 1 for source in SOURCE_WIDTHS]
+        parts = [np.atleast_2d(weight * vector) for weight, vector in zip(weights[:-1], vectors, strict=True)]
+        query = np.concatenate(parts, axis=1).astype(np.float32)
+        return {"query": query, NEIGHBOUR_WEIGHT: np.full((1, 1), weights[-1], dtype=np.float32)}
 
     def _retrieval(self, inputs: dict[str, Any]) -> dict[str, Any]:
         query, k = inputs["query"][0], int(inputs["top_k"][0, 0])
@@ -180,10 +174,7 @@ class GenreModels:
         }
 
 
-ENCODERS = (
-    "sequence_encoder", "user_tower", "ials_user", "content_profile", "ease", "fusion", "text_embedding",
-    "new_film_tower", "mlp_scorer",
-)  # fmt: skip
+ENCODERS = (*encoders(), "ease", "fusion", "text_embedding", "new_film_tower", "mlp_scorer")
 
 PEOPLE = {
     "ann": [movie_id(0, 3), movie_id(0, 4)],

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from features.thresholds import STRONGLY_LIKED_FROM
 from training.commands.options import Data, Device, Home, Seed, errors_shown, progress_bar, read_data
 from training.data.location import SAMPLE
 from training.data.splits import Protocol
@@ -29,7 +30,9 @@ def finetune_command(
         typer.Option(help="Events it must not learn from: what the training that uses it holds out."),
     ] = None,
     pairs: Annotated[int, typer.Option(min=2, help="Pairs of co-liked films to learn from, at most.")] = 6_400,
-    liked: Annotated[float, typer.Option(min=0.5, max=5, help="A film rated at least this is liked.")] = 4.0,
+    liked: Annotated[
+        float, typer.Option(min=0.5, max=5, help="A film rated at least this is liked.")
+    ] = STRONGLY_LIKED_FROM,
     window: Annotated[
         int, typer.Option(min=1, help="A pair is liked by one person, at most this many liked films apart.")
     ] = 5,

@@ -12,13 +12,13 @@ import numpy.typing as npt
 import orjson
 from safetensors.torch import save_file
 
+from features.sources import SOURCE_WIDTHS
 from training.content.poster_encoder import PosterEncoder, load_poster_encoder
 from training.content.projection import Projection
 from training.content.text_encoder import TextEncoder, load_text_encoder
 
-TEXT_PROJECTED_WIDTH = 128
-POSTER_PROJECTED_WIDTH = 64
-"""Widths in the fused space; the same as `features.sources.SOURCE_WIDTHS`, which a test compares."""
+TEXT_PROJECTED_WIDTH = SOURCE_WIDTHS["text"]
+POSTER_PROJECTED_WIDTH = SOURCE_WIDTHS["poster"]
 
 _ARRAYS = ("text", "text_present", "poster", "poster_present")
 

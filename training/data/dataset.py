@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features.catalog import Catalog
+from features.thresholds import MAX_STARS, MIN_STARS
 from training.data.errors import NothingLeft, UnreadableTable
 from training.data.files import DAMAGED_ZIP, DataFiles, content_sha256, open_data_files, poster_names
 from training.data.layouts.csv_tables import LINE, drop_rows
@@ -29,7 +30,7 @@ from training.data.read_report import (
     ReadReport,
 )
 
-MIN_RATING, MAX_RATING = 0.5, 5.0
+MIN_RATING, MAX_RATING = MIN_STARS, MAX_STARS
 """Stars; ml-100k's 1 to 5 lie inside."""
 
 SIMULATED_MARK = "SIMULATED.txt"

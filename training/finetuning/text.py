@@ -16,6 +16,7 @@ import torch
 
 from features.catalog import Catalog
 from features.text import film_text
+from features.thresholds import STRONGLY_LIKED_FROM
 from training.content.text_encoder import open_sentence_transformer, packaged_model_folder
 from training.data.dataset import Events
 from training.data.errors import DataError
@@ -40,7 +41,7 @@ class FinetuneOptions:
 
     pairs: int = 6_400
     """Pairs of co-liked films learnt from."""
-    liked_stars: float = 4.0
+    liked_stars: float = STRONGLY_LIKED_FROM
     """A film rated at least this is liked."""
     window: int = 5
     """Two films are a pair when a person liked them at most this many liked films apart."""

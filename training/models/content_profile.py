@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from training.models.serving import HISTORY_INPUTS, LIKED_STARS, MAX_STARS, is_present, recency_weights
+from features.thresholds import LIKED_FROM, MAX_STARS
+from training.models.serving import HISTORY_INPUTS, is_present, recency_weights
 
 Float32 = npt.NDArray[np.float32]
 
@@ -24,7 +25,7 @@ class ContentProfileConfig:
 
 
 class ContentProfile(nn.Module):
-    """Mean text and poster vectors of films rated at least 3.5 or not rated, weighted by rating and recency."""
+    """Mean text and poster vectors of films liked, weighted by rating and recency."""
 
     input_names = HISTORY_INPUTS
     output_names = ("text_profile", "poster_profile")
@@ -48,7 +49,7 @@ class ContentProfile(nn.Module):
     def forward(self, history: Tensor, ratings: Tensor, age_days: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) each → text_profile (B, Dt), poster_profile (B, Dp); zeros when nothing liked has such a vector."""
         unrated = (ratings <= 0).to(torch.float32)
-        liked = (ratings >= LIKED_STARS).to(torch.float32)
+        liked = (ratings >= LIKED_FROM).to(torch.float32)
         weight = recency_weights(is_present(history), self.half_life_films, self.floor)
         weight = weight * (unrated + liked * ratings / MAX_STARS)
         return (

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES
+from features.sources import FUSION_INPUTS, NEIGHBOUR_SOURCE, NEIGHBOUR_WEIGHT, SOURCE_WIDTHS, SOURCES
 
 Float32 = npt.NDArray[np.float32]
 
@@ -24,10 +24,8 @@ FLAT_STD = 1e-6
 class FusedQuery(nn.Module):
     """query = concatenation of w_s / std_s(u) * u_s; std_s(u) = sqrt(u' Cov_s u), the source left out below 1e-6."""
 
-    input_names = (
-        "sequence_embedding", "two_tower_embedding", "ials_embedding", "text_profile", "poster_profile", "weights",
-    )  # fmt: skip
-    output_names = ("query", "ease_weight")
+    input_names = (*FUSION_INPUTS.values(), "weights")
+    output_names = ("query", NEIGHBOUR_WEIGHT)
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,24 +33,22 @@ class FusedQuery(nn.Module):
         for source, width in SOURCE_WIDTHS.items():
             self.register_buffer(f"covariance_{source}", torch.zeros(width, width))
 
-    def forward(
-        self, sequence_embedding: Tensor, two_tower_embedding: Tensor, ials_embedding: Tensor, text_profile: Tensor,
-        poster_profile: Tensor, weights: Tensor,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """Vectors (B, width of each source), weights (B, 7) in the order of SOURCES → (B, 385), (B, 1)."""
-        vectors = {
-            "sequence": sequence_embedding, "two_tower": two_tower_embedding, "ials": ials_embedding,
-            "text": text_profile, "poster": poster_profile, "popularity": torch.ones_like(weights[:, :1]),
-        }  # fmt: skip
-        parts = []
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors (B, width of each source) and weights (B, S), in the order of `input_names` → (B, D), (B, 1).
+
+        A source without an input has the vector 1 for everybody.
+        """
+        *given, weights = inputs
+        vectors = dict(zip(FUSION_INPUTS, given, strict=True))
+        same_for_all, parts = torch.ones_like(weights[:, :1]), []
         for column, source in enumerate(SOURCE_WIDTHS):
-            vector, covariance = vectors[source], getattr(self, f"covariance_{source}")
+            vector, covariance = vectors.get(source, same_for_all), getattr(self, f"covariance_{source}")
             variance = ((vector @ covariance) * vector).sum(dim=1, keepdim=True)
             std = torch.sqrt(torch.clamp(variance, min=0.0))
             scale = torch.where(std < FLAT_STD, 0.0, 1 / torch.clamp(std, min=FLAT_STD))
             parts.append(weights[:, column : column + 1] * scale * vector)
-        ease = SOURCES.index(NEIGHBOUR_SOURCE)
-        return torch.cat(parts, dim=1), weights[:, ease : ease + 1]
+        neighbours = SOURCES.index(NEIGHBOUR_SOURCE)
+        return torch.cat(parts, dim=1), weights[:, neighbours : neighbours + 1]
 
 
 def centre(vectors: Float32, present: npt.NDArray[np.bool_]) -> Float32:

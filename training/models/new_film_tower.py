@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from features.catalog import GENRES, Catalog
-from features.sources import SOURCE_WIDTHS
+from features.sources import LEARNT_SOURCES, SOURCE_WIDTHS
 from training.content.poster_encoder import POSTER_WIDTH
 from training.content.text_encoder import TEXT_WIDTH
 from training.content.vectors import ContentVectors
@@ -27,9 +27,6 @@ from training.data.item_features import ERA_CENTRES, ERA_WIDTH_YEARS
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-
-LEARNT = ("sequence", "two_tower", "ials")
-"""Sources whose item vectors are learnt from events."""
 
 N_FEATURES = len(GENRES) + len(ERA_CENTRES) + 1 + SOURCE_WIDTHS["text"] + SOURCE_WIDTHS["poster"]
 
@@ -67,7 +64,7 @@ class NewFilmTower(nn.Module):
         for kind, wide in (("text", TEXT_WIDTH), ("poster", POSTER_WIDTH)):
             self.register_buffer(f"{kind}_components", torch.zeros(wide, SOURCE_WIDTHS[kind]))
             self.register_buffer(f"{kind}_offset", torch.zeros(SOURCE_WIDTHS[kind]))
-        self.estimate = nn.Linear(N_FEATURES, sum(SOURCE_WIDTHS[source] for source in LEARNT))
+        self.estimate = nn.Linear(N_FEATURES, sum(SOURCE_WIDTHS[source] for source in LEARNT_SOURCES))
 
     def forward(self, text_embedding: Tensor, poster_embedding: Tensor, genres: Tensor, year: Tensor) -> tuple[Tensor]:
         """(B, 384), (B, 2048), (B, 19) 0 or 1, (B, 1) → item_vector (B, D)."""
@@ -76,7 +73,12 @@ class NewFilmTower(nn.Module):
         dated = (year > 0).to(torch.float32)
         era = torch.exp(-0.5 * ((year - self.era_centres) / ERA_WIDTH_YEARS) ** 2) * dated
         learnt = self.estimate(torch.cat([genres, era, 1 - dated, text, poster], dim=1))
-        return (torch.cat([learnt, text, poster, torch.zeros_like(year)], dim=1),)
+        parts = {"text": text, "poster": poster} | dict(
+            zip(LEARNT_SOURCES, learnt.split([SOURCE_WIDTHS[source] for source in LEARNT_SOURCES], dim=1), strict=True)
+        )
+        neutral = torch.zeros_like(year)
+        slices = [parts.get(source, neutral.expand(-1, width)) for source, width in SOURCE_WIDTHS.items()]
+        return (torch.cat(slices, dim=1),)
 
 
 def project(wide: Tensor, components: Any, offset: Any) -> Tensor:
@@ -110,7 +112,7 @@ def fit_new_film_tower(films: KnownFilms) -> FittedTower:
     with torch.no_grad():
         module.estimate.weight.zero_()
         module.estimate.bias.zero_()
-        for source in LEARNT:
+        for source in LEARNT_SOURCES:
             weights, bias, explained[source] = ridge(features, films.item_vectors[source])
             rows = slice(start, start := start + SOURCE_WIDTHS[source])
             module.estimate.weight[rows] = torch.from_numpy(weights.T.astype(np.float32))

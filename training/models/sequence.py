@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from features.history import HISTORY_LENGTH
+from features.thresholds import LIKED_FROM
 from training.models.seeded_dropout import SeededDropout
-from training.models.serving import HISTORY_INPUTS, LIKED_STARS, is_present
+from training.models.serving import HISTORY_INPUTS, is_present
 
 MASKED = -1e9
 """Added where attention may not look: finite, so that no row of the softmax can turn into NaN."""
@@ -122,7 +123,7 @@ class HistoryTransformer(nn.Module):
         """(B, T, D), (B, T) … → (B, T, D) unit vectors."""
         rated = (ratings > 0).to(torch.float32)
         gap_days = torch.clamp(F.pad(age_days[:, :-1] - age_days[:, 1:], (1, 0)), min=0)
-        about = torch.stack([(ratings - LIKED_STARS) * rated, rated, torch.log1p(gap_days)], dim=-1)
+        about = torch.stack([(ratings - LIKED_FROM) * rated, rated, torch.log1p(gap_days)], dim=-1)
         x = self.dropout(films * films.shape[-1] ** 0.5 + self.context(about)) * present.unsqueeze(-1)
         for block in self.blocks:
             x = block(x)

@@ -9,13 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from features.thresholds import LIKED_FROM, MIN_STARS
+
 HISTORY_INPUTS = ("history", "ratings", "age_days")
 """Inputs of every user-side encoder; shapes and units in `features.history`."""
-
-LIKED_STARS = 3.5
-"""A film with at least this rating, or without one, counts as liked."""
-
-MAX_STARS = 5.0
 
 
 def is_present(history: Tensor) -> Tensor:
@@ -36,5 +33,5 @@ def recency_weights(present: Tensor, half_life_films: float, floor: float = 0.0)
 
 def rating_weights(ratings: Tensor, disliked: float) -> Tensor:
     """(B, T) 1 for films liked or not rated, falling linearly to `disliked` for the lowest rating."""
-    dislike = torch.clamp((LIKED_STARS - ratings) / (LIKED_STARS - 0.5), 0, 1) * (ratings > 0).to(torch.float32)
+    dislike = torch.clamp((LIKED_FROM - ratings) / (LIKED_FROM - MIN_STARS), 0, 1) * (ratings > 0).to(torch.float32)
     return 1 - (1 - disliked) * dislike

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from features.history import HISTORY_LENGTH
+from features.thresholds import LIKED_FROM
 from training.models.seeded_dropout import SeededDropout
 from training.models.sequence import MASKED, ItemTable, unit
-from training.models.serving import HISTORY_INPUTS, LIKED_STARS, is_present, rating_weights, steps_back
+from training.models.serving import HISTORY_INPUTS, is_present, rating_weights, steps_back
 from training.models.tower_losses import TowerLoss
 
 SIDE_SCALARS = 9
@@ -101,7 +102,7 @@ class UserTower(nn.Module):
         fading = torch.exp2(-back.unsqueeze(1) / torch.exp(self.log_half_life).reshape(1, -1, 1))
         means = fading * (present * rating_weights(ratings, DISLIKED)).unsqueeze(1) @ vectors
         query = self.attention_query(unit(means[:, 1])).unsqueeze(2)
-        stars = (ratings - LIKED_STARS) * (ratings > 0)
+        stars = (ratings - LIKED_FROM) * (ratings > 0)
         about = torch.stack([stars, torch.log1p(torch.clamp(back, min=0)), torch.log1p(age_days)], dim=-1)
         score = (vectors @ query + self.attention_about(about)).squeeze(2)
         attended = torch.softmax(torch.where(present > 0, score, MASKED), dim=1) * present
@@ -126,11 +127,11 @@ def side_features(present: Tensor, back: Tensor, ratings: Tensor, age_days: Tens
     centred = (ratings - mean.unsqueeze(1)) * rated
     deviation = torch.sqrt((centred * centred).sum(dim=1) / n_rated + 1e-6)
     spread = centred.amax(dim=1) - centred.amin(dim=1)
-    liked = present * ((ratings >= LIKED_STARS) | (ratings <= 0))
+    liked = present * ((ratings >= LIKED_FROM) | (ratings <= 0))
     span = torch.log1p((age_days * present).amax(dim=1))
     recent = present * torch.exp2(-back / RECENT_FILMS)
     scalars = [
-        mean - LIKED_STARS, deviation, spread / 4, n_rated / HISTORY_LENGTH, torch.log1p(count) / 4, span / 8,
+        mean - LIKED_FROM, deviation, spread / 4, n_rated / HISTORY_LENGTH, torch.log1p(count) / 4, span / 8,
         torch.log1p(count) - span, torch.log1p(mean_over(age_days, recent)) / 8, mean_over(liked, present),
     ]  # fmt: skip
     weights = torch.stack([recent, liked], dim=1)

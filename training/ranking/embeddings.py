@@ -17,6 +17,7 @@ import polars as pl
 
 from features.catalog import Catalog
 from features.history import WatchHistory, history_tensors
+from features.sources import TABLE
 from training.ranking.scoring import ENCODER_OF
 
 Float32 = npt.NDArray[np.float32]
@@ -26,14 +27,7 @@ Encode = Callable[[str, Mapping[str, npt.NDArray[np.generic]]], Sequence[npt.NDA
 
 PEOPLE_AT_ONCE = 4096
 
-MEANING = {
-    "sequence": "the transformer over watch history",
-    "two_tower": "user tower and item tower",
-    "ials": "implicit factorisation; a person's factors are folded in from their history",
-    "text": "MiniLM on a film's text, in 128 dimensions; a person is the mean of what they liked",
-    "poster": "ResNet50 on a film's poster, in 64 dimensions; a person is the mean of what they liked",
-}
-"""Source → what its vectors come from."""
+MEANING = {source.name: source.meaning for source in TABLE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,9 @@ TEXT_SHARE = 0.7
 
 
 def _preset(embeddings: float, svd: float, item_cf: float, content: float) -> dict[str, float]:
-    return {
+    return dict.fromkeys(SOURCES, 0.0) | {
         "sequence": embeddings / 2, "two_tower": embeddings / 2, "ials": svd, "text": content * TEXT_SHARE,
-        "poster": content * (1 - TEXT_SHARE), "popularity": 0.0, "ease": item_cf,
+        "poster": content * (1 - TEXT_SHARE), "ease": item_cf,
     }  # fmt: skip
 
 

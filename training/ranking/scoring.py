@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.history import WatchHistory, history_tensors
-from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES
+from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES, encoders
 from training.fit.trainer import FittedModels, encode
 from training.models.fused_query import FLAT_STD, covariance
 
@@ -23,9 +23,8 @@ SCORE_BYTES = 400_000_000
 """People are scored in chunks whose source scores fit in this much memory."""
 
 ENCODER_OF = {
-    "sequence": ("sequence_encoder", 0), "two_tower": ("user_tower", 0), "ials": ("ials_user", 0),
-    "text": ("content_profile", 0), "poster": ("content_profile", 1),
-}  # fmt: skip
+    source: (model, place) for model, outputs in encoders().items() for place, source in enumerate(outputs.values())
+}
 """Dense source → the encoder of its user side, and which of its outputs."""
 
 
@@ -34,8 +33,8 @@ def user_vectors(models: FittedModels, histories: Sequence[WatchHistory]) -> dic
     tensors = history_tensors(histories)
     outputs = {name: encode(models.encoders, name, tensors) for name in {name for name, _ in ENCODER_OF.values()}}
     vectors = {source: outputs[name][place] for source, (name, place) in ENCODER_OF.items()}
-    vectors["popularity"] = np.ones((len(histories), 1), dtype=np.float32)
-    rows, scores = encode(models.encoders, "ease", tensors)
+    vectors |= {source: np.ones((len(histories), 1), dtype=np.float32) for source in SOURCE_WIDTHS.keys() - ENCODER_OF}
+    rows, scores = encode(models.encoders, NEIGHBOUR_SOURCE, tensors)
     return vectors | {"candidate_rows": rows, "candidate_scores": scores}
 
 

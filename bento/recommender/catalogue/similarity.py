@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.release.film_table import HoldsFilms, Live
-from features.sources import source_slices
+from features.sources import CONTENT_SOURCES, LEARNT_SOURCES, source_slices
 
 By = Literal["blend", "text", "poster", "collaborative"]
 Kind = By | Literal["content"]
@@ -20,9 +20,9 @@ Kind = By | Literal["content"]
 SOURCES_OF: dict[Kind, tuple[str, ...]] = {
     "text": ("text",),
     "poster": ("poster",),
-    "content": ("text", "poster"),
-    "collaborative": ("sequence", "two_tower", "ials"),
-    "blend": ("sequence", "two_tower", "ials", "text", "poster"),
+    "content": CONTENT_SOURCES,
+    "collaborative": LEARNT_SOURCES,
+    "blend": (*LEARNT_SOURCES, *CONTENT_SOURCES),
 }
 
 

@@ -14,10 +14,11 @@ from bento.http.asgi import About, Request, Response, Route
 from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.errors import InvalidRequest, UnknownMovie
-from bento.recommender.people.events import DISLIKE_RATING, LIKE_RATING, Acknowledgement, Event, Feedback
+from bento.recommender.people.events import Acknowledgement, Event, Feedback
 from bento.recommender.schemas import EventRequest, MovieId, Timestamp, UserId, decode
 from bento.release.loading import Release
 from bento.stores.person import CLICKED
+from features.thresholds import DISLIKE_EVENT_STARS, LIKE_EVENT_STARS, MAX_STARS, MIN_STARS
 
 IDEMPOTENCY_HEADER = b"idempotency-key"
 _KEY = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -40,7 +41,7 @@ class RateRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     user_id: UserId
     movie_id: MovieId
-    rating: Annotated[float, Meta(ge=0.5, le=5, description="Stars.")]
+    rating: Annotated[float, Meta(ge=MIN_STARS, le=MAX_STARS, description="Stars.")]
     timestamp: Timestamp | None = None
 
 
@@ -108,4 +109,4 @@ def _rating(asked: EventRequest) -> float:
         if asked.value is None:
             raise InvalidRequest("value", "event_type rate needs the stars, 0.5 to 5")
         return asked.value
-    return {"like": LIKE_RATING, "dislike": DISLIKE_RATING, "click": CLICKED}.get(asked.event_type, 0.0)
+    return {"like": LIKE_EVENT_STARS, "dislike": DISLIKE_EVENT_STARS, "click": CLICKED}.get(asked.event_type, 0.0)

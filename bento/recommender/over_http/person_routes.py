@@ -14,7 +14,6 @@ from msgspec import Meta, Struct
 
 from bento.http.asgi import About, Request, Response, Route
 from bento.recommender.catalogue.films import FilmCards, FilmDetails
-from bento.recommender.people.favourites import LIKED_FROM
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.ranking.neural_sources import without_embeddings
 from bento.recommender.recommendations import Recommendations, Recommended
@@ -27,6 +26,7 @@ from bento.recommender.schemas import (
     convert,
     user_id_in_path,
 )
+from features import thresholds
 from features.history import WatchHistory
 
 
@@ -176,5 +176,4 @@ def _response(answer: object, made: Recommended, body: AnswerBody) -> Response:
 
 
 def _stats(history: WatchHistory) -> UserStats:
-    liked = (history.ratings == 0) | (history.ratings >= LIKED_FROM)
-    return UserStats(len(history.item_rows), int(np.count_nonzero(liked)))
+    return UserStats(len(history.item_rows), int(np.count_nonzero(thresholds.liked(history.ratings))))

@@ -27,9 +27,6 @@ log = logging.getLogger("marquee.events")
 
 EventType = Literal["view", "click", "rate", "like", "dislike", "purchase"]
 
-LIKE_RATING = 5.0
-DISLIKE_RATING = 0.5
-
 REPLAY_INTERVAL_S = 1.0
 
 FUTURE_TOLERANCE_S = 60

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from features import thresholds
 from features.catalog import GENRES
 from features.history import WatchHistory
-
-LIKED_FROM = 3.5
-"""Stars from which a film counts as liked; films watched without a rating do too."""
 
 
 def favourite_genres(history: WatchHistory, genre_matrix: npt.NDArray[np.float32], limit: int = 3) -> list[str]:
@@ -18,7 +16,7 @@ def favourite_genres(history: WatchHistory, genre_matrix: npt.NDArray[np.float32
     genre_matrix: (N, G) 0/1. Genres are ordered by how far their number of liked films exceeds that of a random draw of
     as many films, in standard deviations of such a draw. Empty when no film was liked.
     """
-    liked = history.item_rows[(history.ratings == 0) | (history.ratings >= LIKED_FROM)]
+    liked = history.item_rows[thresholds.liked(history.ratings)]
     counts = genre_matrix[liked].sum(axis=0)
     expected = len(liked) * genre_matrix.mean(axis=0)
     surplus = np.divide(counts - expected, np.sqrt(expected), out=np.zeros_like(expected), where=expected > 0)

@@ -19,6 +19,7 @@ from bento.recommender.telemetry.metrics import Metrics
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression
 from bento.stores.interfaces import ImpressionLog
+from features.thresholds import LIKED_FROM
 
 log = logging.getLogger("marquee.impressions")
 
@@ -27,9 +28,6 @@ WAITING_LIMIT = 10_000
 
 BATCH = 64
 """Lists written at a time, with one command and in one round trip."""
-
-CLICKED_FROM_RATING = 3.5
-"""Stars from which a rating counts as a click on the list."""
 
 
 class _Film(msgspec.Struct):
@@ -118,5 +116,5 @@ class Impressions:
 def _is_positive(event: Event) -> bool:
     """Whether the person accepted the film by this event."""
     if event.event_type == "rate":
-        return event.rating >= CLICKED_FROM_RATING
+        return event.rating >= LIKED_FROM
     return event.event_type != "dislike"

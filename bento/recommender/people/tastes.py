@@ -13,12 +13,13 @@ from msgspec import Meta
 from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.errors import InvalidRequest, NotStored, UnknownMovie
-from bento.recommender.people.events import LIKE_RATING, Event, Feedback
+from bento.recommender.people.events import Event, Feedback
 from bento.recommender.schemas import MovieId
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore
 from features.catalog import GENRES
+from features.thresholds import LIKE_EVENT_STARS
 
 LIKED_LIMIT = 100
 
@@ -70,7 +71,7 @@ class Tastes:
         except StoreUnavailable as error:
             raise NotStored("the taste could not be kept, as Redis does not answer; try again") from error
         for movie_id in taste.liked:  # in their order, so that the last is the newest
-            event = Event(self._ids.new(), user_id, movie_id, "like", LIKE_RATING, int(now_s), now_s)
+            event = Event(self._ids.new(), user_id, movie_id, "like", LIKE_EVENT_STARS, int(now_s), now_s)
             await self._feedback.accept(event)
 
     def _movie_id(self, asked: int | str) -> int:

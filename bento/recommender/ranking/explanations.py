@@ -14,13 +14,11 @@ from features.catalog import Film
 from features.history import WatchHistory
 from features.scorers import MLP
 from features.sources import SOURCES
+from features.thresholds import not_disliked
 
 BECAUSE_LIMIT = 3
 HISTORY_LIMIT = 200
 """Newest films of a history that are compared."""
-
-DISLIKED_BELOW = 3.0
-"""Stars; films rated lower are not named as reasons."""
 
 SIMILAR_FROM = 0.1
 """Lowest similarity of a film that is named as a reason; 0 is that of an average pair."""
@@ -83,8 +81,7 @@ def _added(chosen: Ranked, at: int) -> dict[str, float]:
 
 def _not_disliked(history: WatchHistory) -> npt.NDArray[np.int64]:
     """Rows of the newest films that were not disliked, each once."""
-    ratings = history.ratings[-HISTORY_LIMIT:]
-    kept = (ratings == 0) | (ratings >= DISLIKED_BELOW)
+    kept = not_disliked(history.ratings[-HISTORY_LIMIT:])
     return np.unique(history.item_rows[-HISTORY_LIMIT:][kept])
 
 

@@ -13,9 +13,7 @@ from bento.recommender.ranking.selection import followed_by
 from bento.recommender.retrieval.candidates import Encoded, Ranked
 from features.history import WatchHistory
 from features.sources import NEIGHBOUR_SOURCE, SOURCES
-
-NEUTRAL_RATING = 3.0
-"""Rating that unrated films count with: a little liked, since the person chose to watch them."""
+from features.thresholds import NEUTRAL_STARS
 
 
 def best_without_retrieval(
@@ -44,8 +42,8 @@ def genre_popularity(
 
     A film's score is its popularity (1 = most popular) times 1 + the cosine of its genres with the liked ones.
     """
-    ratings = np.where(history.ratings > 0, history.ratings, NEUTRAL_RATING)
-    liked = np.maximum(ratings - NEUTRAL_RATING + 1, 0) @ genre_matrix[history.item_rows]
+    ratings = np.where(history.ratings > 0, history.ratings, NEUTRAL_STARS)
+    liked = np.maximum(ratings - NEUTRAL_STARS + 1, 0) @ genre_matrix[history.item_rows]
     lengths = np.linalg.norm(genre_matrix, axis=1) * np.linalg.norm(liked)
     overlap = np.divide(genre_matrix @ liked, lengths, out=np.zeros(len(popularity)), where=lengths > 0)
     ranks = np.empty(len(popularity), dtype=np.int64)

@@ -15,12 +15,12 @@ from bento.recommender.people.events import Event
 from bento.release.film_table import FilmTable
 from bento.stores.errors import StoreUnavailable
 from bento.stores.popularity import PopularityStore
+from features.thresholds import LIKED_FROM
 
 log = logging.getLogger("marquee.recommender")
 
 WEIGHTS = {"click": 0.25, "view": 1.0, "like": 1.5, "purchase": 2.0}
-RATED_FROM = 3.5
-"""Stars from which a rating counts as a view; lower ratings and dislikes count nothing."""
+"""A rating of what is liked counts as a view; lower ratings and dislikes count nothing."""
 
 REFRESH_S = 5.0
 FILMS = 500
@@ -81,5 +81,5 @@ class Trending:
 
 def _weight(event: Event) -> float:
     if event.event_type == "rate":
-        return WEIGHTS["view"] if event.rating >= RATED_FROM else 0.0
+        return WEIGHTS["view"] if event.rating >= LIKED_FROM else 0.0
     return WEIGHTS.get(event.event_type, 0.0)

@@ -28,38 +28,27 @@ from bento.recommender.telemetry.limited_warnings import LimitedWarnings
 from bento.release.film_table import AddedFilms
 from features.history import WatchHistory, history_tensors
 from features.scorers import MLP, SCORER_MODELS
-from features.sources import NEIGHBOUR_SOURCE, SOURCE_WIDTHS, SOURCES, source_slices
+from features.sources import (
+    FUSION_INPUTS,
+    NEIGHBOUR_SOURCE,
+    NEIGHBOUR_WEIGHT,
+    SOURCE_WIDTHS,
+    SOURCES,
+    deadlines,
+    encoders,
+    source_slices,
+)
 
 log = logging.getLogger("marquee.recommender")
 
-ENCODERS: dict[str, dict[str, str]] = {
-    "sequence_encoder": {"user_embedding": "sequence"},
-    "user_tower": {"user_embedding": "two_tower"},
-    "ials_user": {"user_embedding": "ials"},
-    "content_profile": {"text_profile": "text", "poster_profile": "poster"},
-}
+ENCODERS = encoders()
 """Encoder -> its outputs -> the source each output is."""
 
-TIMED_AS = {
-    "sequence_encoder": "sequence",
-    "user_tower": "two_tower",
-    "ials_user": "ials",
-    "content_profile": "content",
-    NEIGHBOUR_SOURCE: "ease",
-}
+TIMED_AS = deadlines()
 """Model -> the source whose deadline it has."""
 
 RERANKER = SCORER_MODELS[MLP]
 """Asked only where the scorer is `mlp`; the dot products come with the candidates."""
-
-FUSION_INPUTS = {
-    "sequence": "sequence_embedding",
-    "two_tower": "two_tower_embedding",
-    "ials": "ials_embedding",
-    "text": "text_profile",
-    "poster": "poster_profile",
-}
-"""Source -> the input of `fusion` that takes its embedding. Popularity is the same for everybody and has none."""
 
 
 @dataclass(slots=True)
@@ -184,7 +173,7 @@ class Models:
         for source, name in FUSION_INPUTS.items():
             inputs[name] = encoded.embeddings.get(source, _zeros(source))
         fused = await self._infer("fusion", inputs, deadline_ns)
-        query, weight = fused["query"][0], float(fused["ease_weight"][0, 0])
+        query, weight = fused["query"][0], float(fused[NEIGHBOUR_WEIGHT][0, 0])
         released = await self._search.search(_release_question(encoded, request, query, weight, deadline_ns))
         if request.added is None:
             return released

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-TIMED_SOURCES = ("sequence", "two_tower", "ials", "content", "ease")
-"""Sources as their deadlines are named; `content` is text and posters, which one model makes."""
+from features.sources import TIMED_SOURCES
 
 SOURCES_SHARE = 0.5
 """Share of the time left that the sources may take: the rest is for the search with their embeddings."""

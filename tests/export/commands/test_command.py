@@ -70,7 +70,7 @@ def test_choices_are_those_of_training() -> None:
 
 
 def test_a_worse_release_is_refused_beyond_the_margin(exported: Path) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     manifest = read_manifest(exported)
     current = manifest.releases[1]  # NDCG@10 0.2

@@ -13,8 +13,9 @@ from export.commands import ensure as module
 from export.commands.ensure import Ensured, Memo, Wanted, ensure, find_release, remembered
 from export.commands.release_options import ReleaseOptions
 from export.layout import COMMITTED_REPOSITORY
-from export.release.manifest import Recipe, read_manifest, write_manifest
+from export.release.manifest import read_manifest, write_manifest
 from export.release.recipe import data_listing, export_hash, training_listing
+from features.release_manifest import Recipe
 
 WANTED = Wanted("f" * 64, Recipe("0123456789ab", export_hash("fp32")))
 """What the tiny world's release was made from."""

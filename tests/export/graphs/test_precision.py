@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -13,10 +13,12 @@ from torch import nn
 
 from export.commands.release_options import PrecisionName
 from export.errors import ExportError
-from export.example_inputs import history_batch, image_batch
-from export.graphs.networks import Trial, export_network
+from export.example_inputs import Tensors, history_batch
+from export.graphs.networks import Network, Trial, prove_graph
 from export.graphs.precision import DEMANDS, REDUCIBLE_MODELS, Precision
+from export.graphs.writers import GraphOrder
 from export.layout import COMMITTED_REPOSITORY, read_config
+from features.release_manifest import Parity
 from tests.export.tiny_world import N_FILMS, MeanTower
 
 ITEMS = np.random.default_rng(1).standard_normal((64, 200)).astype(np.float32)
@@ -51,11 +53,24 @@ class ConvolvingEncoder(nn.Module):
         return (nn.functional.normalize(self.dense(pooled), dim=1),)
 
 
-def export_tower(tower: nn.Module, folder: Path, precision: Precision) -> Any:
+def export_network(module: nn.Module, trial: Trial, model: str, folder: Path, precision: Precision) -> Parity:
+    """Write `model.onnx` and prove it."""
+    path, config = folder / "model.onnx", read_config(COMMITTED_REPOSITORY, model)
+    GraphOrder(module, trial.batches, config.SerializeToString(), path, precision).write()
+    return prove_graph(Network(module, trial, precision), model, path)
+
+
+def image_batch(batch_size: int) -> Tensors:
+    """`pixels` (B, 3, 32, 32): noise of the range that normalised pixels have."""
+    random = np.random.default_rng([6, batch_size])
+    return {"pixels": random.uniform(-2.1, 2.6, size=(batch_size, 3, 32, 32)).astype(np.float32)}
+
+
+def export_tower(tower: nn.Module, folder: Path, precision: Precision) -> Parity:
     trial = Trial(
         [history_batch(N_FILMS, size, seed=5) for size in (1, 7, 64)], lambda out: out["user_embedding"] @ ITEMS
     )
-    return export_network(tower, trial, read_config(COMMITTED_REPOSITORY, "user_tower"), folder, precision)
+    return export_network(tower, trial, "user_tower", folder, precision)
 
 
 @pytest.mark.parametrize(("precision", "stored"), [("fp16", onnx.TensorProto.FLOAT16), ("int8", onnx.TensorProto.INT8)])
@@ -71,9 +86,8 @@ def test_weights_are_stored_in_the_precision_chosen(precision: Precision, stored
 
 
 def test_convolutions_are_calibrated_and_run_in_integers(tmp_path: Path) -> None:
-    trial = Trial([image_batch(size, 32, seed=6) for size in (1, 2, 7)], lambda out: out["embedding"] @ POSTERS)
-    config = read_config(COMMITTED_REPOSITORY, "image_encoder")
-    parity = export_network(ConvolvingEncoder(), trial, config, tmp_path, "int8")
+    trial = Trial([image_batch(size) for size in (1, 2, 7)], lambda out: out["embedding"] @ POSTERS)
+    parity = export_network(ConvolvingEncoder(), trial, "image_encoder", tmp_path, "int8")
     kinds = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
     assert parity.ranking_overlap >= DEMANDS["int8"].min_ranking_overlap

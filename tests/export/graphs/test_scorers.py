@@ -11,7 +11,7 @@ import pytest
 from export.example_inputs import Tensors, candidate_batch, history_batch
 from export.graphs.onnx_graphs import network_run, onnx_run
 from export.layout import SCORERS
-from export.release.build import PublishOptions, _release
+from export.release.build import PublishOptions, release_facts
 from export.release.manifest import read_manifest
 from features.sources import SOURCES
 from tests.export.tiny_world import N_FILMS, TinyWorld
@@ -49,4 +49,4 @@ def test_the_dot_scorer_adds_up_contributions(exported: Path) -> None:
 def test_the_release_says_which_scorer_its_validation_preferred(world: TinyWorld, exported: Path) -> None:
     assert read_manifest(exported).releases[1].scorer == "dot"
     preferred = {"validation": {"reranking": {"default": "mlp"}}}
-    assert _release(replace(world.trained, metrics=preferred), {}, PublishOptions()).scorer == "mlp"
+    assert release_facts(replace(world.trained, metrics=preferred), {}, PublishOptions()).scorer == "mlp"

@@ -5,17 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from export.errors import ManifestUnreadable, UnknownRelease
 from export.release import publish as module
-from export.release.manifest import FileFacts, Manifest, Release, read_manifest, write_manifest
+from export.release.manifest import read_manifest, release_of, write_manifest
 from export.release.publish import make_current, open_draft, publish, repository_lock
 from export.release.validate import validate
+from features.release_manifest import FileFacts, Manifest, ReleaseFacts
 
 
 class PowerCut(Exception):
@@ -25,7 +26,7 @@ class PowerCut(Exception):
 def publish_copy(repository: Path, keep: int = 3) -> int:
     """Publish the newest release's files once more."""
     manifest = read_manifest(repository)
-    number, newest = manifest.release(max(manifest.releases))
+    number, newest = release_of(manifest, max(manifest.releases))
     draft = open_draft(repository)
     for model in newest.models:
         for name in newest.models[model].files:
@@ -188,16 +189,16 @@ def test_a_manifest_survives_being_written_and_read(repository: Path) -> None:
 
 
 def test_a_repository_without_releases_is_empty(tmp_path: Path) -> None:
-    assert read_manifest(tmp_path) == Manifest()
+    assert read_manifest(tmp_path) == Manifest.empty()
     with pytest.raises(UnknownRelease, match="no release is current; the repository has: none"):
-        read_manifest(tmp_path).release()
+        release_of(read_manifest(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"{", "truncated"),
-        (b'{"format": 2, "current": 1, "releases": {}}', "format 2, not 1"),
+        (b'{"format": 2, "current": 1, "releases": {}}', "format 2, this version of Marquee reads 1"),
         (b'{"format": 1, "current": "1", "releases": {}}', "Expected `int | null`, got `str`"),
     ],
 )
@@ -234,4 +235,4 @@ def test_one_process_at_a_time_changes_a_repository(tmp_path: Path) -> None:
 
 
 def test_a_release_is_plain_data(repository: Path) -> None:
-    assert isinstance(read_manifest(repository).releases[1], Release)
+    assert isinstance(read_manifest(repository).releases[1], ReleaseFacts)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from export.index.faiss_index import build_index, write_index
-from export.release.manifest import ModelFacts, read_manifest, write_manifest
+from export.release.manifest import read_manifest, write_manifest
 from export.release.validate import validate
+from features.release_manifest import ModelFacts
 
 
 def flip_a_byte(path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from bento.recommender.catalogue.filters import FilmFilter
 from bento.recommender.over_http import filtered_routes
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.schemas import FilteredAnswer, Filters, GenreFilter, decode
+from bento.recommender.schemas import FilteredAnswer, FilteredRequest, Filters, GenreFilter, decode
 from features.catalog import Catalog, Film
 from tests.recommender.genre_world import films_of
 from tests.recommender.world import World
@@ -219,3 +220,9 @@ def test_filters_agree_with_looking_at_every_film(
     ]
     passing = FilmFilter(films, np.zeros(len(films), np.float32)).mask(filters)
     assert films.movie_ids[passing].tolist() == expected
+
+
+def test_a_request_takes_every_filter() -> None:
+    asked = {field.name: (field.type, field.default) for field in msgspec.structs.fields(FilteredRequest)}
+    for field in msgspec.structs.fields(Filters):
+        assert asked[field.name] == (field.type, field.default)

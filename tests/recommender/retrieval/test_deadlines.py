@@ -12,8 +12,9 @@ import pytest
 from bento.inference.core.options import ServerOptions
 from bento.inference.server import InferenceServer
 from bento.recommender.retrieval.candidates import Models
-from bento.recommender.retrieval.deadlines import TIMED_SOURCES, Deadlines
+from bento.recommender.retrieval.deadlines import Deadlines
 from features.history import WatchHistory
+from features.sources import TIMED_SOURCES
 from tests.inference.closing import close_with_nothing_left
 from tests.inference.gates import Gate, gate
 from tests.recommender import live_world

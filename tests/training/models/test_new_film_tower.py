@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from features.sources import source_slices
+from features.sources import FUSED_WIDTH, source_slices
 from tests.export.tiny_world import N_FILMS, tiny_world
 from training.models.new_film_tower import fit_new_film_tower, ridge, tower_inputs
 
@@ -70,7 +70,7 @@ def test_a_film_of_the_release_keeps_its_own_content(tmp_path: Path) -> None:
     inputs = tower_inputs(trained)
     with torch.no_grad():
         (vectors,) = module(*(torch.from_numpy(inputs[name]) for name in module.input_names))
-    assert vectors.shape == (N_FILMS, 385)
+    assert vectors.shape == (N_FILMS, FUSED_WIDTH)
     for source in ("text", "poster"):
         columns = source_slices()[source]
         np.testing.assert_allclose(vectors[:, columns].numpy(), trained.item_vectors[source], atol=1e-5)

@@ -137,7 +137,8 @@ def test_presets_name_every_source_and_sum_to_one(name: str) -> None:
 
 
 def test_weights_keep_their_proportions() -> None:
-    weights = as_weights(np.array([2.0, 0, 0, 0, 0, 0, 6.0]))
+    sizes = {"sequence": 2.0, "ease": 6.0}
+    weights = as_weights(np.array([sizes.get(source, 0) for source in SOURCES]))
 
     assert weights["sequence"] == pytest.approx(0.25)
     assert weights["ease"] == pytest.approx(0.75)
