@@ -1,4 +1,4 @@
-"""Accounts of people and API keys: what is kept of them, and the two places where it is kept."""
+"""Accounts of people and API keys: their fields, and their store in Redis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bento.stores.redis_link import RedisLink
 from bento.stores.redis_stores import key_tag
 
 KEY_START = "mq"
-"""How API keys begin, so that people and secret scanners know one when they see it."""
+"""The prefix of API keys, by which people and secret scanners recognise them."""
 
 
 log = logging.getLogger("marquee.auth")
@@ -26,7 +26,7 @@ API_KEYS = "marquee:keys"
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Somebody who signs in with a password."""
+    """A person who signs in with a password."""
 
     user_id: str
     password_hash: str
@@ -36,16 +36,16 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """What is kept of an API key: not the key itself."""
+    """The stored part of an API key, without its secret."""
 
     key_id: str
     name: str
-    """What it is for, in the words of whoever made it."""
+    """What it is for, as its creator wrote."""
     role: RoleName
     secret_hash: str
-    """SHA-256: the secret is random and long, so that nothing slower is needed."""
+    """SHA-256, which is enough for a long random secret."""
     user_id: str | None
-    """The person that a key of role user may ask for."""
+    """The person whose data a key of role user gives access to."""
     per_minute: int | None
     """Requests per minute; None = the setting's."""
     created_at_s: float
@@ -58,7 +58,7 @@ class ApiKey(msgspec.Struct, frozen=True):
 def new_key(
     name: str, role: RoleName, created_at_s: float, user_id: str | None = None, per_minute: int | None = None
 ) -> tuple[ApiKey, str]:
-    """A new key, and its text, which is shown once."""
+    """A new key and its text, which is shown only once."""
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     key = ApiKey(key_id, name, role, hashed(secret), user_id, per_minute, created_at_s)
     return key, f"{KEY_START}_{key_id}_{secret}"
@@ -72,12 +72,12 @@ def split_key(text: str) -> tuple[str, str] | None:
 
 
 def hashed(secret: str) -> str:
-    """A secret as it is kept."""
+    """A secret as it is stored."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Accounts(Protocol):
-    """Where accounts and keys are kept. Every method may raise StoreUnavailable."""
+    """The store of accounts and keys. Every method may raise StoreUnavailable."""
 
     async def add(self, account: Account) -> bool:
         """Add an account; False when there is one of this name."""
@@ -86,7 +86,7 @@ class Accounts(Protocol):
         """The account of a person."""
 
     async def remove(self, user_id: str) -> None:
-        """Remove a person's account and the keys that ask for them."""
+        """Remove a person's account and their keys."""
 
     async def add_key(self, key: ApiKey) -> None:
         """Add an API key."""
@@ -104,7 +104,7 @@ class Accounts(Protocol):
 class RedisAccounts:
     """See `Accounts`. `<prefix>:{<user>}:account` is one value, `API_KEYS` a hash of all API keys.
 
-    People of another data set are other people; keys open every data set of a Redis.
+    Accounts belong to the people of one data set; keys are valid for every data set of a Redis.
     """
 
     def __init__(self, link: RedisLink, prefix: str) -> None:
@@ -145,9 +145,9 @@ class RedisAccounts:
 
 
 def _read(value: bytes | None, kind: type[T]) -> T | None:
-    """A kept value; one that was altered opens nothing."""
+    """A stored value; None for a damaged one."""
     try:
         return None if value is None else msgspec.json.decode(value, type=kind)
     except msgspec.DecodeError as error:
-        log.error("a kept %s cannot be read: %s", kind.__name__, error)
+        log.error("a stored %s cannot be read: %s", kind.__name__, error)
         return None

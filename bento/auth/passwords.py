@@ -1,4 +1,4 @@
-"""Passwords: argon2id with the library's own costs (64 MiB, some 50 ms), away from the event loop."""
+"""Passwords: argon2id with the library's default costs (64 MiB, some 50 ms), in threads beside the event loop."""
 
 from __future__ import annotations
 
@@ -10,39 +10,41 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 AT_A_TIME = 2
-"""Hashes at once: each takes a core and 64 MiB."""
+"""Hashes computed at the same time: each takes a core and 64 MiB."""
 
 
 class Passwords:
-    """Hashes and checks."""
+    """Hashes and checks passwords."""
 
     def __init__(self) -> None:
         self._seats = asyncio.Semaphore(AT_A_TIME)
 
     async def hashed(self, password: str) -> str:
-        """A password as it is kept."""
+        """The hash of a password, as it is stored."""
         async with self._seats:
             return await asyncio.to_thread(_hasher().hash, password)
 
     async def fits(self, password_hash: str | None, password: str) -> bool:
-        """Whether it is the password. Without a hash it takes as long, so that nobody learns which names exist."""
+        """Whether the password matches. Without a hash it takes as long, so that timing does not reveal which names
+        exist."""
         async with self._seats:
-            return await asyncio.to_thread(_fits, password_hash or _nobodys_hash(), password) and bool(password_hash)
+            matches = await asyncio.to_thread(_matches, password_hash or _placeholder_hash(), password)
+        return matches and bool(password_hash)
 
 
 @cache
 def _hasher() -> PasswordHasher:
-    from argon2 import PasswordHasher  # only who signs in needs it, not the start
+    from argon2 import PasswordHasher  # imported when needed, as it is slow to import
 
     return PasswordHasher()
 
 
 @cache
-def _nobodys_hash() -> str:
-    return _hasher().hash("nobody's")
+def _placeholder_hash() -> str:
+    return _hasher().hash("placeholder")
 
 
-def _fits(password_hash: str, password: str) -> bool:
+def _matches(password_hash: str, password: str) -> bool:
     from argon2.exceptions import InvalidHashError, VerificationError
 
     try:

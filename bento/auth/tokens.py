@@ -1,4 +1,4 @@
-"""JSON Web Tokens: who somebody is, signed by this service (HS256)."""
+"""JSON Web Tokens: the identity of a caller, signed by this service (HS256)."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ SECRET_FILE = "jwt_secret"
 
 
 class WrongToken(Exception):
-    """The token is expired, altered, or none of this service's."""
+    """The token is expired, altered, or not from this service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a token says."""
+    """The claims of a token."""
 
     user_id: str
     role: str
     account_made_at_s: float
-    """When the account was made that it was issued to: a name may be given again, the token is not for the next."""
+    """When its account was created: the token is not valid for a later account of the same name."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Makes and reads tokens with one secret."""
+    """Issues and reads tokens with one secret."""
 
     secret: str
     ttl_s: int = 3_600
     now_s: Callable[[], float] = time.time
 
     def issue(self, user_id: str, role: str, account_made_at_s: float = 0.0) -> str:
-        """A token for an account, good for `ttl_s` seconds."""
-        import jwt  # only who signs in needs it, not the start
+        """A token for an account, valid for `ttl_s` seconds."""
+        import jwt  # imported when needed, as it is slow to import
 
         now_s = int(self.now_s())
         times = {"iat": now_s, "exp": now_s + self.ttl_s, "made": account_made_at_s}
         return jwt.encode({"iss": ISSUER, "sub": user_id, "role": role, **times}, self.secret, ALGORITHM)
 
     def read(self, token: str) -> Signed:
-        """What a token says that is ours and has not expired. Raises: WrongToken."""
+        """The claims of a valid token. Raises: WrongToken."""
         import jwt
 
         # The time is checked here, by our own clock.
@@ -63,7 +63,7 @@ class Tokens:
 
 
 def own_secret(home: Path) -> str:
-    """The secret of this home, made once and readable by nobody else."""
+    """The secret of this home, created once and readable by its owner only."""
     path = home / SECRET_FILE
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)
@@ -71,6 +71,6 @@ def own_secret(home: Path) -> str:
             file.write(secrets.token_urlsafe(48))
             file.flush()
             os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # whoever comes second takes the first one's
+            with contextlib.suppress(FileExistsError):  # another process was first; its secret is used
                 os.link(file.name, path)
     return path.read_text().strip()

@@ -82,7 +82,7 @@ function failure(response, answer, route) {
     noteMissing(route);
     return new ApiError("This server does not offer that.", said);
   }
-  if (response.status === 401) return new ApiError("This server wants to know who you are. Please sign in.", said);
+  if (response.status === 401) return new ApiError("This server requires you to sign in.", said);
   if (response.status === 429) return new ApiError("That was too many requests at once. Please wait a moment.", said);
   const words = message || `The server answered ${response.status} ${response.statusText}`.trim();
   return new ApiError(sentence(words), said);

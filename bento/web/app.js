@@ -108,7 +108,7 @@ function describe(config, booth) {
   const { data } = config;
   const people = count(data.people, "person", "people");
   byId("foot-data").textContent = data.simulated
-    ? `Real films, ${people} made up by a program: every rating here is simulated. ${hasPosters(config) ? "The posters were drawn by a program too." : ""}`
+    ? `Real films, ${people} created by a program: every rating here is simulated. ${hasPosters(config) ? "The posters were drawn by a program too." : ""}`
     : `${count(data.films, "film")} and ${people} of ${data.name}.`;
 }
 

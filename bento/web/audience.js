@@ -27,7 +27,7 @@ export class Audience {
   async open(data) {
     const note = byId("simulated");
     note.hidden = !data.simulated;
-    note.textContent = `The ${count(data.people, "person is", "people are")} simulated: a program gave them tastes and let them watch. None of them is real.`;
+    note.textContent = `The ${count(data.people, "person is", "people are")} simulated: a program created their tastes and watch histories.`;
     if (onlyPerson() !== null) return null;
     try {
       const { people, total } = await get("/people", { limit: TICKETS });

@@ -46,7 +46,7 @@ export class Booth {
         "dl",
         { class: "booth-facts" },
         fact("Cache", answer.cached ? "hit: this answer was ready" : "miss: made for you just now", answer.cached ? "good" : ""),
-        fact("Made of", strategyLabel(answer.strategy)),
+        fact("Strategy", strategyLabel(answer.strategy)),
         fact("Left out", answer.degraded.length ? listed(answer.degraded.map(partLabel)) : "nothing", answer.degraded.length ? "bad" : "good"),
         fact("Release", String(answer.release)),
         ...Object.entries(answer.experiments ?? {}).map(([experiment, arm]) => fact("Experiment", `${experiment}: ${arm}`)),

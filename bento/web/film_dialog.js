@@ -100,7 +100,7 @@ export class FilmDialog {
         place,
         h("p", { class: "credits" }, [creditsOf(facts), facts.country].filter(Boolean).join(" · ")),
         h("p", { class: "overview" }, facts.overview),
-        tags.length > 0 && h("ul", { class: "tags", role: "list", "aria-label": "What people call it" }, tags.map((tag) => h("li", {}, tag))),
+        tags.length > 0 && h("ul", { class: "tags", role: "list", "aria-label": "Tags by people" }, tags.map((tag) => h("li", {}, tag))),
       );
     } catch (error) {
       if (error.name !== "ApiError") throw error;
@@ -118,7 +118,7 @@ export class FilmDialog {
         h("span", {}, words),
       ),
     );
-    fill(place, h("div", { class: "section-head" }, h("h3", { id: "similar-heading" }, "Films like it"), h("fieldset", { class: "segmented" }, h("legend", { class: "visually-hidden" }, "Alike"), choices)), films);
+    fill(place, h("div", { class: "section-head" }, h("h3", { id: "similar-heading" }, "Films like it"), h("fieldset", { class: "segmented" }, h("legend", { class: "visually-hidden" }, "Similar by"), choices)), films);
     this.#ask(film, this.#likeness, films);
   }
 

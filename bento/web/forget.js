@@ -30,7 +30,7 @@ function question(session, onForgotten, close) {
   };
   return [
     h("h2", { id: "forget-heading" }, isOwn ? "Forget you?" : `Forget person ${userId}?`),
-    h("p", {}, isOwn ? lostByMe() : "What they did here is deleted, and what the data tell of them is not used any more. Nobody can bring it back."),
+    h("p", {}, isOwn ? lostByMe() : "What they did here is deleted, and their data in the release is no longer used. This cannot be undone."),
     error,
     h(
       "div",
@@ -42,13 +42,13 @@ function question(session, onForgotten, close) {
 }
 
 function lostByMe() {
-  const account = onlyPerson() === null ? "" : ` Your account “${onlyPerson()}” goes with it.`;
-  return `What you rated, liked and looked at here is deleted.${account} Nobody can bring it back.`;
+  const account = onlyPerson() === null ? "" : ` Your account “${onlyPerson()}” is deleted with it.`;
+  return `What you rated, liked and looked at here is deleted.${account} This cannot be undone.`;
 }
 
 /** Whoever had an account reads it here and starts over from the door; everybody else is back in their seat, unknown. */
 function said(dialog, session, { events_deleted: n }, onGone) {
-  const deleted = n ? `, with ${count(n, "thing")} that ${session.isOwn ? "you" : "they"} did` : "";
+  const deleted = n ? `, with ${count(n, "event")}` : "";
   if (session.isOwn && onlyPerson() !== null) {
     keepSignedIn(null);
     dialog.addEventListener("close", onGone, { once: true });

@@ -20,7 +20,7 @@ export function listenForSignIn(onDone) {
   };
   document.addEventListener("marquee:sign-in", ({ detail }) => {
     fill(account, h("button", { type: "button", on: { click: () => open("") } }, "Sign in"));
-    open(detail.hasEnded ? "Your sign-in has ended. Please sign in again." : "This server wants to know who you are.");
+    open(detail.hasEnded ? "Your sign-in has ended. Please sign in again." : "This server requires you to sign in.");
   });
   const leave = () => {
     keepSignedIn(null);

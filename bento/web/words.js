@@ -6,26 +6,26 @@ export const SOURCES = {
   two_tower: { label: "Similar viewers", why: "two towers that place people and films in one space" },
   ials: { label: "Shared tastes", why: "matrix factorisation over everybody's ratings" },
   ease: { label: "Seen together", why: "item-to-item weights between films" },
-  text: { label: "The story", why: "what the film's text says, read by a language model" },
-  poster: { label: "The poster", why: "what the poster looks like, seen by an image model" },
+  text: { label: "The story", why: "the film's text, encoded by a language model" },
+  poster: { label: "The poster", why: "the film's poster, encoded by an image model" },
   popularity: { label: "Popularity", why: "how many people watch it" },
 };
 
 const STAGES = {
-  state: "Remember you",
+  state: "Read your history",
   encode: "Encode history",
   retrieve: "Search films",
-  rescore: "Second look",
-  fallback: "Fall back",
-  blend: "Blend and filter",
+  rescore: "Re-rank",
+  fallback: "Fallback",
+  blend: "Order and filter",
   explain: "Explain",
   answer: "Write answer",
-  rest: "Waiting in between",
+  rest: "Waiting",
 };
 
 const STRATEGIES = {
   hybrid: "All sources together",
-  cold_start: "Popular films, well mixed (nothing is known yet)",
+  cold_start: "Popular films of many genres (no history yet)",
   item_to_item: "Films often seen together",
   content: "Films that tell similar stories",
   genre_popularity: "Popular films of favourite genres",
@@ -33,16 +33,16 @@ const STRATEGIES = {
 };
 
 const PARTS = {
-  feature_store: "the memory of what people did",
+  feature_store: "the store of events",
   response_cache: "the cache of finished answers",
   retrieval: "the film index",
   explain: "the explanations",
-  wording: "the language model’s words",
-  mlp_scorer: "the second look at the best films",
+  wording: "the language model",
+  mlp_scorer: "the re-ranker",
 };
 
-/** What can add to a score beside the sources. */
-const SCORERS = { mlp: "Second look" };
+/** What adds to a score beside the sources. */
+const SCORERS = { mlp: "Re-ranker" };
 
 export const sourceLabel = (name) => SOURCES[name]?.label ?? SCORERS[name] ?? plain(name);
 export const stageLabel = (name) => STAGES[name] ?? plain(name);

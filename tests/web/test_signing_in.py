@@ -56,7 +56,7 @@ def kept(page: Page) -> dict[str, str]:
 
 
 def test_somebody_new_registers_rates_and_stays_signed_in(page: Page) -> None:
-    assert page.text(f"{DIALOG} .sign-in-words") == "This server wants to know who you are."
+    assert page.text(f"{DIALOG} .sign-in-words") == "This server requires you to sign in."
     register(page, "walter")
     assert page.texts("#account .account-name") == ["walter"]
     assert not page.is_shown("#known-panel")  # other people are not theirs to see
@@ -132,7 +132,7 @@ def test_an_account_is_forgotten_with_its_person(page: Page, asking_service: Ser
     assert "Your account “saul” goes with it" in page.text("#forget-dialog")
     page.click("#forget-dialog .primary")
     page.wait(lambda: page.text("#forget-heading") == "You are forgotten")
-    assert page.text("#forget-dialog p") == "Your account is gone, with 1 thing that you did."
+    assert page.text("#forget-dialog p") == "Your account is gone, with 1 event."
     page.click("#forget-dialog .primary")
     page.wait(lambda: page.all(f"{DIALOG}[open] form"))
     fill_in(page, "saul", PASSWORD)

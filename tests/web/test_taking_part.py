@@ -92,7 +92,7 @@ def test_who_asks_for_it_and_means_it_is_forgotten(page: Page) -> None:
     page.click("#forget-dialog .primary")
     page.wait(nothing_is_known)
     assert not page.is_shown("#filmstrip")
-    assert page.wait(lambda: page.text("#notices")).startswith("You are forgotten, with 1 thing that you did")
+    assert page.wait(lambda: page.text("#notices")).startswith("You are forgotten, with 1 event")
     assert httpx.get(f"{page.url}/people/{mine}", timeout=30).json()["total_ratings"] == 0
     assert page.run("return localStorage.getItem('marquee.own-id')") != mine
 

@@ -100,7 +100,7 @@ def test_titles_that_look_like_markup_stay_text(page: Page) -> None:
 def test_parts_that_were_left_out_are_named(page: Page) -> None:
     page.rewrite("/recommend", DEGRADED)
     page.open("?person=708")
-    assert page.text(".booth-facts .bad") == "“Next to watch” and the memory of what people did"
+    assert page.text(".booth-facts .bad") == "“Next to watch” and the store of events"
 
 
 def test_the_lamp_says_when_redis_is_away(page: Page) -> None:
