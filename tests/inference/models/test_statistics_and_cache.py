@@ -79,6 +79,18 @@ class TestCachingModels:
         assert cache is not None
         assert (cache.entries, cache.hits, cache.misses) == (2, 2, 2)
 
+    async def test_a_model_that_asks_for_no_cache_runs_every_time(
+        self, repository: Path, start_server: StartServer
+    ) -> None:
+        write_add_constant(repository, "plus", 1.0, config="max_batch_size: 4")
+        server = await start_server(response_cache_bytes=1 << 20)
+        for _ in range(2):
+            await server.infer(of(1))
+        assert statistics_of(server)["execution_count"] == 2
+        cache = server.cache_statistics()
+        assert cache is not None
+        assert (cache.entries, cache.hits, cache.misses) == (0, 0, 0)
+
     async def test_without_a_cache_in_the_server_nothing_is_cached(
         self, repository: Path, start_server: StartServer
     ) -> None:
