@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from features import posters
 from features.posters import (
     FORMATS,
     IMAGENET_MEAN,
@@ -98,6 +99,11 @@ def test_every_colour_mode_becomes_three_channels(mode: str) -> None:
     np.testing.assert_allclose(colours(pixels(encoded(white, file_format), 32)), 255, atol=1)
 
 
+def test_sixteen_bits_a_pixel_are_scaled_to_eight() -> None:
+    grey = Image.new("I;16", (40, 40), 128 * 256)
+    np.testing.assert_allclose(colours(pixels(encoded(grey), 32)), 128, atol=1)
+
+
 def test_palette_with_transparency_is_read_without_a_warning() -> None:
     palette = halves(40, 40).convert("P")
     shown = colours(pixels(encoded(palette, "PNG", transparency=b"\x00\xff\x80"), 32))
@@ -120,6 +126,12 @@ def test_what_is_no_image_is_refused(damaged: bytes) -> None:
         pixels(damaged, 32)
 
 
+@pytest.mark.parametrize("file_format", ["TIFF", "PPM", "ICO", "EPS"])
+def test_formats_that_pillow_reads_and_the_list_does_not_hold_are_refused(file_format: str) -> None:
+    with pytest.raises(UnreadableImage, match=r"not a readable image \(JPEG, PNG, WEBP, GIF, BMP\): cannot identify"):
+        pixels(encoded(Image.new("RGB", (64, 64)), file_format), 32)
+
+
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
 def test_image_cut_off_in_the_middle_is_refused(file_format: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
@@ -134,6 +146,21 @@ def test_image_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     assert len(bomb) < 100_000
     with pytest.raises(ImageTooLarge, match=f"{side} x {side} pixels; at most {MAX_PIXELS}"):
         pixels(bomb, 32)
+
+
+def test_as_many_pixels_as_are_allowed_are_read_and_one_row_more_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posters, "MAX_PIXELS", 40 * 60)
+    assert pixels(encoded(Image.new("RGB", (40, 60))), 8).shape == (3, 8, 8)
+    with pytest.raises(ImageTooLarge, match="40 x 61 pixels"):
+        pixels(encoded(Image.new("RGB", (40, 61))), 8)
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_one_side_may_be_ten_times_the_other_and_no_longer(upright: bool) -> None:
+    allowed, refused = ((20, 200), (20, 201)) if upright else ((200, 20), (201, 20))
+    assert pixels(encoded(Image.new("RGB", allowed)), 8).shape == (3, 8, 8)
+    with pytest.raises(ImageTooNarrow, match=f"{refused[0]} x {refused[1]} pixels; one side may be 10 x the other"):
+        pixels(encoded(Image.new("RGB", refused)), 8)
 
 
 def test_image_past_pillows_own_limit_is_refused_in_our_words() -> None:

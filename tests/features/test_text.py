@@ -69,6 +69,15 @@ def test_texts_are_padded_on_the_right_to_the_longest_of_the_batch(tokenizer: To
     assert input_ids.dtype == attention_mask.dtype == np.int64
 
 
+def test_tokens_are_whole_numbers_of_64_bits_as_the_encoder_reads_them(tokenizer: Tokenizer) -> None:
+    assert [tensor.dtype for tensor in tokenize(tokenizer, ["a"])] == [np.int64, np.int64]
+
+
+def test_an_overview_ends_in_one_full_stop() -> None:
+    film = Film(1, "Heat", overview=" A cop\n and a   thief... ")
+    assert film_text(film) == "Heat. A cop and a thief."
+
+
 def test_empty_text_is_the_two_special_tokens(tokenizer: Tokenizer) -> None:
     input_ids, attention_mask = tokenize(tokenizer, [""])
     assert input_ids.tolist() == [[1, 2]]

@@ -12,7 +12,7 @@ import pytest
 from bento.stores import redis_stores
 from bento.stores.person import CLICKED, Appended, DamagedState, PersonState, WatchEvent
 from bento.stores.redis_link import RedisLink
-from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore
+from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
 from tests.stores import memory_stores
 from tests.stores.examples import REAL, Stores
 
@@ -89,6 +89,15 @@ async def test_the_oldest_events_go_beyond_the_limit(stores: Stores, monkeypatch
     await stores.features.append("ann", watched((1, 0.0, 50), (2, 0.0, 40), (3, 0.0, 30)))
     await stores.features.append("ann", watched((4, 0.0, 20), (5, 0.0, 60)))
     assert events_of(await stores.features.read("ann")) == [(2, 0.0, 40), (1, 0.0, 50), (5, 0.0, 60)]
+
+
+async def test_of_events_of_one_second_the_last_ones_stay_within_the_limit(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_stores, "EVENTS_LIMIT", 3)
+    monkeypatch.setattr(redis_stores, "EVENTS_LIMIT", 3)
+    await stores.features.append("ann", watched((9, 1.0, 50), (2, 2.0, 50), (7, 3.0, 50), (4, 4.0, 50), (5, 5.0, 50)))
+    assert events_of(await stores.features.read("ann")) == [(7, 3.0, 50), (4, 4.0, 50), (5, 5.0, 50)]
 
 
 async def test_the_newest_event_before_tells_who_is_late(stores: Stores) -> None:
@@ -206,6 +215,17 @@ async def test_an_answer_comes_back_byte_for_byte(stores: Stores) -> None:
     assert await stores.answers.get("ann", "top 10") == sealed
     assert await stores.answers.get("ann", "top 11") is None
     assert await stores.answers.get("bob", "top 10") is None
+
+
+@pytest.mark.redis
+async def test_an_answer_kept_for_long_is_not_lost_with_one_kept_for_a_moment(link: RedisLink) -> None:
+    answers = RedisResponseCache(link, "test")
+    await answers.put("ann", "long", b"long", 1_000)
+    await answers.put("ann", "short", b"short", 1)
+    remaining_ms = await link.run("PTTL", "test:{ann}:answers")
+    assert 500_000 < remaining_ms <= 1_000_000
+    await answers.put("ann", "longer", b"longer", 2_000)
+    assert await link.run("PTTL", "test:{ann}:answers") > 1_000_000
 
 
 async def test_an_event_forgets_the_persons_answers_and_nobody_elses(stores: Stores) -> None:

@@ -156,6 +156,18 @@ async def test_a_step_that_needs_what_another_left_out_says_so(repository: Path,
         await server.infer(InferRequest("chain", {"IN": np.full((1, 1), 5, np.float32)}))
 
 
+async def test_every_step_before_a_requested_output_runs(repository: Path, start_server: StartServer) -> None:
+    for name, constant in (("plus1", 1.0), ("plus10", 10.0), ("plus100", 100.0)):
+        write_add_constant(repository, name, constant)
+    write_gated(repository, "unneeded_too", "max_batch_size: 4")
+    tensors = ONE_TO_ONE + ' output { name: "OTHER" data_type: TYPE_FP32 dims: 1 }'
+    chain = step("plus100", "b", "OUT") + step("plus10", "a", "b") + step("plus1", "IN", "a")
+    write_ensemble(repository, "long", chain + step("unneeded_too", "a", "OTHER"), tensors=tensors)
+    server = await start_server()
+    assert await ask(server, "long", requested_outputs=("OUT",)) == 111
+    assert gate("unneeded_too").batches == []
+
+
 async def test_ensembles_batch_with_other_requests_of_their_models(repository: Path, start_server: StartServer) -> None:
     write_gated(repository, "shared", "max_batch_size: 8 dynamic_batching { preferred_batch_size: [ 2 ] "
                 "max_queue_delay_microseconds: 60000000 }")  # fmt: skip
@@ -415,3 +427,23 @@ class TestControl:
         write_add_constant(repository, "plus", 2.0, version=2)
         await server.load_model("plus")
         assert await ask(server, "wrapped") == 2
+
+    @pytest.mark.parametrize("loaded", ["plus", "wrapped"])
+    async def test_an_ensemble_whose_reloaded_part_no_longer_fits_is_not_served_until_it_does(
+        self, loaded: str, repository: Path, start_server: StartServer
+    ) -> None:
+        write_add_constant(repository, "plus", 1.0)
+        write_ensemble(repository, "wrapped", step("plus", "IN", "OUT"))
+        server = await start_server(model_control_mode="explicit", load_models=("*",))
+        same = tensor("X", "INT32", ["batch", 1]), tensor("Y", "INT32", ["batch", 1])
+        write_onnx(repository, "plus", [helper.make_node("Identity", ["X"], ["Y"])], [same[0]], [same[1]])
+        if loaded == "wrapped":
+            with pytest.raises(LoadFailed, match="inconsistent data type"):
+                await server.load_model("wrapped")
+        else:
+            await server.load_model("plus")
+        assert server.is_model_ready("plus")
+        assert not server.is_model_ready("wrapped")
+        write_add_constant(repository, "plus", 3.0)
+        await server.load_model(loaded)
+        assert await ask(server, "wrapped") == 3

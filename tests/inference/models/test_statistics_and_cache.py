@@ -17,6 +17,12 @@ from tests.inference.gates import gate
 from tests.inference.model_folders import write_add_constant, write_add_sub, write_gated, write_identity
 from tests.inference.running_servers import StartServer
 
+CACHING_ENSEMBLE = """
+    platform: "ensemble" max_batch_size: 4 response_cache { enable: true }
+    input { name: "X" data_type: TYPE_FP32 dims: 1 } output { name: "Y" data_type: TYPE_FP32 dims: 1 }
+    ensemble_scheduling { step { model_name: "plus" model_version: -1 input_map { key: "X" value: "X" }
+                                 output_map { key: "Y" value: "Y" } } }
+"""
 CACHING = "max_batch_size: 4 response_cache { enable: true }"
 
 
@@ -79,6 +85,18 @@ class TestCachingModels:
         assert cache is not None
         assert (cache.entries, cache.hits, cache.misses) == (2, 2, 2)
 
+    async def test_a_model_that_asks_for_no_cache_runs_every_time(
+        self, repository: Path, start_server: StartServer
+    ) -> None:
+        write_add_constant(repository, "plus", 1.0, config="max_batch_size: 4")
+        server = await start_server(response_cache_bytes=1 << 20)
+        for _ in range(2):
+            await server.infer(of(1))
+        assert statistics_of(server)["execution_count"] == 2
+        cache = server.cache_statistics()
+        assert cache is not None
+        assert (cache.entries, cache.hits, cache.misses) == (0, 0, 0)
+
     async def test_without_a_cache_in_the_server_nothing_is_cached(
         self, repository: Path, start_server: StartServer
     ) -> None:
@@ -114,18 +132,29 @@ class TestCachingModels:
     async def test_ensembles_cache_too(self, repository: Path, start_server: StartServer) -> None:
         write_add_constant(repository, "plus", 1.0)
         (repository / "wrapped" / "1").mkdir(parents=True)
-        (repository / "wrapped" / "config.pbtxt").write_text(
-            """
-            platform: "ensemble" max_batch_size: 4 response_cache { enable: true }
-            input { name: "X" data_type: TYPE_FP32 dims: 1 } output { name: "Y" data_type: TYPE_FP32 dims: 1 }
-            ensemble_scheduling { step { model_name: "plus" model_version: -1 input_map { key: "X" value: "X" }
-                                         output_map { key: "Y" value: "Y" } } }
-            """
-        )
+        (repository / "wrapped" / "config.pbtxt").write_text(CACHING_ENSEMBLE)
         server = await start_server(response_cache_bytes=1 << 20)
         for _ in range(3):
             assert (await server.infer(of(1, name="wrapped"))).outputs["Y"].tolist() == [[2]]
         assert statistics_of(server)["execution_count"] == 1
+
+    @pytest.mark.parametrize(("name", "left"), [("plus", 0), ("wrapped", 2)])
+    async def test_an_unloaded_model_leaves_nothing_in_the_cache(
+        self, name: str, left: int, repository: Path, start_server: StartServer
+    ) -> None:
+        write_add_constant(repository, "plus", 1.0, config=CACHING)
+        (repository / "wrapped" / "1").mkdir(parents=True)
+        (repository / "wrapped" / "config.pbtxt").write_text(CACHING_ENSEMBLE)
+        server = await start_server(response_cache_bytes=1 << 20, model_control_mode="explicit", load_models=("*",))
+        await server.infer(of(1, name="plus"))
+        await server.infer(of(1, name="wrapped"))
+        cache = server.cache_statistics()
+        assert cache is not None
+        assert cache.entries == 3  # of `plus` all outputs and, as the ensemble asks for it, the one it needs
+        await server.unload_model(name)  # without `plus` the ensemble goes, too
+        async with asyncio.timeout(30):
+            while (cache := server.cache_statistics()) is not None and cache.entries != left:
+                await asyncio.sleep(0.001)
 
 
 class TestResponseCache:

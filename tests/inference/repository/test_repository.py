@@ -275,6 +275,36 @@ class TestExplicitControl:
         await server.load_model("plus")
         assert await ask(server) == 1
 
+    async def test_files_of_a_request_leave_the_disk_with_the_model_that_needed_them(
+        self, repository: Path, tmp_path: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uploads = tmp_path / "uploads"
+        uploads.mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(uploads))
+        content = (write_add_constant(tmp_path, "source", 40.0) / "1" / "model.onnx").read_bytes()
+        config = '{"backend": "onnxruntime", "version_policy": {"all": {}}}'
+        server = await start_server(model_control_mode="explicit")
+
+        async def left(count: int) -> list[Path]:
+            async with asyncio.timeout(30):
+                while len(folders := list(uploads.iterdir())) != count:
+                    await asyncio.sleep(0.001)
+            return folders
+
+        with pytest.raises(LoadFailed, match="version 2 is at UNAVAILABLE state"):  # of two versions one is broken
+            await server.load_model("plus", config, {"1/model.onnx": content, "2/model.onnx": b"broken"})
+        assert list(uploads.iterdir()) == []
+        await server.load_model("plus", config, {"1/model.onnx": content})
+        first = await left(1)
+        with pytest.raises(LoadFailed):
+            await server.load_model("plus", config, {"1/model.onnx": content, "2/model.onnx": b"broken"})
+        assert list(uploads.iterdir()) == first
+        await server.load_model("plus", config, {"2/model.onnx": content})
+        assert await left(1) != first
+        assert await ask(server, version="2") == 40
+        await server.unload_model("plus")
+        await left(0)
+
     async def test_files_need_a_configuration_and_stay_in_their_folder(
         self, repository: Path, start_server: StartServer, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -419,6 +449,21 @@ class TestPolling:
         away.rename(repository)
         while await ask(server) != 2:
             await asyncio.sleep(0.005)
+
+    async def test_a_model_that_comes_back_as_it_was_is_served_again_and_the_others_all_along(
+        self, repository: Path, start_server: StartServer
+    ) -> None:
+        write_versions(repository, 1)
+        write_add_constant(repository, "other", 5.0)
+        server = await start_server(model_control_mode="poll", repository_poll_secs=3600.0)
+        await server.poll_repository()
+        away = (repository / "plus").rename(repository.parent / "away")
+        await server.poll_repository()
+        assert not server.is_model_ready("plus")
+        assert await ask(server, "other") == 5
+        away.rename(repository / "plus")
+        await server.poll_repository()
+        assert await ask(server) == 1
 
     async def test_a_link_to_nothing_keeps_no_model_from_being_followed(
         self, repository: Path, start_server: StartServer

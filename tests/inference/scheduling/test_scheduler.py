@@ -5,6 +5,8 @@ from __future__ import annotations
 import weakref
 
 import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from bento.inference.scheduling.batching_rules import BatchingRules, QueuePolicy
 from bento.inference.scheduling.dynamic_batcher import DynamicBatcher, Queued, QueueIsFull, Standing
@@ -263,3 +265,46 @@ def test_a_batch_is_not_looked_at_again_before_its_first_request_is_late() -> No
     batcher.enqueue(Queued("a"), 0)
     assert batcher.take(20_000) == []
     assert batcher.next_look_ns() == 20_001  # at 20 us exactly it may still run: looking then would change nothing
+
+
+def test_every_rule_comes_from_its_own_field_of_the_configuration() -> None:
+    config = text_format.Parse(
+        """
+        max_batch_size: 16
+        dynamic_batching {
+          preferred_batch_size: [ 8, 4 ] max_queue_delay_microseconds: 70 priority_levels: 3 default_priority_level: 2
+          default_queue_policy { max_queue_size: 5 default_timeout_microseconds: 60 }
+          priority_queue_policy {
+            key: 1 value { timeout_action: DELAY default_timeout_microseconds: 9 allow_timeout_override: true }
+          }
+          priority_queue_policy { key: 3 value { max_queue_size: 1 } }
+        }
+        """,
+        ModelConfig(),
+    )
+    assert BatchingRules.from_config(config) == BatchingRules(
+        max_batch_size=16,
+        joins=True,
+        preferred_batch_sizes=(4, 8),
+        max_queue_delay_us=70,
+        priority_levels=3,
+        default_priority_level=2,
+        default_policy=QueuePolicy(max_queue_size=5, default_timeout_us=60),
+        policies={
+            1: QueuePolicy(default_timeout_us=9, allow_timeout_override=True, delay_expired=True),
+            3: QueuePolicy(max_queue_size=1),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("", BatchingRules()),
+        ("max_batch_size: 8", BatchingRules(max_batch_size=8)),
+        ("max_batch_size: 1 dynamic_batching { }", BatchingRules(max_batch_size=1)),
+        ("max_batch_size: 2 dynamic_batching { }", BatchingRules(max_batch_size=2, joins=True)),
+    ],
+)
+def test_only_a_model_that_says_so_and_has_room_joins_requests(text: str, rules: BatchingRules) -> None:
+    assert BatchingRules.from_config(text_format.Parse(text, ModelConfig())) == rules

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from bento.inference.core.messages import SequenceControl
 from bento.inference.scheduling.sequence_batcher import SequenceBatcher, Sequenced, SequenceNotStarted, SequenceRules
@@ -193,3 +195,27 @@ def test_every_request_runs_once_in_order_on_one_instance(
         order = [run[name][0] for name in names]
         assert order == sorted(order)
         assert len({run[name][1] for name in names}) == 1
+
+
+@pytest.mark.parametrize(
+    ("batching", "rules"),
+    [
+        (
+            "direct { max_queue_delay_microseconds: 70 minimum_slot_utilization: 0.5 }",
+            SequenceRules(5, 4, 4, True, (), 70, 0.5, 900),
+        ),
+        (
+            "oldest { max_candidate_sequences: 6 preferred_batch_size: [ 2, 4 ] max_queue_delay_microseconds: 80 }",
+            SequenceRules(5, 6, 4, False, (2, 4), 80, 0.0, 900),
+        ),
+        ("oldest { }", SequenceRules(5, 1, 4, False, (), 0, 0.0, 900)),
+    ],
+    ids=["direct", "oldest", "oldest without a number"],
+)
+def test_every_rule_comes_from_its_own_field_of_the_configuration(batching: str, rules: SequenceRules) -> None:
+    """A group of two on the CPU, and one of one on each of three GPUs."""
+    text = f"""
+        max_batch_size: 4 instance_group [{{ count: 2 }}, {{ count: 1 gpus: [ 0, 1, 3 ] }}]
+        sequence_batching {{ max_sequence_idle_microseconds: 900 {batching} }}
+    """
+    assert SequenceRules.from_config(text_format.Parse(text, ModelConfig())) == rules
