@@ -48,7 +48,8 @@ def test_the_page_has_the_words_of_the_table() -> None:
 
 def test_the_glossary_names_every_source() -> None:
     glossary = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert f"| source | one opinion on films: {', '.join(SOURCES)} |" in glossary
+    (row,) = (line for line in glossary.splitlines() if line.startswith("| source |"))
+    assert ", ".join(SOURCES) in row
 
 
 def test_the_table_stands_alone() -> None:
