@@ -73,14 +73,14 @@ TABLE = (
         name="text", width=128, kind="content", neural=True,
         model="content_profile", output="text_profile", fusion_input="text_profile", deadline="content",
         label="The story",
-        explanation="what the film's text says, read by a language model",
+        explanation="the film's text, encoded by a language model",
         meaning="MiniLM on a film's text, in 128 dimensions; a person is the mean of what they liked",
     ),
     Source(
         name="poster", width=64, kind="content", neural=True,
         model="content_profile", output="poster_profile", fusion_input="poster_profile", deadline="content",
         label="The poster",
-        explanation="what the poster looks like, seen by an image model",
+        explanation="the film's poster, encoded by an image model",
         meaning="ResNet50 on a film's poster, in 64 dimensions; a person is the mean of what they liked",
     ),
     Source(
