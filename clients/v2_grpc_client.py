@@ -13,7 +13,7 @@ calling wants --api-key, or MARQUEE_API_KEY in the environment.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +63,7 @@ class V2GrpcClient:
         recent = np.array(item_rows[-HISTORY_LENGTH:], dtype=np.int64)
         history[0, : len(recent)] = recent + 1
         nothing = np.zeros((1, HISTORY_LENGTH), dtype=np.float32)
-        inputs: dict[str, npt.NDArray] = {
+        inputs: dict[str, npt.NDArray[Any]] = {
             "history": history,
             "ratings": nothing,
             "age_days": nothing,
@@ -72,7 +72,7 @@ class V2GrpcClient:
         }
         return self.infer("hybrid_candidates", inputs, "rows")[0]
 
-    def infer(self, model: str, inputs: dict[str, npt.NDArray], output: str) -> npt.NDArray:
+    def infer(self, model: str, inputs: dict[str, npt.NDArray[Any]], output: str) -> npt.NDArray[Any]:
         """One inference; tensors travel as raw bytes."""
         tensors = []
         for name, array in inputs.items():
@@ -81,7 +81,7 @@ class V2GrpcClient:
             tensors.append(tensor)
         wanted = [triton.InferRequestedOutput(output)]
         answer = self._triton.infer(model, tensors, outputs=wanted, headers=self._headers)
-        result: npt.NDArray = answer.as_numpy(output)
+        result: npt.NDArray[Any] = answer.as_numpy(output)
         return result
 
 

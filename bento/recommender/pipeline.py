@@ -33,8 +33,9 @@ from bento.recommender.ranking.ordering import Ordering
 from bento.recommender.ranking.selection import followed_by, without
 from bento.recommender.ranking.shortfall import Supply, why_short
 from bento.recommender.ranking.wording import Wording
-from bento.recommender.retrieval.candidates import RERANKER, Models, Ranked, RetrievalRequest
+from bento.recommender.retrieval.candidates import RERANKER, Models, RetrievalRequest
 from bento.recommender.retrieval.embedding_cache import EmbeddingCache
+from bento.recommender.retrieval.release_search import Ranked
 from bento.recommender.schemas import AnswerBody, Reasons, RecommendedFilm
 from bento.recommender.single_flight import SingleFlight
 from bento.recommender.telemetry.metrics import Metrics

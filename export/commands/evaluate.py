@@ -91,8 +91,7 @@ def measured(options: ReleaseOptions, home: Path) -> tuple[str, dict[str, Any]]:
     from export.evaluation.server_process import running_server
     from training.data.dataset import read_dataset
     from training.data.location import locate_data
-    from training.data.splits import Protocol, hold_out
-    from training.train import sample_people
+    from training.data.splits import Protocol, hold_out, sample_people
 
     assert options.hold_out is not None
     dataset = read_dataset(locate_data(options.data, home))

@@ -40,6 +40,7 @@ NOT_TRACKED = Tracking(wanted=False)
 
 def registered_line(data: str, version: str) -> str:
     """What a release is in the registry, for people."""
-    from training.tracking.registry import SERVED, model_name
+    from training.tracking.registry import model_name
+    from training.tracking.runs import SERVED
 
     return f"Version {version} of {model_name(data)} in MLflow has the alias {SERVED!r}"

@@ -20,7 +20,8 @@ from features.thresholds import MAX_STARS, MIN_STARS
 from training.data.errors import NothingLeft, UnreadableTable
 from training.data.files import DAMAGED_ZIP, DataFiles, content_sha256, open_data_files, poster_names
 from training.data.layouts.csv_tables import LINE, drop_rows
-from training.data.layouts.movielens import RawTables, read_tables
+from training.data.layouts.movielens import read_tables
+from training.data.layouts.raw_tables import RawTables
 from training.data.read_report import (
     BAD_TIMESTAMP,
     DUPLICATE,

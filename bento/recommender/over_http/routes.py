@@ -9,12 +9,12 @@ from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import (
     RecommendAnswer,
     RecommendRequest,
-    Scorer,
     TopK,
     UserId,
     convert,
     decode,
 )
+from features.scorers import Scorer
 
 
 class RecommendQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.recommender.ranking.trending import Trending
-from bento.recommender.retrieval.candidates import Ranked
+from bento.recommender.retrieval.release_search import Ranked
 from bento.release.film_table import FilmTable
 from bento.release.loading import Release
 from bento.stores.person import PersonState

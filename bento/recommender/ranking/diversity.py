@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.retrieval.candidates import Ranked
+from bento.recommender.retrieval.release_search import Ranked
 from bento.release.film_table import FilmTable
 
 Rows = npt.NDArray[np.int64]

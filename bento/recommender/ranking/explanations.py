@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from bento.recommender.catalogue.similarity import ItemSimilarity
 from bento.recommender.ranking.hours import PART
-from bento.recommender.retrieval.candidates import Ranked
+from bento.recommender.retrieval.release_search import Ranked
 from bento.recommender.schemas import Because, Reasons
 from bento.release.film_table import HoldsFilms, Live
 from features.catalog import Film

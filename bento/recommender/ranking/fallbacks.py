@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.recommender.ranking.selection import followed_by
-from bento.recommender.retrieval.candidates import Encoded, Ranked
+from bento.recommender.retrieval.candidates import Encoded
+from bento.recommender.retrieval.release_search import Ranked
 from features.history import WatchHistory
 from features.sources import NEIGHBOUR_SOURCE, SOURCES
 from features.thresholds import NEUTRAL_STARS

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.background import DetachedTasks
-from bento.recommender.retrieval.candidates import Ranked
+from bento.recommender.retrieval.release_search import Ranked
 from bento.release.loading import Release
 from bento.release.people import ReleasePeople
 

@@ -11,7 +11,7 @@ from bento.recommender.questions import Question
 from bento.recommender.ranking.diversity import diversify, pool_size, recency
 from bento.recommender.ranking.hours import Hours
 from bento.recommender.ranking.selection import without
-from bento.recommender.retrieval.candidates import Ranked
+from bento.recommender.retrieval.release_search import Ranked
 from bento.release.film_table import HoldsFilms, Live
 
 NOTHING = np.empty(0, dtype=np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.retrieval.candidates import Ranked
+from bento.recommender.retrieval.release_search import Ranked
 
 
 def without(ranked: Ranked, excluded_rows: npt.NDArray[np.int64], top_k: int) -> Ranked:

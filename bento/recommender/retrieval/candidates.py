@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ from features.sources import (
 )
 
 log = logging.getLogger("marquee.recommender")
+
+T = TypeVar("T")
 
 ENCODERS = encoders()
 """Encoder -> its outputs -> the source each output is."""
@@ -183,7 +185,7 @@ class Models:
         request = InferRequest(model, inputs, model_version=self._version, deadline_ns=deadline_ns)
         return (await self._inference.infer(request)).outputs
 
-    def _result(self, part: str, task: asyncio.Task[Any]) -> Any:
+    def _result(self, part: str, task: asyncio.Task[T]) -> T | None:
         """The result of a task; None when it was late (it is cancelled) or failed (it is logged)."""
         if not task.done() or task.cancelled():
             self._warnings.warn(f"{part} is left out", "late")

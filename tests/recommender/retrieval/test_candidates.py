@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from bento.recommender.ranking.candidates import Encoded, Models, Wanted, merged, nearest_added
-from bento.recommender.ranking.deadlines import Deadlines
-from bento.recommender.ranking.release_search import Ranked, ReleaseQuestion
 
 from bento.inference.core.messages import InferRequest, InferResponse, Tensor
+from bento.recommender.retrieval.candidates import Encoded, Models, RetrievalRequest, merged, nearest_added
+from bento.recommender.retrieval.deadlines import Deadlines
+from bento.recommender.retrieval.release_search import Ranked, ReleaseQuestion
 from bento.recommender.schemas import Filters
 from bento.release.film_table import AddedFilms
 from features.history import WatchHistory
@@ -70,9 +70,9 @@ WEIGHTS = np.arange(1, len(SOURCES) + 1, dtype=np.float32)
 
 def wanted(
     k: int = 3, excluded: tuple[int, ...] = (), allowed: tuple[int, ...] | None = None, **more: object
-) -> Wanted:
+) -> RetrievalRequest:
     rows = None if allowed is None else np.array(allowed)
-    return Wanted(WEIGHTS, k, np.array(excluded, np.int64), rows, **more)  # type: ignore[arg-type]
+    return RetrievalRequest(WEIGHTS, k, np.array(excluded, np.int64), rows, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_each_model_is_asked_in_the_releases_version_until_its_own_deadlin
 ) -> None:
     encoded = await models.encode(ONE_FILM)
     await models.retrieve(encoded, wanted())
-    await models.rescore(ONE_FILM, ranked([1, 2, 3], [3, 2, 1]), WEIGHTS)
+    await models.rerank(ONE_FILM, ranked([1, 2, 3], [3, 2, 1]), WEIGHTS)
     assert set(recorder.asked) == set(OUTPUTS)
     assert {request.model_version for request in recorder.asked.values()} == {"17"}
     deadlines = {name: request.deadline_ns for name, request in recorder.asked.items()}
@@ -106,7 +106,7 @@ async def test_nobody_has_longer_than_the_request(models: Models, recorder: Reco
     end_ns = models.request_end_ns() - int(3.5 * HOUR_S * 1e9)  # half an hour from now
     encoded = await models.encode(ONE_FILM, end_ns)
     await models.retrieve(encoded, wanted(), end_ns)
-    await models.rescore(ONE_FILM, ranked([1, 2, 3], [3, 2, 1]), WEIGHTS, end_ns)
+    await models.rerank(ONE_FILM, ranked([1, 2, 3], [3, 2, 1]), WEIGHTS, end_ns)
     late = [name for name, request in recorder.asked.items() if (request.deadline_ns or end_ns + 1) > end_ns]
     assert late == []
     assert recorder.searched[0].deadline_ns <= end_ns
