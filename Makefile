@@ -11,6 +11,7 @@ HOST ?= http://127.0.0.1:$(PORT)
 USERS ?= 32
 DURATION ?= 30s
 SOAK_S ?= 600
+PART ?= features
 
 # onnxruntime/onnxruntime-gpu and faiss-cpu/faiss-gpu own the same modules: exactly one pair is installed.
 HARDWARE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu)
@@ -25,7 +26,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" MARQUEE_HOME="$(MARQUEE_HOME)" MODEL_
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab release serve test test-all chaos lint format load bench evaluate bento image clean
+.PHONY: help setup lab release serve test test-all chaos mutants lint format load bench evaluate bento image clean
 
 help: ## List these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,9 @@ test-all: $(VENV)/.dev lint ## Also the tests marked triton, container, chaos, s
 chaos: $(VENV)/.dev ## Parts killed and hung under load, and a soak of SOAK_S seconds at 70 % load
 	@$(RUN) SOAK_S="$(SOAK_S)" python -m pytest -m chaos -s
 
+mutants: $(VENV)/.dev ## Put small bugs into one PART of the code and count those that its tests notice
+	@$(RUN) python tests/mutants.py $(PART)
+
 lint: $(VENV)/.dev ## ruff and mypy
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
@@ -97,4 +101,4 @@ image: ## Build the GPU image (needs docker, or CONTAINER_TOOL=buildah)
 	$(or $(CONTAINER_TOOL),docker) build -f Dockerfile.gpu -t marquee:gpu .
 
 clean: ## Remove checkpoints, caches, test releases and reports; keeps .venv, releases, data and Redis
-	rm -rf "$(MARQUEE_HOME)/checkpoints" "$(MARQUEE_HOME)/cache" "$(MARQUEE_HOME)/tests" reports .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf "$(MARQUEE_HOME)/checkpoints" "$(MARQUEE_HOME)/cache" "$(MARQUEE_HOME)/tests" "$(MARQUEE_HOME)/mutants" reports .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -61,6 +61,16 @@ async def test_a_key_is_taken_from_either_header(accounts: Switch, gate: Gate) -
         assert await gate.admit(Role.SERVICE, headers) == Caller(f"key:{key.key_id}", Role.SERVICE)
 
 
+async def test_a_key_of_role_user_is_for_its_own_person(accounts: Switch, gate: Gate) -> None:
+    key, text = new_key("app", "user", 0, user_id="ann")
+    await accounts.add_key(key)
+    caller = await gate.admit(Role.USER, bearer(text))
+    assert caller == Caller(f"key:{key.key_id}", Role.USER, "ann")
+    check_person(caller, {"user_id": "ann"}, {}, b"")
+    with pytest.raises(NotAllowed):
+        check_person(caller, {"user_id": "bob"}, {}, b"")
+
+
 @pytest.mark.parametrize("headers", [{}, {b"authorization": b"Basic YTpi"}, {b"authorization": b"Bearer"}, bearer(" ")])
 async def test_who_sends_nothing_is_not_signed_in(gate: Gate, headers: dict[bytes, bytes]) -> None:
     with pytest.raises(NotSignedIn) as refusal:
