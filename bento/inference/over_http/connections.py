@@ -41,7 +41,7 @@ def infer_connections(
     from bento.inference.over_http.fast.immediate_protocol import ImmediateProtocol
 
     immediate = ImmediateAnswers(server, state, max_body_bytes)
-    return partial(ImmediateProtocol, immediate=immediate, trusts=trusts or (lambda _: True))
+    return partial(ImmediateProtocol, immediate=immediate, trusts=trusts)
 
 
 def plain_connections(options: ServerOptions) -> Connections:

@@ -21,11 +21,15 @@ class ImmediateProtocol(JoinedWritesProtocol):
     """uvicorn's own, but for requests that `ImmediateAnswers` answers."""
 
     def __init__(
-        self, *args: Any, immediate: ImmediateAnswers, trusts: Callable[[bytes | None], bool], **kwargs: Any
+        self,
+        *args: Any,
+        immediate: ImmediateAnswers,
+        trusts: Callable[[bytes | None], bool] | None = None,
+        **kwargs: Any,
     ) -> None:
-        """`trusts`: whether the application lets requests with this `Host` header in, or without any."""
+        """`trusts`: whether the application lets requests with this `Host` header in, or without any; None: all."""
         super().__init__(*args, **kwargs)
-        self._trusts = trusts
+        self._trusts = trusts or (lambda _: True)
         self._immediate = immediate
         self._between = True  # messages: the parser has not seen anything of the next one
         self._held = b""  # a cached head and the beginning of its body
