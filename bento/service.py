@@ -16,7 +16,7 @@ from _bentoml_sdk import Service
 
 from bento.recommender.experiments import ExperimentsError, read_experiments
 from bento.release.loading import ReleaseError, check_release, scorers_of
-from bento.serving.front_door import FrontDoor
+from bento.serving.front_door import FrontDoor, check_root_path, host_names, make_entrance
 from bento.serving.ports import PortTaken, check_port_is_free
 from bento.serving.supervisor import end_with_supervisor, stop_supervisor
 from bento.settings import Settings, WrongSetting
@@ -34,6 +34,7 @@ def _settings() -> Settings:
 
 
 SETTINGS = _settings()
+HOST_NAMES = host_names(SETTINGS)
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # nobody is told that this runs, unless somebody asks for it
 
@@ -61,7 +62,7 @@ class RecommenderService(Service[Any]):
         from bento.inference.over_http.connections import use_in_uvicorn
 
         use_in_uvicorn(lambda: self.running.worker.connections)
-        return FrontDoor(super().to_asgi(is_main), lambda: self.running.worker)
+        return make_entrance(FrontDoor(super().to_asgi(is_main), lambda: self.running.worker), SETTINGS, HOST_NAMES)
 
 
 @bentoml.service(
@@ -80,13 +81,14 @@ class Recommender:
     def check() -> None:
         """Before any worker starts: refuse, in one line, what would fail in each of them."""
         try:
+            check_root_path(SETTINGS.root_path)
             SETTINGS.home.mkdir(parents=True, exist_ok=True)
             _, release = check_release(SETTINGS.model_repository, SETTINGS.release)
             read_experiments(SETTINGS.experiments, release.fusion.presets, scorers_of(release))
             host, port = _http_address()
             check_port_is_free("PORT", host, port)
             check_port_is_free("GRPC_PORT", host, SETTINGS.grpc_port)
-        except (ReleaseError, ExperimentsError, PortTaken) as error:
+        except (ReleaseError, ExperimentsError, PortTaken, WrongSetting) as error:
             raise SystemExit(f"marquee: {error}") from None
         except OSError as error:
             raise SystemExit(f"marquee: MARQUEE_HOME={SETTINGS.home}: {error.strerror}") from None
@@ -103,7 +105,7 @@ class Recommender:
         from bento.serving.worker import Worker
 
         try:
-            self.worker = await Worker.start(SETTINGS, Metrics())
+            self.worker = await Worker.start(SETTINGS, Metrics(), HOST_NAMES)
         except Exception:
             stop_supervisor()
             raise

@@ -137,6 +137,35 @@ def service(sample_release: SampleRelease, tmp_path_factory: pytest.TempPathFact
         running.stop()
 
 
+PREFIX = "/films"
+"""Of `visited_service`."""
+
+
+@pytest.fixture(scope="session")
+def shop_port() -> int:
+    """Port of the one origin whose pages may ask `visited_service`."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def visited_service(
+    sample_release: SampleRelease, tmp_path_factory: pytest.TempPathFactory, shop_port: int
+) -> Iterator[Service]:
+    """The same behind a prefix, for two names, and open to the pages of another origin."""
+    running = start_service(
+        sample_release,
+        tmp_path_factory.mktemp("visited"),
+        ROOT_PATH=PREFIX,
+        TRUSTED_HOSTS="127.0.0.1, films.example",
+        ALLOWED_ORIGINS=f"http://localhost:{shop_port}",
+    )
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
 JWT_SECRET = "a secret of tests, longer than 32"
 """Of `asking_service`."""
 

@@ -14,11 +14,11 @@ import msgspec
 
 from bento.auth.accounts import Accounts, ApiKey, split_key
 from bento.auth.callers import ROLE_NAMES, STRANGER, Caller, Role
+from bento.auth.errors import CannotCheck, NotAllowed, NotSignedIn, TooManyRequests
 from bento.auth.permissions import Access
 from bento.auth.rate_limits import RateLimits
 from bento.auth.tokens import Tokens, WrongToken
 from bento.background import LruCache
-from bento.recommender.errors import CannotCheck, NotAllowed, NotSignedIn, TooManyRequests
 from bento.stores.errors import StoreUnavailable
 
 log = logging.getLogger("marquee.auth")
@@ -42,7 +42,7 @@ class Gate:
         self._per_minute = per_minute
         self._recent_keys: LruCache[str, ApiKey] = LruCache(KEYS_REMEMBERED)
 
-    async def admit(self, access: Access, headers: Mapping[bytes, bytes]) -> Caller:
+    async def admit(self, access: Access, headers: Mapping[str, str]) -> Caller:
         """Who is calling, if they may use what asks for `access`. What is public is for callers of any kind.
 
         Raises: NotSignedIn, NotAllowed, TooManyRequests, CannotCheck.
@@ -121,11 +121,11 @@ def _in_body(body: bytes) -> Any:
         return None
 
 
-def _credential(headers: Mapping[bytes, bytes]) -> str | None:
+def _credential(headers: Mapping[str, str]) -> str | None:
     """The token or key that a request is signed with, from `Authorization: Bearer` or `X-API-Key`."""
-    given = headers.get(b"x-api-key")
+    given = headers.get("x-api-key")
     if given is None:
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer":
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
             return None
-    return given.strip().decode("latin-1") or None
+    return given.strip() or None

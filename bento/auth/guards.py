@@ -1,17 +1,22 @@
-"""The same gate before what is not the recommender's: `/v2`, gRPC and `/metrics`."""
+"""The gate before the recommender's routes, before `/v2` and `/metrics`, and before gRPC."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
-import msgspec
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bento.auth.gate import Gate
-from bento.auth.permissions import Access, of_rpc
-from bento.http.asgi import App, Receive, Scope, Send
-from bento.recommender.errors import RecommenderError
+from bento.auth.callers import Caller
+from bento.auth.gate import Gate, check_person
+from bento.auth.permissions import Access, of_route, of_rpc
+from bento.http.errors import HttpError
+from bento.http.requests import Request
+from bento.http.responses import v2_error_response
+from bento.http.root_path import route_path
+from bento.http.routing import Route
 
 GRPC_STATUS = {
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -21,18 +26,29 @@ GRPC_STATUS = {
 }
 
 
-def guarded(app: App, gate: Gate, access_of: Callable[[str], Access]) -> App:
+class RouteGuard:
+    """Asks every route for what `permissions` says, and keeps people to themselves."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def admit(self, route: Route, headers: Mapping[str, str]) -> Caller:
+        """Who is calling. Raises: as `Gate.admit`."""
+        return await self._gate.admit(of_route(route.method, route.path), headers)
+
+    def check(self, request: Request) -> None:
+        """Raises: NotAllowed where a USER names somebody else."""
+        check_person(request.user, request.path_params, request.query_params, request.content)
+
+
+def guarded(app: ASGIApp, gate: Gate, access_of: Callable[[str], Access]) -> ASGIApp:
     """An application whose paths ask for what `access_of` says. Refusals have the v2 protocol's error shape."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await gate.admit(access_of(scope["path"]), dict(scope["headers"]))
-        except RecommenderError as error:
-            body = msgspec.json.encode({"error": str(error)})
-            length = (b"content-length", str(len(body)).encode())
-            headers = [(b"content-type", b"application/json"), length, *error.headers()]
-            await send({"type": "http.response.start", "status": error.http_status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await gate.admit(access_of(route_path(scope)), Headers(scope=scope))
+        except HttpError as error:
+            await v2_error_response(error)(scope, receive, send)
         else:
             await app(scope, receive, send)
 
@@ -53,22 +69,21 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
         """The RPC's handler, or one that refuses."""
         handler = await continuation(handler_call_details)
         metadata = {
-            key.encode(): value.encode() if isinstance(value, str) else value
+            key: value if isinstance(value, str) else value.decode("latin-1")
             for key, value in handler_call_details.invocation_metadata or ()
         }
         try:
             await self._gate.admit(of_rpc(handler_call_details.method), metadata)
-        except RecommenderError as error:
+        except HttpError as error:
             return None if handler is None else _refusing(handler, error)
         return handler
 
 
-def _refusing(handler: grpc.RpcMethodHandler, error: RecommenderError) -> grpc.RpcMethodHandler:
+def _refusing(handler: grpc.RpcMethodHandler, error: HttpError) -> grpc.RpcMethodHandler:
     """A handler of the same kind that only refuses."""
 
     async def refuse(_: Any, context: grpc.aio.ServicerContext) -> None:
-        headers = tuple((name.decode(), value.decode()) for name, value in error.headers())
-        await context.abort(GRPC_STATUS[error.http_status], str(error), headers)
+        await context.abort(GRPC_STATUS[error.http_status], str(error), tuple(error.headers().items()))
 
     make = {
         (False, False): grpc.unary_unary_rpc_method_handler,

@@ -92,6 +92,12 @@ def of_route(method: str, path: str) -> Access:
     return ROUTES.get(f"{method} {path}", Role.ADMIN)
 
 
+def role_name_of_route(method: str, path: str) -> str | None:
+    """The role that a route asks for where authentication is on; None where it is public."""
+    access = of_route(method, path)
+    return None if access is None else access.name.lower()
+
+
 def of_v2_path(path: str) -> Access:
     """What a path under `/v2` asks: probes nothing, reading and inference SERVICE, everything else ADMIN."""
     if V2_PUBLIC.fullmatch(path):

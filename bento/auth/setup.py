@@ -7,13 +7,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from starlette.types import ASGIApp
+
 from bento.auth.accounts import RedisAccounts
 from bento.auth.gate import Gate
-from bento.auth.guards import GrpcGuard, guarded
+from bento.auth.guards import GrpcGuard, RouteGuard, guarded
 from bento.auth.permissions import Access
 from bento.auth.rate_limits import RedisRateLimits
 from bento.auth.tokens import Tokens, own_secret
-from bento.http.asgi import App
 from bento.settings import Settings
 from bento.stores.redis_link import RedisLink
 
@@ -29,9 +30,14 @@ class Auth:
     tokens: Tokens
     gate: Gate | None
 
-    def guard(self, app: App, access_of: Callable[[str], Access]) -> App:
+    def guard(self, app: ASGIApp, access_of: Callable[[str], Access]) -> ASGIApp:
         """The application behind the gate; as it is, where authentication is off."""
         return app if self.gate is None else guarded(app, self.gate, access_of)
+
+    @property
+    def route_guard(self) -> RouteGuard | None:
+        """What every route of the recommender passes first."""
+        return None if self.gate is None else RouteGuard(self.gate)
 
     @property
     def interceptors(self) -> list[GrpcGuard]:

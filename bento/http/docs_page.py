@@ -1,29 +1,29 @@
 """The documentation that a running service serves: `/openapi.json`, `/docs` to try it, `/redoc` to read it.
 
-Nothing is loaded from elsewhere: Swagger UI comes with BentoML, the reading version is plain HTML.
+Nothing is loaded from elsewhere: Swagger UI comes with BentoML, the reading version is plain HTML. Links are relative,
+so that they hold behind any prefix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 from typing import Any
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
-from bento.http.asgi import Request, Response, Route
-from bento.http.openapi import document
+from bento.http.responses import JsonResponse
+from bento.http.routing import Route
 
-HTML = b"text/html; charset=utf-8"
-
-SWAGGER_PAGE = b"""<!doctype html>
+SWAGGER_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Marquee API</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="/static_content/swagger-ui.css"></head>
+<link rel="stylesheet" href="static_content/swagger-ui.css"></head>
 <body><div id="swagger-ui"></div>
-<script src="/static_content/swagger-ui-bundle.js"></script>
+<script src="static_content/swagger-ui-bundle.js"></script>
 <script>
-SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true})
+SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true})
 </script>
 </body></html>"""
 
@@ -40,10 +40,9 @@ border-bottom: 1px solid color-mix(in srgb, CanvasText 15%, Canvas) }
 class DocsRoutes:
     """The three pages, made once."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        openapi = document(routes)
+    def __init__(self, openapi: dict[str, Any]) -> None:
         self._openapi = msgspec.json.encode(openapi)
-        self._reading = _reading_page(openapi).encode()
+        self._reading = _reading_page(openapi)
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -55,15 +54,15 @@ class DocsRoutes:
 
     async def openapi(self, _: Request) -> Response:
         """The OpenAPI document."""
-        return Response(self._openapi)
+        return JsonResponse(self._openapi)
 
     async def docs(self, _: Request) -> Response:
         """Swagger UI over the document."""
-        return Response(SWAGGER_PAGE, content_type=HTML)
+        return HTMLResponse(SWAGGER_PAGE)
 
     async def redoc(self, _: Request) -> Response:
         """The document as a page to read."""
-        return Response(self._reading, content_type=HTML)
+        return HTMLResponse(self._reading)
 
 
 def _reading_page(openapi: dict[str, Any]) -> str:
@@ -76,7 +75,7 @@ def _reading_page(openapi: dict[str, Any]) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Marquee API</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{READING_STYLE}</style></head>'
-        f'<body><h1>Marquee API</h1>{intro}<p><a href="/docs">Try it</a></p>{operations}</body></html>'
+        f'<body><h1>Marquee API</h1>{intro}<p><a href="docs">Try it</a></p>{operations}</body></html>'
     )
 
 

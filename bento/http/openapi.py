@@ -1,32 +1,20 @@
-"""The OpenAPI document of the recommender's own routes, made from the same types that requests are read with."""
+"""The OpenAPI document of a table of routes, made from the same types that requests are read with."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, get_args, get_origin
 
 import msgspec
 
-from bento.auth.permissions import of_route
-from bento.http.asgi import Route
-from bento.recommender.errors import RecommenderError
-from bento.recommender.schemas import USER_ID_LIMIT
-
-DESCRIPTION = """Movie recommendations from a hybrid of sequence, two-tower, collaborative and content models.
-
-Film ids are numbers or strings of digits; a person's id is a number or any string of up to 128 characters.
-Every error has one shape: `{"success": false, "error": {"code", "message", "detail"}}`.
-The Open Inference Protocol (v2) is served at `/v2` on this port and over gRPC on its own, metrics at `/metrics`."""
-
+from bento.http.errors import HttpError
+from bento.http.routing import Route
 
 HEADER_SCHEMA = {"type": "string", "pattern": "^[!-~]{1,128}$"}
 """Of every request header that routes name: printable ASCII without spaces."""
-
-PATH_SCHEMAS = {"user_id": {"type": "string", "minLength": 1, "maxLength": USER_ID_LIMIT}}
-"""What values in paths must be, where it is more than text."""
-
 
 BINARY = {"type": "string", "format": "binary"}
 
@@ -51,7 +39,25 @@ class ErrorBody(msgspec.Struct):
     error: ErrorDetail
 
 
-def document(routes: Iterable[Route]) -> dict[str, Any]:
+def _no_role(method: str, path: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What a document says beside its routes."""
+
+    title: str
+    description: str
+    path_schemas: Mapping[str, dict[str, Any]]
+    """What values in paths must be, by their name, where it is more than text."""
+    root_path: str = ""
+    """The prefix before every path."""
+    role_of: Callable[[str, str], str | None] = _no_role
+    """The role that a method and path ask for where authentication is on; None: everybody may."""
+
+
+def document(routes: Iterable[Route], api: Api) -> dict[str, Any]:
     """The document; routes that say nothing `about` themselves are not in it."""
     told = [route for route in routes if route.about is not None]
     types = {kind for route in told if route.about for kind in route.about.types()} | {ErrorBody}
@@ -59,22 +65,24 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     _, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for route in told:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, api, components)
+    servers = {"servers": [{"url": api.root_path}]} if api.root_path else {}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Marquee", "version": _version(), "description": DESCRIPTION},
+        "info": {"title": api.title, "version": _version(), "description": api.description},
+        **servers,
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": SECURITY_SCHEMES},
     }
 
 
-def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: Route, api: Api, components: dict[str, Any]) -> dict[str, Any]:
     about = route.about
     assert about is not None, "filtered before"
     name = re.sub(r"\W+", "_", f"{route.method}{route.path}").strip("_").lower()
     operation: dict[str, Any] = {"summary": about.summary, "operationId": name, "tags": [about.tag]}
     parameters = [
-        {"name": value, "in": "path", "required": True, "schema": PATH_SCHEMAS.get(value, {"type": "string"})}
+        {"name": value, "in": "path", "required": True, "schema": api.path_schemas.get(value, {"type": "string"})}
         | ({"example": about.example[value]} if value in about.example else {})
         for value in re.findall(r"\{(\w+)\}", route.path)
     ]
@@ -94,11 +102,11 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     if about.answer is not None:
         answer = {"application/json": {"schema": _reference(about.answer)}}
     operation["responses"] = {str(about.status): {"description": about.summary, "content": answer}}
-    access = of_route(route.method, route.path)
-    refusals = () if access is None else (401, 403, 429)
-    if access is not None:
+    role = api.role_of(route.method, route.path)
+    refusals = () if role is None else (401, 403, 429)
+    if role is not None:
         operation["security"] = [{}, {"token": []}, {"key": []}]
-        operation["description"] = f"Where authentication is on, this needs the role {access.name.lower()}."
+        operation["description"] = f"Where authentication is on, this needs the role {role}."
     for status in sorted({*about.errors, *refusals}):
         content = {"application/json": {"schema": _reference(ErrorBody)}}
         operation["responses"][str(status)] = {"description": _reason(status), "content": content}
@@ -123,7 +131,7 @@ def _reference(kind: Any) -> dict[str, Any]:
 
 def _reason(status: int) -> str:
     """What the errors of a status have in common: the first sentences of their classes."""
-    kinds: list[type[RecommenderError]] = [RecommenderError, *RecommenderError.__subclasses__()]
+    kinds: list[type[HttpError]] = [HttpError, *HttpError.__subclasses__()]
     return " / ".join((kind.__doc__ or "").split("\n")[0] for kind in kinds if kind.http_status == status)
 
 

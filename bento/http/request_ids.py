@@ -6,11 +6,12 @@ import itertools
 import os
 import re
 
-from bento.http.asgi import Request
-from bento.recommender.errors import InvalidRequest
+from starlette.requests import Request
 
-HEADER = b"x-request-id"
-_GIVEN = re.compile(rb"[\x21-\x7e]{1,128}")
+from bento.http.errors import InvalidRequest
+
+HEADER = "x-request-id"
+_GIVEN = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class RequestIds:
@@ -33,5 +34,5 @@ class RequestIds:
         if given is None:
             return None
         if not _GIVEN.fullmatch(given):
-            raise InvalidRequest(HEADER.decode(), "expected 1 to 128 printable ASCII characters without spaces")
-        return given.decode()
+            raise InvalidRequest(HEADER, "expected 1 to 128 printable ASCII characters without spaces")
+        return given

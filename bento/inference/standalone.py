@@ -20,14 +20,14 @@ import uvicorn
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bento.inference.core.long_lived import freeze_loaded_objects
 from bento.inference.core.options import ServerOptions
 from bento.inference.over_grpc.restricted import RestrictedRpcs
 from bento.inference.over_grpc.service import start_grpc
-from bento.inference.over_http.application import AsgiApp, make_http_app
-from bento.inference.over_http.body import Receive
-from bento.inference.over_http.call import Reply, Scope, Send
+from bento.inference.over_http.application import make_http_app
+from bento.inference.over_http.call import Reply
 from bento.inference.over_http.connections import Connections, infer_connections, plain_connections
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
 from bento.inference.protocol.header_rules import NO_RESTRICTIONS, ForwardedHeaders, Restrictions
@@ -132,7 +132,7 @@ async def _listen(
             logger.info("Started %s at %s:%d", name, address, port)
 
 
-def _start_http(app: AsgiApp, connections: Connections, address: str, port: int, grace_s: float) -> tuple[int, _Stop]:
+def _start_http(app: ASGIApp, connections: Connections, address: str, port: int, grace_s: float) -> tuple[int, _Stop]:
     """Listen; returns the port and what stops it."""
     protocol: Any = connections
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -152,7 +152,7 @@ def _start_http(app: AsgiApp, connections: Connections, address: str, port: int,
     return int(listener.getsockname()[1]), stop
 
 
-def metrics_app(server: InferenceServer) -> AsgiApp:
+def metrics_app(server: InferenceServer) -> ASGIApp:
     """An ASGI application with nothing but GET /metrics."""
     collector = TritonCollector(server)
 
@@ -163,7 +163,7 @@ def metrics_app(server: InferenceServer) -> AsgiApp:
             reply = Reply.of_error("Method Not Allowed", 405)
         else:
             reply = Reply(render_metrics(server, collector), content_type=CONTENT_TYPE.encode())
-        await reply.send(send)
+        await reply(scope, receive, send)
 
     return app
 

@@ -13,11 +13,12 @@ from typing import TypeVar
 
 import msgspec
 
-from bento.recommender.errors import RecommenderError
+from bento.http.errors import HttpError
+from bento.http.reading import decode
 from bento.recommender.experiments import Experiments
 from bento.recommender.pipeline import Pipeline
 from bento.recommender.questions import Question, question_of
-from bento.recommender.schemas import History, RecommendRequest, UserId, decode
+from bento.recommender.schemas import History, RecommendRequest, UserId
 from bento.release.loading import Release
 
 AT_A_TIME = 64
@@ -108,7 +109,7 @@ class Batch:
             async with self._seats:
                 try:
                     results[user_id] = await ask(user_id, history)
-                except RecommenderError as error:
+                except HttpError as error:
                     failures[user_id] = str(error)
 
         try:
@@ -130,7 +131,7 @@ class Batch:
         return question_of(self._experiments.apply(request)[0], self._release)
 
 
-class Incomplete(RecommenderError):
+class Incomplete(HttpError):
     """A part failed or was late, so the answer is not cached for a day."""
 
     http_status, code = 503, "incomplete"

@@ -114,10 +114,10 @@ class Pipeline:
         self._models = models
         self._stores = stores
         self._metrics = metrics
+        self._cards = cards
         lifetimes = Lifetimes(cache_ttl_s, cache_stale_s)
         self._cache = AnswerCache(stores.answers, metrics, lifetimes, now_s, self._fingerprint())
         self.embeddings = EmbeddingCache(models.encode)
-        self._cards = cards
         self._explainer = explainer
         self._cold_start = cold_start or ColdStart(release)
         self._popularity_ranks = Live(release, lambda films: popularity_ranks(films.popularity))
@@ -129,7 +129,7 @@ class Pipeline:
         and another version of this code may give answers other fields."""
         fields = str((AnswerBody.__struct_fields__, RecommendedFilm.__struct_fields__, Reasons.__struct_fields__))
         wording = self._wording.signature if self._wording else ""
-        of = (self._release.identity(), str(self._ordering.defaults), wording, fields)
+        of = (self._release.identity(), str(self._ordering.defaults), wording, self._cards.root_path, fields)
         return hashlib.blake2b("\0".join(of).encode(), digest_size=6).hexdigest()
 
     async def recommend(self, question: Question, use_cache: bool = True) -> Answer:

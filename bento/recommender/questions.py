@@ -14,8 +14,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bento.http.errors import InvalidRequest
 from bento.recommender.catalogue.movie_ids import row_of
-from bento.recommender.errors import InvalidRequest, UnknownPreset
+from bento.recommender.errors import UnknownPreset
 from bento.recommender.schemas import Context, FilteredRequest, Filters, HistoryItem, RecommendRequest
 from bento.release.loading import Release, weight_vector
 from features.catalog import Catalog

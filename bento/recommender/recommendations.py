@@ -12,23 +12,15 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from starlette.requests import Request
 
-from bento.http.asgi import Request
 from bento.http.request_ids import RequestIds
 from bento.recommender.experiments import Experiments
 from bento.recommender.people.impressions import Impressions
 from bento.recommender.pipeline import Answer, Pipeline
 from bento.recommender.questions import Question, question_of
-from bento.recommender.schemas import (
-    AnswerBody,
-    AnswerTail,
-    FilteredRequest,
-    RecommendRequest,
-    join_objects,
-)
+from bento.recommender.schemas import AnswerBody, AnswerTail, FilteredRequest, RecommendRequest, join_objects
 from bento.release.loading import Release
-
-Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class _UserField(msgspec.Struct):
@@ -60,18 +52,18 @@ class Recommended:
         """The films with their strategy, for routes with another format."""
         return msgspec.json.decode(self.answer.body, type=AnswerBody)
 
-    def headers(self, reason: str | None) -> Headers:
+    def headers(self, reason: str | None) -> dict[str, str]:
         """What answers of a fixed shape carry beside their body. `reason`: that of the answer's body."""
         timings = ",".join(f"{stage}={elapsed_ms}" for stage, elapsed_ms in self.answer.timings_ms.items())
-        return (
-            *release_headers(self.release, self.request_id),
-            (b"x-marquee-recommendation-id", self.recommendation_id.encode()),
-            (b"x-marquee-timings-ms", timings.encode()),
-            (b"x-marquee-degraded", ",".join(self.answer.degraded).encode()),
-            (b"x-marquee-cached", b"true" if self.answer.cached else b"false"),
-            reason_header(reason),
-            (b"x-marquee-experiments", ",".join(f"{name}={arm}" for name, arm in self.arms.items()).encode()),
-        )
+        return {
+            **release_headers(self.release, self.request_id),
+            "x-marquee-recommendation-id": self.recommendation_id,
+            "x-marquee-timings-ms": timings,
+            "x-marquee-degraded": ",".join(self.answer.degraded),
+            "x-marquee-cached": "true" if self.answer.cached else "false",
+            **reason_header(reason),
+            "x-marquee-experiments": ",".join(f"{name}={arm}" for name, arm in self.arms.items()),
+        }
 
 
 class Recommendations:
@@ -117,15 +109,15 @@ class Recommendations:
         return Recommended(asked.user_id, question, answer, self.release, *made_ids, arms)
 
 
-def reason_header(reason: str | None) -> tuple[bytes, bytes]:
+def reason_header(reason: str | None) -> dict[str, str]:
     """The header that says why a list is short; empty where it is not."""
-    return (b"x-marquee-reason", (reason or "").encode())
+    return {"x-marquee-reason": reason or ""}
 
 
-def release_headers(release: Release, request_id: str) -> Headers:
+def release_headers(release: Release, request_id: str) -> dict[str, str]:
     """Which release, with which films, answered which request."""
-    return (
-        (b"x-marquee-release", str(release.number).encode()),
-        (b"x-marquee-catalogue-revision", str(release.films.revision).encode()),
-        (b"x-request-id", request_id.encode()),
-    )
+    return {
+        "x-marquee-release": str(release.number),
+        "x-marquee-catalogue-revision": str(release.films.revision),
+        "x-request-id": request_id,
+    }

@@ -1,18 +1,16 @@
 """Requests and answers of the recommender's own routes, as they are on the wire.
 
-msgspec checks types and bounds while it decodes; `decode` turns what it finds into InvalidRequest with the
-field, the value and the limit. A field that no route knows is refused: a misspelt `topk` would be ignored silently.
+msgspec checks types and bounds while `bento.http.reading` decodes them. A field that no route knows is refused: a
+misspelt `topk` would be ignored silently.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from bento.recommender.errors import MalformedRequest
-from bento.recommender.refusals import refusal
+from bento.http.reading import convert
 from features.scorers import Scorer
 from features.thresholds import MAX_STARS, MIN_STARS
 
@@ -237,33 +235,6 @@ class FilteredAnswer(RecommendAnswer, frozen=True):
     filters_applied: dict[str, Any]
 
 
-T = TypeVar("T")
-
-
-def decode(body: bytes, kind: type[T]) -> T:
-    """Read a JSON body.
-
-    Raises: MalformedRequest, InvalidRequest.
-    """
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise refusal(error, _loosely(body), kind) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedRequest(str(error) if body.strip() else "it is empty, send {} at least") from None
-
-
-def convert(values: dict[str, str], kind: type[T]) -> T:
-    """Read the parameters of a query string; numbers are written as text there.
-
-    Raises: InvalidRequest.
-    """
-    try:
-        return msgspec.convert(values, type=kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise refusal(error, values, kind) from None
-
-
 class _PersonPath(Struct, frozen=True):
     user_id: Annotated[str, Meta(max_length=USER_ID_LIMIT)]
 
@@ -276,10 +247,3 @@ def user_id_in_path(path_values: dict[str, str]) -> str:
 def join_objects(*objects: bytes) -> bytes:
     """One JSON object with the fields of several encoded ones; none of them may be empty."""
     return b"{" + b",".join(encoded[1:-1] for encoded in objects) + b"}"
-
-
-def _loosely(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # broken beyond the wrong value
-        return None

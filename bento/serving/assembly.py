@@ -163,7 +163,8 @@ def build_catalogue(base: Foundation) -> CatalogueParts:
     base.stack.callback(posters.close)
     search = FilmSearch(release, server)
     live = LiveCatalogue(release, base.stores.films, NewFilmEncoder(server, release), search.titles)
-    return CatalogueParts(posters, FilmCards(release, posters), live_similarity(release), search, live)
+    cards = FilmCards(release, posters, base.settings.root_path)
+    return CatalogueParts(posters, cards, live_similarity(release), search, live)
 
 
 async def start_ranking(base: Foundation, catalogue: CatalogueParts) -> RankingParts:

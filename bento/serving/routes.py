@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
+from bento.auth.permissions import role_name_of_route
 from bento.auth.setup import Auth
-from bento.http.asgi import Router
 from bento.http.docs_page import DocsRoutes
+from bento.http.openapi import document
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
+from bento.recommender.over_http.api import API
 from bento.recommender.over_http.auth_routes import AuthRoutes
 from bento.recommender.over_http.batch_routes import BatchRoutes
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
@@ -45,14 +49,15 @@ def build_router(base: Foundation, parts: Parts, auth: Auth, ids: RequestIds, co
     ask = Recommendations(parts.ranking.pipeline, release, ids, feedback.experiments, feedback.impressions)
     person_films = PersonFilms(release, stores.features)
     tastes = Tastes(stores.features, feedback.feedback, release, ids)
-    noted, limit_bytes = feedback.impressions or stores.impressions, base.settings.batch_max_body_bytes
+    noted = feedback.impressions or stores.impressions
+    limit_bytes, prefix = base.settings.batch_max_body_bytes, base.settings.root_path
     is_known = release.people.row_of.__contains__
     owners = (
         AuthRoutes(auth.accounts, auth.limits, auth.tokens, person_films, tastes, is_known),
         RecommendRoutes(ask),
         FilteredRoutes(ask, live_filter(release, cards), search),
         PersonRoutes(ask, cards, person_films),
-        BatchRoutes(background.batch, stores.precompute_jobs, background.precompute, ids, release, limit_bytes),
+        BatchRoutes(background.batch, stores.precompute_jobs, background.precompute, ids, release, limit_bytes, prefix),
         MovieTitleRoutes(release, cards, similarity, search.titles, ids),
         EventRoutes(feedback.feedback, release, ids),
         CatalogueRoutes(release, cards, similarity, catalogue.posters, search, ids, catalogue.live.poster),
@@ -63,10 +68,11 @@ def build_router(base: Foundation, parts: Parts, auth: Auth, ids: RequestIds, co
         ExperimentRoutes(feedback.experiments, stores.impressions),
         MonitorRoutes(background.monitoring),
         HealthRoutes(release, base.server.is_ready, lambda: stores.link.is_available, config),
-        PageRoutes(),
+        PageRoutes(root_path=prefix),
     )
     routes = [route for owner in owners for route in owner.routes()]
-    return Router([*routes, *DocsRoutes(routes).routes()])
+    api = replace(API, root_path=prefix, role_of=role_name_of_route)
+    return Router([*routes, *DocsRoutes(document(routes, api)).routes()])
 
 
 def build_config(base: Foundation, grpc_port: int) -> Config:
@@ -117,5 +123,5 @@ def log_start(settings: Settings, config: Config, elapsed_s: float) -> None:
     for device, models in sorted(by_device.items()):
         log.info("models on %s: %s", device, ", ".join(models))
     log.info("redis: %s", config.settings["redis_url"])
-    address = f"http://{settings.host}:{settings.port}"
+    address = f"http://{settings.host}:{settings.port}{settings.root_path}"
     log.info("%s answers, gRPC on port %d; ready in %.1f s", address, config.grpc_port, elapsed_s)

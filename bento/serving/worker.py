@@ -9,10 +9,14 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from starlette.types import ASGIApp
+
 from bento.auth.permissions import of_v2_path
 from bento.auth.setup import Auth, make_auth
-from bento.http.asgi import App, HotRoutes, Router
+from bento.http.application import Application
+from bento.http.hosts import HostNames
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.inference.over_grpc.service import start_grpc
 from bento.inference.over_http.application import make_http_app
 from bento.inference.over_http.connections import Connections, infer_connections, plain_connections
@@ -32,11 +36,11 @@ class Worker:
 
     release: Release
     server: InferenceServer
-    v2: App
+    v2: ASGIApp
     """/v2 over HTTP."""
     connections: Connections
     """HTTP connections; some answer infer requests without `v2`, unless every request must pass the gate."""
-    recommender: App
+    recommender: ASGIApp
     """The recommender's own routes."""
     grpc_port: int
     router: Router
@@ -44,8 +48,10 @@ class Worker:
     _stack: AsyncExitStack
 
     @classmethod
-    async def start(cls, settings: Settings, metrics: Metrics) -> Worker:
+    async def start(cls, settings: Settings, metrics: Metrics, names: HostNames | None = None) -> Worker:
         """Start everything; gRPC last, so that whoever connects finds it ready.
+
+        `names`: those that the service answers to, checked in front of `v2` and `recommender`; None: all.
 
         Raises: ReleaseError, ExperimentsError, InferenceError (a model does not load), RuntimeError (the gRPC port is
         taken). What was started before is stopped again.
@@ -63,8 +69,8 @@ class Worker:
                 base.release,
                 base.server,
                 auth.guard(v2, of_v2_path),
-                _connections(base, state, auth),
-                HotRoutes(router, metrics, settings.max_body_bytes, auth.gate),
+                _connections(base, state, auth, names),
+                Application(router, metrics, settings.max_body_bytes, auth.route_guard),
                 grpc_port,
                 router,
                 auth,
@@ -82,10 +88,11 @@ class Worker:
         return render_metrics(self.server).decode()
 
 
-def _connections(base: Foundation, state: FrontEndState, auth: Auth) -> Connections:
+def _connections(base: Foundation, state: FrontEndState, auth: Auth, names: HostNames | None) -> Connections:
     if auth.gate is not None:
         return plain_connections(base.server.options)
-    return infer_connections(base.server, state, base.settings.v2_max_body_bytes)
+    trusts = None if names is None else names.has_accepted
+    return infer_connections(base.server, state, base.settings.v2_max_body_bytes, trusts)
 
 
 async def _listen_for_grpc(base: Foundation, state: FrontEndState, auth: Auth) -> int:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 
 from bento.settings.addresses import REDIS_FORM, WEB_FORM, redis_address, shown_address, web_address
+from bento.settings.visitors import HOSTS_FORM, ORIGINS_FORM, ROOT_PATH_FORM, hosts, origins, root_path
 from features.sources import TIMED_SOURCES
 
 T = TypeVar("T")
@@ -80,6 +81,11 @@ Milliseconds = Annotated[
 ]
 
 
+Origins = Annotated[tuple[str, ...], BeforeValidator(origins), Expected(ORIGINS_FORM)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(hosts), Expected(HOSTS_FORM)]
+Prefix = Annotated[str, AfterValidator(root_path), Expected(ROOT_PATH_FORM)]
+
+
 class Subject(BaseModel):
     """Settings of one subject, which the first line of its docstring names."""
 
@@ -106,6 +112,26 @@ class Listening(Subject):
     )
     v2_max_body_bytes: int = setting(
         "V2_MAX_BODY_BYTES", 64 * 2**20, "Largest request body under `/v2`, in bytes.", ge=1_024, le=2**32
+    )
+
+
+class Visiting(Subject):
+    """Browsers and proxies"""
+
+    allowed_origins: Origins = setting(
+        "ALLOWED_ORIGINS",
+        (),
+        "Pages of other origins that may ask and post, with commas, e.g. `https://shop.example`; `*` = every page.",
+        shown="none: the service's own page",
+    )
+    root_path: Prefix = setting(
+        "ROOT_PATH", "", "Prefix under which a proxy offers the service, e.g. `/films`.", shown="none"
+    )
+    trusted_hosts: Hosts = setting(
+        "TRUSTED_HOSTS",
+        (),
+        "Names the service answers to, with commas, e.g. `films.example`, `*.example`; `*` = every name.",
+        shown="local names on a loopback address without authentication, else every name",
     )
 
 
@@ -282,6 +308,7 @@ class LanguageModelSettings(Subject):
 
 SUBJECTS: tuple[type[Subject], ...] = (
     Listening,
+    Visiting,
     Serving,
     RedisSettings,
     Authentication,
@@ -292,7 +319,9 @@ SUBJECTS: tuple[type[Subject], ...] = (
 )
 
 
-class Settings(Listening, Serving, RedisSettings, Authentication, Lists, TimeLimits, Watching, LanguageModelSettings):
+class Settings(
+    Listening, Visiting, Serving, RedisSettings, Authentication, Lists, TimeLimits, Watching, LanguageModelSettings
+):
     """What one worker runs with. Empty variables count as unset."""
 
     @classmethod

@@ -6,6 +6,9 @@ const TIMEOUT_MS = 15_000;
 const RETRY_AFTER_MS = 400;
 const SIGN_IN = "/auth/login";
 
+/** What every path begins with: the service may live behind a prefix, and this file lies in `static` below it. */
+const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+
 /** An answer that is not the one asked for. `status` is 0 when there was no answer at all. */
 export class ApiError extends Error {
   constructor(message, { status = 0, code = "unreachable", detail = {} } = {}) {
@@ -62,7 +65,7 @@ async function ask(method, url, { route = url, body, type, headers = {}, signal 
   if (token) sent.Authorization = `Bearer ${token}`;
   let response;
   try {
-    response = await fetch(url, { method, body, headers: sent, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+    response = await fetch(ROOT + url, { method, body, headers: sent, signal: signal ? AbortSignal.any([signal, limit]) : limit });
   } catch (error) {
     if (signal?.aborted) throw error; // asked for by the page itself: a newer question replaced this one
     if (limit.aborted) throw new ApiError(`The server did not answer within ${TIMEOUT_MS / 1000} seconds.`);

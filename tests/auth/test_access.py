@@ -20,7 +20,7 @@ from tritonclient.grpc import service_pb2
 from bento.auth import permissions
 from bento.auth.accounts import Account, new_key
 from bento.auth.callers import ROLE_NAMES, Role, RoleName
-from bento.http.asgi import Route
+from bento.http.routing import Route
 from bento.inference.over_http.application import ROUTES as V2_ROUTES
 from bento.recommender.telemetry.metrics import Metrics
 from bento.serving.front_door import FrontDoor

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bento.inference.over_grpc.service import start_grpc
-from bento.inference.over_http.application import AsgiApp, make_http_app
-from bento.inference.over_http.body import Receive
-from bento.inference.over_http.call import Scope, Send
+from bento.inference.over_http.application import make_http_app
 from bento.inference.over_http.connections import infer_connections
 from bento.inference.protocol.front_end import FrontEndState
 from bento.inference.server import InferenceServer
@@ -86,7 +85,7 @@ async def front_ends(server: Any, running: Running, max_body_bytes: int = MAX_BO
         await grpc_server.stop(1)
 
 
-def _counting(app: AsgiApp, running: Running) -> AsgiApp:
+def _counting(app: ASGIApp, running: Running) -> ASGIApp:
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         running.application_requests += scope.get("path", "").endswith("/infer")
         await app(scope, receive, send)

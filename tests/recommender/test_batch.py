@@ -11,8 +11,9 @@ import httpx
 import msgspec
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender import batch as batch_module
 from bento.recommender import precompute as precompute_module
 from bento.recommender.batch import Batch
@@ -56,7 +57,7 @@ async def client(world: World, jobs: PrecomputeJobs, precompute: Precompute) -> 
         *BatchRoutes(batch, jobs, precompute, ids, world.release, 10**6, now_s=lambda: 40.0).routes(),
         *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
-    app = HotRoutes(Router(routes), world.metrics, 1_024)
+    app = Application(Router(routes), world.metrics, 1_024)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://marquee") as client:
         yield client

@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.experiments import Arm, Experiment, Experiments, ExperimentsError, read_experiments
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.experiment_routes import ExperimentRoutes
@@ -154,7 +155,7 @@ class Shop:
             ExperimentRoutes(experiments, self.lists),
         )
         router = Router([route for owner in owners for route in owner.routes()])
-        transport = httpx.ASGITransport(HotRoutes(router, world.metrics, 10_000))  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(Application(router, world.metrics, 10_000))  # type: ignore[arg-type]
         self.client = httpx.AsyncClient(transport=transport, base_url="http://m")
 
     async def serve(self, user_id: str) -> dict[str, object]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from bento.http.reading import decode
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
@@ -14,7 +15,7 @@ from bento.recommender.questions import question_of
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.retrieval.candidates import Models
 from bento.recommender.retrieval.deadlines import Deadlines
-from bento.recommender.schemas import RecommendRequest, decode
+from bento.recommender.schemas import RecommendRequest
 from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import Release
 from tests.recommender import genre_world

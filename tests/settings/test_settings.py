@@ -28,6 +28,29 @@ def test_deadlines_of_single_sources_are_named() -> None:
     assert settings.source_timeouts_ms == {"sequence": 200, "ease": 50}
 
 
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        (
+            "ALLOWED_ORIGINS",
+            "https://Shop.example:443/, http://localhost:5173",
+            ("https://shop.example", "http://localhost:5173"),
+        ),
+        ("ALLOWED_ORIGINS", "http://[::1]:80", ("http://[::1]",)),
+        ("ALLOWED_ORIGINS", "*", ("*",)),
+        (
+            "TRUSTED_HOSTS",
+            "Films.example, *.films.example,10.0.0.5,[::1]",
+            ("films.example", "*.films.example", "10.0.0.5", "[::1]"),
+        ),
+        ("ROOT_PATH", "/shop/films/", "/shop/films"),
+        ("ROOT_PATH", "/", ""),
+    ],
+)
+def test_what_browsers_and_proxies_send_is_read_as_they_write_it(variable: str, text: str, value: object) -> None:
+    assert getattr(Settings.from_env({variable: text}), variable.lower()) == value
+
+
 def test_an_empty_variable_counts_as_unset() -> None:
     assert Settings.from_env({"PORT": " ", "REDIS_URL": ""}) == Settings.from_env({})
 
@@ -41,6 +64,18 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("MARQUEE_RELEASE", "0", "a whole number from 1"),
         ("DIVERSITY", "1.5", "a number from 0 to 1"),
         ("DIVERSITY", "nan", "a number from 0 to 1"),
+        ("ALLOWED_ORIGINS", "shop.example", "origins with commas"),
+        ("ALLOWED_ORIGINS", "https://shop.example/page", "no path"),
+        ("ALLOWED_ORIGINS", "https://a.example,,https://b.example", "origins with commas"),
+        ("ALLOWED_ORIGINS", "https://me@shop.example", "origins with commas"),
+        ("ALLOWED_ORIGINS", "null", "origins with commas"),
+        ("TRUSTED_HOSTS", "films.example:3000", "without ports"),
+        ("TRUSTED_HOSTS", "films.*", "host names or addresses"),
+        ("TRUSTED_HOSTS", "https://films.example", "host names or addresses"),
+        ("ROOT_PATH", "films", "a path such as /films"),
+        ("ROOT_PATH", "//films", "a path such as /films"),
+        ("ROOT_PATH", "/films/..", "a path such as /films"),
+        ("ROOT_PATH", "/a b", "a path such as /films"),
         ("SOURCE_TIMEOUTS_MS", "sequence", "name=1..60000 with commas"),
         ("SOURCE_TIMEOUTS_MS", "sequence=0", "name=1..60000 with commas"),
         ("SOURCE_TIMEOUTS_MS", "ease=5,ease=6", "each name once"),

@@ -1,6 +1,7 @@
 """The v2 protocol over HTTP as a plain ASGI application: which path and method is answered by which endpoint.
 
-It needs no framework, so any ASGI server runs it and any ASGI application mounts it; paths start with /v2 either way.
+Any ASGI server runs it and any ASGI application mounts it; paths start with /v2 either way. The table of routes is its
+own: optional parts of a path, and versions that are numbers, are what the protocol says.
 Statuses and texts are tritonserver 2.51's, with few differences on purpose: JSON that is malformed or of the wrong kind
 is 400 instead of 500; a member that is null counts as absent; a body that cannot be decompressed, and a header length
 that is no number, are 400 instead of being taken for empty; an empty body is JSON that is missing, not an empty raw
@@ -16,10 +17,14 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bento.http.root_path import route_path
 from bento.inference.core.errors import InferenceError
 from bento.inference.over_http import endpoints
-from bento.inference.over_http.body import ClientGone, Receive, UnsupportedCoding
-from bento.inference.over_http.call import HttpCall, Reply, Scope, Send
+from bento.inference.over_http.body import UnsupportedCoding
+from bento.inference.over_http.call import HttpCall, Reply
 from bento.inference.over_http.generate import EventStream, generate, generate_stream
 from bento.inference.over_http.infer import infer
 from bento.inference.protocol.front_end import DEFAULT_MAX_BODY_BYTES, FrontEndState
@@ -29,7 +34,6 @@ from bento.inference.server import InferenceServer
 logger = logging.getLogger(__name__)
 
 Endpoint = Callable[[HttpCall], Awaitable[Reply | EventStream]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _MODEL = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[0-9]+))?"
 _REGION = r"(?:/region/(?P<region>[^/]+))?"
@@ -94,7 +98,7 @@ def make_http_app(
     state: FrontEndState | None = None,
     restrictions: Restrictions = NO_RESTRICTIONS,
     forwarded_headers: ForwardedHeaders | None = None,
-) -> AsgiApp:
+) -> ASGIApp:
     """An ASGI application that answers /v2 and everything below it.
 
     `state` is given where a gRPC front end of the same server shares registered memory and settings.
@@ -108,7 +112,7 @@ def make_http_app(
             return await send({"type": "websocket.close", "code": 1000})
         reply = await _reply(server, shared, restrictions, forwarded_headers, scope, receive, max_body_bytes)
         if reply is not None:
-            await reply.send(send)
+            await reply(scope, receive, send)
         return None
 
     return app
@@ -124,7 +128,7 @@ async def _reply(
     max_body_bytes: int,
 ) -> Reply | EventStream | None:
     """What to answer; None when the client is gone."""
-    path, method = _path(scope), scope["method"]
+    path, method = route_path(scope), scope["method"]
     if state.log_settings.log_verbose_level:
         logger.debug("HTTP request: %s %s", method, path)
     found = _route(path)
@@ -140,7 +144,7 @@ async def _reply(
         return Reply.of_error("Method Not Allowed", 405)
     try:
         return await endpoint(HttpCall(server, state, scope, receive, max_body_bytes, fields, forwarded_headers))
-    except ClientGone:
+    except ClientDisconnect:
         return None
     except Exception as error:
         return failure(error, method, path)
@@ -171,12 +175,6 @@ def _route(path: str) -> tuple[tuple[str, ...], Endpoint, dict[str, str]] | None
         if match is not None:
             return methods, endpoint, match.groupdict("")
     return None
-
-
-def _path(scope: Scope) -> str:
-    """The path below the place where the application is mounted."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", "") or "")
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

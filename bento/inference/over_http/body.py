@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable
-from typing import Any
 
+from starlette.types import Receive, Scope
+
+import bento.http.errors
+from bento.http.requests import read_body as read_whole
 from bento.inference.core.errors import InferenceError, InvalidRequest, Unsupported
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 _WINDOW = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """zlib's window bits for each content coding; "deflate" means the zlib format."""
@@ -42,16 +42,18 @@ class UnsupportedCoding(Unsupported):
         super().__init__("Unsupported compression type")
 
 
-class ClientGone(Exception):
-    """The client closed the connection; an answer would not be read."""
+async def read_body(scope: Scope, receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:
+    """The body of a request, decompressed.
 
-
-async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:
-    """The body of a request, decompressed. Raises: BodyTooLarge, UnsupportedCoding, InvalidRequest, ClientGone."""
+    Raises: BodyTooLarge, UnsupportedCoding, InvalidRequest, ClientDisconnect.
+    """
     declared = headers.get(b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(int(declared), limit)
-    body = await _receive_all(receive, limit)
+    try:
+        body = await read_whole(scope, receive, limit)
+    except bento.http.errors.BodyTooLarge as error:
+        raise BodyTooLarge(error.size_bytes, limit) from None
     coding = headers.get(b"content-encoding", b"").decode("latin-1")
     if coding in ("", "identity"):
         return body
@@ -62,29 +64,6 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -
     if len(body) < _IN_THREAD_FROM_BYTES:
         return _decompress(body, coding, limit)
     return await asyncio.to_thread(_decompress, body, coding, limit)
-
-
-async def _receive_all(receive: Receive, limit: int) -> bytes:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    first: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(first) > limit:
-            raise BodyTooLarge(len(first), limit)
-        return first
-    parts, size = [first], len(first)
-    while message.get("more_body", False):
-        if size > limit:
-            raise BodyTooLarge(size, limit)
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-    if size > limit:
-        raise BodyTooLarge(size, limit)
-    return b"".join(parts)
 
 
 def _decompress(body: bytes, coding: str, limit: int) -> bytes:

@@ -25,14 +25,23 @@ Connections = Callable[..., asyncio.Protocol]
 """Makes the protocol of each connection from the arguments that uvicorn gives its own."""
 
 
-def infer_connections(server: InferenceServer, state: FrontEndState, max_body_bytes: int) -> Connections:
-    """Connections that answer infer requests of a repeated kind without ASGI, where the fast path is used."""
+Trusts = Callable[[bytes | None], bool]
+
+
+def infer_connections(
+    server: InferenceServer, state: FrontEndState, max_body_bytes: int, trusts: Trusts | None = None
+) -> Connections:
+    """Connections that answer infer requests of a repeated kind without ASGI, where the fast path is used.
+
+    `trusts`: the `Host` headers, None for no header, that the application has let in; without it, it refuses none.
+    """
     if not _is_used(server.options.fast_path):
         return OrdinaryProtocol
     from bento.inference.over_http.fast.immediate_answers import ImmediateAnswers
     from bento.inference.over_http.fast.immediate_protocol import ImmediateProtocol
 
-    return partial(ImmediateProtocol, immediate=ImmediateAnswers(server, state, max_body_bytes))
+    immediate = ImmediateAnswers(server, state, max_body_bytes)
+    return partial(ImmediateProtocol, immediate=immediate, trusts=trusts)
 
 
 def plain_connections(options: ServerOptions) -> Connections:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import orjson
+from starlette.types import Receive, Scope, Send
 
 from bento.inference.core.errors import BackendFailed, DeadlineExceeded, InferenceError, InvalidRequest, QueueTimeout
 from bento.inference.core.messages import InferResponse
-from bento.inference.over_http.body import Receive
-from bento.inference.over_http.call import HttpCall, Reply, Send
+from bento.inference.over_http.call import HttpCall, Reply
 from bento.inference.over_http.infer import cancel_on_disconnect, while_connected
 from bento.inference.protocol.front_end import checked_version, refuse_misfit
 from bento.inference.protocol.generate_codec import decode_generate, encode_generate
@@ -39,7 +39,7 @@ async def generate_stream(call: HttpCall) -> EventStream:
     """POST /v2/models/M[/versions/V]/generate_stream. The first event decides the status."""
     events = _events(await _responses(call))
     first = await while_connected(call.receive, anext(events, None))
-    return EventStream(first, events, call.receive)
+    return EventStream(first, events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +56,14 @@ class EventStream:
 
     first: Event | None
     rest: AsyncGenerator[Event]
-    receive: Receive
 
-    async def send(self, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Put it on the wire, until it ends or the client leaves."""
         status = 400 if self.first is not None and self.first.is_error else 200
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", _EVENTS)]})
         task = asyncio.current_task()
         assert task is not None
-        watcher = asyncio.ensure_future(cancel_on_disconnect(self.receive, task))
+        watcher = asyncio.ensure_future(cancel_on_disconnect(receive, task))
         try:
             async with aclosing(self.rest):
                 event = self.first

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
 from bento.inference.core.errors import Unsupported
 from bento.inference.core.messages import InferResponse
-from bento.inference.over_http.body import ClientGone, Receive, accepted_coding, compressed
+from bento.inference.over_http.body import accepted_coding, compressed
 from bento.inference.over_http.call import JSON, OCTETS, HttpCall, Reply
 from bento.inference.protocol.front_end import TIMING_REQUEST_HEADER, answer, answer_now, checked_version, server_timing
 from bento.inference.protocol.output_delivery import DecodedRequest
@@ -54,7 +57,7 @@ async def _decode(call: HttpCall) -> DecodedRequest:
 
 
 async def while_connected(receive: Receive, answering: Awaitable[T]) -> T:
-    """What is awaited, unless the client leaves before it is there. Raises: ClientGone; InferenceError."""
+    """What is awaited, unless the client leaves before it is there. Raises: ClientDisconnect; InferenceError."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     watcher: asyncio.Task[bool] | None = None
@@ -69,7 +72,7 @@ async def while_connected(receive: Receive, answering: Awaitable[T]) -> T:
     except asyncio.CancelledError:
         if watcher is not None and watcher.done() and not watcher.cancelled() and watcher.result():
             task.uncancel()
-            raise ClientGone from None
+            raise ClientDisconnect from None
         raise
     finally:
         timer.cancel()

@@ -52,7 +52,9 @@ class FilmDetails(msgspec.Struct, frozen=True):
 class FilmCards:
     """The fields of each film of a release, by row."""
 
-    def __init__(self, release: Release, posters: Posters) -> None:
+    def __init__(self, release: Release, posters: Posters, root_path: str = "") -> None:
+        """`root_path`: the prefix of addresses of posters."""
+        self.root_path = root_path
         self._release = release
         self._posters = posters
         self._released_ratings = release.people.rating_statistics(release.films.n_released)
@@ -119,7 +121,7 @@ class FilmCards:
 
     def _poster_url(self, film: Film) -> str | None:
         shown = film.movie_id in self._posters or film.movie_id in self._release.films.with_poster
-        return f"/poster/{film.movie_id}" if shown else None
+        return f"{self.root_path}/poster/{film.movie_id}" if shown else None
 
     def _sorted(self, table: FilmTable) -> dict[SortKey, npt.NDArray[np.int64]]:
         films = table.catalog.films

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bento.recommender.errors import InvalidRequest
+from bento.http.errors import InvalidRequest
 from bento.recommender.schemas import Filters, GenreFilter
 from features.catalog import GENRES, Catalog, Film
 

@@ -24,7 +24,7 @@ class Picture:
     """An image as it is sent."""
 
     content: bytes
-    content_type: bytes
+    content_type: str
 
 
 class Posters:
@@ -45,8 +45,8 @@ class Posters:
         """The film's poster, or a placeholder that shows its title."""
         name = f"{film.movie_id}.jpg"
         if self._archive is not None and name in self._names:
-            return Picture(self._archive.read(name), b"image/jpeg")
-        return Picture(placeholder(film).encode(), b"image/svg+xml")
+            return Picture(self._archive.read(name), "image/jpeg")
+        return Picture(placeholder(film).encode(), "image/svg+xml")
 
     def close(self) -> None:
         """Close the archive."""

@@ -16,9 +16,9 @@ from bento.background import DetachedTasks, Periodic
 from bento.recommender.experiments import Experiments
 from bento.recommender.monitoring.drift import ALERT_FROM, FEWEST_LISTS, Drift, drift_of, reference_of
 from bento.recommender.monitoring.embedding_health import EmbeddingHealth, embedding_health
+from bento.recommender.monitoring.experiment_report import result_of
 from bento.recommender.monitoring.monitor_metrics import MonitorMetrics
 from bento.recommender.monitoring.monitor_report import Alert, CacheReport, Monitor, SampleList
-from bento.recommender.over_http.experiment_routes import result_of
 from bento.recommender.retrieval.candidates import Models
 from bento.recommender.telemetry.metrics import Metrics
 from bento.recommender.telemetry.observations import ListFacts, Observations

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from bento.recommender.monitoring.drift import Drift
 from bento.recommender.monitoring.embedding_health import EmbeddingHealth
-from bento.recommender.over_http.experiment_routes import ExperimentResult
+from bento.recommender.monitoring.experiment_report import ExperimentResult
 
 
 class SampleList(Struct, frozen=True):

@@ -7,15 +7,19 @@ import base64
 import binascii
 from typing import Annotated
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.errors import InvalidRequest
+from bento.http.reading import decode
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.catalogue.films import FilmCards, FilmDetails
 from bento.recommender.catalogue.live_catalogue import LiveCatalogue
 from bento.recommender.catalogue.poster_intake import as_jpeg
-from bento.recommender.errors import InvalidRequest, UnknownMovie
-from bento.recommender.schemas import Name, Year, decode
+from bento.recommender.errors import UnknownMovie
+from bento.recommender.schemas import Name, Year
 from bento.release.loading import Release
 from bento.stores.film_records import FilmRecord
 from features.catalog import GENRES, Film
@@ -160,27 +164,27 @@ class AdminFilmRoutes:
 
     async def add(self, request: Request) -> Response:
         """Add a film."""
-        asked = decode(request.body, NewFilm)
+        asked = decode(await request.body(), NewFilm)
         film = _film(asked, 0 if asked.movie_id is None else _number(asked.movie_id))
         poster = None if asked.poster is None else await _poster_of_text(asked.poster)
         return self._shown(await self._catalogue.add(film, poster, asked.allow_same_title), 201)
 
     async def change(self, request: Request) -> Response:
         """Replace what is known of a film."""
-        asked, movie_id = decode(request.body, ChangedFilm), _of_path(request)
+        asked, movie_id = decode(await request.body(), ChangedFilm), _of_path(request)
         poster = await _poster_of_text(asked.poster) if isinstance(asked.poster, str) else None
         film = _film(asked, movie_id)
         return self._shown(await self._catalogue.change(film, poster, keep_poster=asked.poster is UNSET))
 
     async def poster(self, request: Request) -> Response:
         """Give a film another poster."""
-        return self._shown(await self._catalogue.set_poster(_of_path(request), await _poster(request.body)))
+        return self._shown(await self._catalogue.set_poster(_of_path(request), await _poster(await request.body())))
 
     async def remove(self, request: Request) -> Response:
         """Remove a film; removing it twice is no error."""
         record = await self._catalogue.set_hidden(_of_path(request), True)
         answer = RemovedAnswer(True, record.movie_id, self._release.films.revision, self._release.number)
-        return Response(msgspec.json.encode(answer))
+        return JsonResponse(answer)
 
     async def restore(self, request: Request) -> Response:
         """Bring a film back."""
@@ -193,7 +197,7 @@ class AdminFilmRoutes:
         removed = sorted(record.movie_id for record in self._catalogue.records() if record.hidden)
         details = [self._cards.details(row) for row in added]
         answer = ChangedCatalogue(details, removed, films.revision, self._release.number)
-        return Response(msgspec.json.encode(answer))
+        return JsonResponse(answer)
 
     def _shown(self, record: FilmRecord, status: int = 200) -> Response:
         films = self._release.films
@@ -201,7 +205,7 @@ class AdminFilmRoutes:
         if row is None:  # somebody else removed it meanwhile
             raise UnknownMovie(record.movie_id)
         answer = FilmAnswer(True, self._cards.details(row), films.revision, self._release.number)
-        return Response(msgspec.json.encode(answer), status)
+        return JsonResponse(answer, status)
 
 
 def _film(said: FilmFacts, movie_id: int) -> Film:
@@ -250,7 +254,7 @@ def _number(movie_id: int | str) -> int:
 
 def _of_path(request: Request) -> int:
     """Raises: UnknownMovie."""
-    text = request.path_values["movie_id"]
+    text = request.path_params["movie_id"]
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
         raise UnknownMovie(text)
     return int(text)

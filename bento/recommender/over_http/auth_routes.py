@@ -7,26 +7,24 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl
 
-import msgspec
 from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
 
 from bento.auth.accounts import Account, Accounts
-from bento.auth.callers import Role, RoleName
+from bento.auth.callers import Role, RoleName, caller_of
+from bento.auth.errors import NameTaken, NotAllowed, NotSignedIn, TooManyRequests
 from bento.auth.passwords import Passwords
 from bento.auth.rate_limits import RateLimits
 from bento.auth.tokens import Tokens
-from bento.http.asgi import About, Request, Response, Route
-from bento.recommender.errors import (
-    MalformedRequest,
-    NameTaken,
-    NotAllowed,
-    NotSignedIn,
-    NotStored,
-    TooManyRequests,
-)
+from bento.http.errors import MalformedRequest
+from bento.http.reading import convert, decode
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
+from bento.recommender.errors import NotStored
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.people.tastes import ChosenGenres, LikedFilms, Tastes
-from bento.recommender.schemas import USER_ID_LIMIT, convert, decode
+from bento.recommender.schemas import USER_ID_LIMIT
 from bento.stores.errors import StoreUnavailable
 
 PER_NAME = 10
@@ -129,12 +127,13 @@ class AuthRoutes:
 
     async def register(self, request: Request) -> Response:
         """Make an account. Nobody becomes somebody about whom something is known already, but by an admin's hand."""
-        asked = decode(request.body, RegisterRequest)
-        by_admin = request.caller.is_known and request.caller.role is Role.ADMIN
+        asked = decode(await request.body(), RegisterRequest)
+        caller = caller_of(request)
+        by_admin = caller.is_known and caller.role is Role.ADMIN
         if asked.role != "user" and not by_admin:
             raise NotAllowed(f"only an admin makes accounts of the role {asked.role}; see python -m bento keys")
         taste = self._tastes.read(asked.genres, asked.liked_movies)
-        await self._count(f"address:{request.address}", PER_ADDRESS)
+        await self._count(f"address:{_address(request)}", PER_ADDRESS)
         if not by_admin and await self._somebody_is_known_as(asked.username):
             raise NameTaken(asked.username)
         account = Account(asked.username, await self._passwords.hashed(asked.password), asked.role, self._now_s())
@@ -149,12 +148,12 @@ class AuthRoutes:
             except NotStored as error:
                 path = "PUT /people/{user_id}/taste"
                 raise NotStored(f"the account is made, its taste could not be kept: send that to {path}") from error
-        return Response(msgspec.json.encode(Registered(True, asked.username, asked.role)), 201)
+        return JsonResponse(Registered(True, asked.username, asked.role), 201)
 
     async def login(self, request: Request) -> Response:
         """A token for whoever knows the password."""
-        form = convert(_form(request.body), LoginForm)
-        await self._count(f"address:{request.address}", PER_ADDRESS)
+        form = convert(_form(await request.body()), LoginForm)
+        await self._count(f"address:{_address(request)}", PER_ADDRESS)
         await self._count(f"login:{form.username}", PER_NAME)
         try:
             account = await self._accounts.account(form.username)
@@ -165,7 +164,7 @@ class AuthRoutes:
             raise NotSignedIn("name or password is wrong")
         token = self._tokens.issue(account.user_id, account.role, account.created_at_s)
         answer = LoginAnswer(token, "bearer", self._tokens.ttl_s, account.user_id, account.role)
-        return Response(msgspec.json.encode(answer), headers=((b"cache-control", b"no-store"),))
+        return JsonResponse(answer, headers={"cache-control": "no-store"})
 
     async def _count(self, name: str, per_minute: int) -> None:
         wait_s = await self._limits.take(name, per_minute)
@@ -180,6 +179,11 @@ class AuthRoutes:
         if missing:
             raise NotStored("it cannot be seen whether the name is free, as Redis does not answer; try again")
         return len(history.item_rows) > 0
+
+
+def _address(request: Request) -> str:
+    """Where the request comes from; the proxy's address, behind one."""
+    return request.client.host if request.client else ""
 
 
 def _form(body: bytes) -> dict[str, str]:

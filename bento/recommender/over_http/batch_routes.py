@@ -10,14 +10,18 @@ from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.reading import decode
 from bento.http.request_ids import RequestIds
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.batch import Batch
 from bento.recommender.errors import NotStored, UnknownJob
 from bento.recommender.precompute import ANSWER_TTL_S, Failure, JobParameters, Precompute, chunks_of
 from bento.recommender.recommendations import reason_header, release_headers
-from bento.recommender.schemas import History, RecommendedFilm, decode
+from bento.recommender.schemas import History, RecommendedFilm
 from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.precompute_jobs import Job, PrecomputeJobs
@@ -145,14 +149,17 @@ class BatchRoutes:
         ids: RequestIds,
         release: Release,
         max_body_bytes: int,
+        root_path: str = "",
         now_s: Callable[[], float] = time.time,
     ) -> None:
+        """`root_path`: the prefix of links to jobs."""
         self._batch = batch
         self._jobs = jobs
         self._precompute = precompute
         self._ids = ids
         self._release = release
         self._max_body_bytes = max_body_bytes
+        self._root_path = root_path
         self._now_s = now_s
 
     def routes(self) -> list[Route]:
@@ -165,20 +172,20 @@ class BatchRoutes:
 
     async def recommend(self, request: Request) -> Response:
         """Films for everybody in the request."""
-        asked = decode(request.body, BatchRequest)
+        asked = decode(await request.body(), BatchRequest)
         headers = release_headers(self._release, self._ids.of(request) or self._ids.new())
         answer = await self._batch.recommend(asked.user_histories, asked.top_k)
         body = _Results(answer.results, len(asked.user_histories), len(answer.results), list(answer.failures))
         reason = reason_header(_by_person(answer.reasons))
-        headers = (*headers, (b"x-marquee-degraded", ",".join(answer.degraded).encode()), reason)
+        headers |= {"x-marquee-degraded": ",".join(answer.degraded)} | reason
         for user_id, message in answer.failures.items():
-            headers = (*headers, (b"x-marquee-first-failure", _header_text(f"{user_id}: {message}")))
+            headers["x-marquee-first-failure"] = _header_text(f"{user_id}: {message}")
             break
-        return Response(msgspec.json.encode(body), headers=headers)
+        return JsonResponse(body, headers=headers)
 
     async def cache(self, request: Request) -> Response:
         """Put a job; it is held by Redis when this answers, and survives a restart."""
-        asked = decode(request.body, PrecomputeRequest)
+        asked = decode(await request.body(), PrecomputeRequest)
         headers = release_headers(self._release, self._ids.of(request) or self._ids.new())
         job_id, about = secrets.token_hex(8), msgspec.json.encode(JobParameters(asked.top_k))
         people = asked.user_histories
@@ -188,17 +195,16 @@ class BatchRoutes:
         except StoreUnavailable as error:
             raise NotStored("the job could not be kept, as Redis does not answer; send it again") from error
         self._precompute.wake()
-        location = (b"location", progress.progress_url.encode())
-        return Response(msgspec.json.encode(progress), 202, headers=(*headers, location))
+        return JsonResponse(progress, 202, headers | {"location": progress.progress_url})
 
     async def progress(self, request: Request) -> Response:
         """How far a job is."""
         try:
-            progress = await self._look_up(request.path_values["job_id"])
+            progress = await self._look_up(request.path_params["job_id"])
         except StoreUnavailable as error:
             raise NotStored("Redis, which knows how far the job is, does not answer; ask again") from error
         headers = release_headers(self._release, self._ids.of(request) or self._ids.new())
-        return Response(msgspec.json.encode(progress), headers=headers)
+        return JsonResponse(progress, headers=headers)
 
     async def _look_up(self, job_id: str) -> Progress:
         """Raises: UnknownJob, StoreUnavailable."""
@@ -218,7 +224,7 @@ class BatchRoutes:
             ANSWER_TTL_S,
             job.created_at_s,
             job.finished_at_s,
-            f"/batch/recommend/cache/{job_id}",
+            f"{self._root_path}/batch/recommend/cache/{job_id}",
         )
 
 
@@ -241,6 +247,6 @@ def _by_person(reasons: dict[str, str]) -> str:
     return "; ".join(told)
 
 
-def _header_text(text: str) -> bytes:
+def _header_text(text: str) -> str:
     """Text as a header may carry it: printable ASCII, a line's length."""
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:200].encode()
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:200]

@@ -7,22 +7,26 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.errors import InvalidRequest
+from bento.http.reading import convert, decode
 from bento.http.request_ids import RequestIds
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.films import FilmCards, FilmDetails, SortKey
 from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.catalogue.posters import Picture, Posters
 from bento.recommender.catalogue.similarity import By, ItemSimilarity
-from bento.recommender.errors import InvalidRequest, UnknownMovie
+from bento.recommender.errors import UnknownMovie
 from bento.recommender.ranking.shortfall import too_few_neighbours
 from bento.recommender.recommendations import reason_header, release_headers
-from bento.recommender.schemas import MovieId, TopK, Year, convert, decode
+from bento.recommender.schemas import MovieId, TopK, Year
 from bento.release.film_table import Live
 from bento.release.loading import Release
 from features.catalog import GENRES
@@ -178,7 +182,7 @@ class CatalogueRoutes:
 
     async def similar(self, request: Request) -> Response:
         """Films like a film. One that has no vector of the kind asked for is compared by what it has."""
-        asked = decode(request.body, SimilarRequest)
+        asked = decode(await request.body(), SimilarRequest)
         row = self._row(asked.movie_id)
         similarity = self._similarity.now
         by: By = asked.by if similarity.has(row, asked.by) else "blend"
@@ -189,27 +193,27 @@ class CatalogueRoutes:
         ]
         answer = SimilarAnswer(self._release.catalog.films[row].movie_id, films)
         reason = reason_header(too_few_neighbours(len(films), asked.top_k))
-        headers = (*self._headers(request), (b"x-marquee-compared-by", by.encode()), reason)
-        return Response(msgspec.json.encode(answer), headers=headers)
+        headers = self._headers(request) | {"x-marquee-compared-by": by} | reason
+        return JsonResponse(answer, headers=headers)
 
     async def movie(self, request: Request) -> Response:
         """Everything about one film."""
-        details = self._cards.details(self._row(request.path_values["movie_id"]))
-        return Response(msgspec.json.encode(details), headers=self._headers(request))
+        details = self._cards.details(self._row(request.path_params["movie_id"]))
+        return JsonResponse(details, headers=self._headers(request))
 
     async def movies(self, request: Request) -> Response:
         """One page of films."""
-        query = convert(request.query, MoviesQuery)
+        query = convert(request.query_params, MoviesQuery)
         rows = self._cards.in_order(query.sort)
         rows = rows[self._matches(query)[rows]]
         start = (query.page - 1) * query.page_size
         films = [self._cards.details(row) for row in rows[start : start + query.page_size].tolist()]
         answer = MoviesPage(films, len(rows), query.page, math.ceil(len(rows) / query.page_size))
-        return Response(msgspec.json.encode(answer), headers=self._headers(request))
+        return JsonResponse(answer, headers=self._headers(request))
 
     async def search(self, request: Request) -> Response:
         """Films by title, and where titles do not say it, by meaning."""
-        query = convert(request.query, SearchQuery)
+        query = convert(request.query_params, SearchQuery)
         found, degraded = await self._search.find(query.q, query.limit)
         films = []
         for hit in found:
@@ -217,17 +221,17 @@ class CatalogueRoutes:
             films.append(
                 FoundFilm(film.movie_id, film.title, film.year, film.genres, film.poster_url, hit.match, hit.score)
             )
-        return Response(msgspec.json.encode(SearchAnswer(query.q, films, degraded)), headers=self._headers(request))
+        return JsonResponse(SearchAnswer(query.q, films, degraded), headers=self._headers(request))
 
     async def poster(self, request: Request) -> Response:
         """A film's poster. One that belongs to the release may be kept for a day, an added film's can be replaced."""
-        age = b"86400"
-        film = self._release.catalog.films[self._row(request.path_values["movie_id"])]
+        age_s = 86_400
+        film = self._release.catalog.films[self._row(request.path_params["movie_id"])]
         picture = self._posters.of(film)
         if film.movie_id in self._release.films.with_poster and (added := await self._added_poster(film.movie_id)):
-            picture, age = Picture(added, b"image/jpeg"), b"60"
-        headers = (*self._headers(request), (b"cache-control", b"public, max-age=" + age))
-        return Response(picture.content, content_type=picture.content_type, headers=headers)
+            picture, age_s = Picture(added, "image/jpeg"), 60
+        headers = self._headers(request) | {"cache-control": f"public, max-age={age_s}"}
+        return Response(picture.content, headers=headers, media_type=picture.content_type)
 
     def _matches(self, query: MoviesQuery) -> npt.NDArray[np.bool_]:
         """(N,) films that pass the filters. Films whose year is not known pass no bound on it."""
@@ -249,6 +253,6 @@ class CatalogueRoutes:
             raise UnknownMovie(movie_id)
         return row
 
-    def _headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
+    def _headers(self, request: Request) -> dict[str, str]:
         """What answers of a fixed shape carry beside their body."""
         return release_headers(self._release, self._ids.of(request) or self._ids.new())

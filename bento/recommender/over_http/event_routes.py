@@ -7,21 +7,25 @@ import time
 from collections.abc import Callable
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.errors import InvalidRequest
+from bento.http.reading import decode
 from bento.http.request_ids import RequestIds
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.catalogue.movie_ids import row_of
-from bento.recommender.errors import InvalidRequest, UnknownMovie
+from bento.recommender.errors import UnknownMovie
 from bento.recommender.people.events import Acknowledgement, Event, Feedback
-from bento.recommender.schemas import EventRequest, MovieId, Timestamp, UserId, decode
+from bento.recommender.schemas import EventRequest, MovieId, Timestamp, UserId
 from bento.release.loading import Release
 from bento.stores.person import CLICKED
 from features.thresholds import DISLIKE_EVENT_STARS, LIKE_EVENT_STARS, MAX_STARS, MIN_STARS
 
-IDEMPOTENCY_HEADER = b"idempotency-key"
-_KEY = re.compile(rb"[\x21-\x7e]{1,128}")
+IDEMPOTENCY_HEADER = "idempotency-key"
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 ABOUT = About(
@@ -73,15 +77,15 @@ class EventRoutes:
 
     async def post(self, request: Request) -> Response:
         """Acknowledge one event. The same Idempotency-Key of the same person counts once."""
-        return Response(await self._accept(decode(request.body, EventRequest), request), 202)
+        return JsonResponse(await self._accept(decode(await request.body(), EventRequest), request), 202)
 
     async def rate(self, request: Request) -> Response:
         """Acknowledge stars."""
-        asked = decode(request.body, RateRequest)
+        asked = decode(await request.body(), RateRequest)
         event = EventRequest(asked.user_id, asked.movie_id, "rate", asked.rating, asked.timestamp)
-        return Response(await self._accept(event, request))
+        return JsonResponse(await self._accept(event, request))
 
-    async def _accept(self, asked: EventRequest, request: Request) -> bytes:
+    async def _accept(self, asked: EventRequest, request: Request) -> Acknowledgement:
         key = request.headers.get(IDEMPOTENCY_HEADER)
         if key is not None and not _KEY.fullmatch(key):
             raise InvalidRequest("idempotency-key", "expected 1 to 128 printable ASCII characters without spaces")
@@ -91,7 +95,7 @@ class EventRoutes:
             raise UnknownMovie(asked.item_id)
         now_s = self._now_s()
         event = Event(
-            event_id=self._ids.new() if key is None else key.decode(),
+            event_id=self._ids.new() if key is None else key,
             user_id=str(asked.user_id),
             movie_id=catalog.films[row].movie_id,
             event_type=asked.event_type,
@@ -100,7 +104,7 @@ class EventRoutes:
             received_at_s=now_s,
             recommendation_id=asked.recommendation_id,
         )
-        return msgspec.json.encode(await self._feedback.accept(event))
+        return await self._feedback.accept(event)
 
 
 def _rating(asked: EventRequest) -> float:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.reading import decode
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.catalogue.film_search import TEXT_MODEL, FilmSearch
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.filters import FilmFilter, JoinedFilter, applied
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.schemas import FilteredAnswer, FilteredRequest, FilteredTail, Filters, decode
+from bento.recommender.schemas import FilteredAnswer, FilteredRequest, FilteredTail, Filters
 from bento.release.film_table import FilmTable, Live
 from bento.release.loading import Release
 from features.catalog import Catalog
@@ -56,11 +60,11 @@ class FilteredRoutes:
 
     async def post(self, request: Request) -> Response:
         """Recommend among the films that pass."""
-        asked = decode(request.body, FilteredRequest)
+        asked = decode(await request.body(), FilteredRequest)
         filters = Filters(**{name: getattr(asked, name) for name in Filters.__struct_fields__})
         allowed, degraded = await self._allowed(filters)
         made = await self._recommendations.ask(asked, request, allowed, degraded)
-        return Response(made.body(FilteredTail(applied(filters))))
+        return JsonResponse(made.body(FilteredTail(applied(filters))))
 
     async def _allowed(self, filters: Filters) -> tuple[npt.NDArray[np.int64], list[str]]:
         """Rows that pass, and what was left out because it failed."""

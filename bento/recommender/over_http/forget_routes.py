@@ -6,9 +6,12 @@ from typing import Protocol
 
 import msgspec
 from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
 
 from bento.auth.accounts import Accounts
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.errors import NotStored
 from bento.recommender.schemas import user_id_in_path
 from bento.stores.errors import StoreUnavailable
@@ -63,7 +66,7 @@ class ForgetRoutes:
 
     async def delete(self, request: Request) -> Response:
         """Forget one person; somebody unknown is forgotten as well. What is answered is done."""
-        user_id = user_id_in_path(request.path_values)
+        user_id = user_id_in_path(request.path_params)
         try:
             deleted = await self._spool.remove(lambda record: _is_of(record, user_id))
             await self._features.forget(user_id)
@@ -74,7 +77,7 @@ class ForgetRoutes:
                 await self._accounts.remove(user_id)
         except StoreUnavailable as error:
             raise NotStored("the person could not be forgotten, as Redis does not answer; try again") from error
-        return Response(msgspec.json.encode(ForgottenAnswer(True, user_id, deleted)))
+        return JsonResponse(ForgottenAnswer(True, user_id, deleted))
 
 
 def _is_of(record: bytes, user_id: str) -> bool:

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.release.loading import Release
 
 
@@ -80,8 +83,8 @@ class HealthRoutes:
             len(self._release.people),
             "ok" if self._redis_available() else "not_available",
         )
-        return Response(msgspec.json.encode(body), 200 if ready else 503)
+        return JsonResponse(body, 200 if ready else 503)
 
     async def config(self, _: Request) -> Response:
         """Release, settings, and the device of each model."""
-        return Response(self._config)
+        return JsonResponse(self._config)

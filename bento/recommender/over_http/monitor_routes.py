@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
-from bento.http.asgi import About, Request, Response, Route
-from bento.http.docs_page import HTML
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.monitoring.monitor import Monitoring
 from bento.recommender.monitoring.monitor_report import Monitor
 
@@ -41,9 +42,9 @@ class MonitorRoutes:
     async def get(self, request: Request) -> Response:
         """The report; a browser gets a page."""
         report = await self._monitoring.report()
-        if b"text/html" in request.headers.get(b"accept", b""):
-            return Response(page_of(report).encode(), content_type=HTML, headers=((b"vary", b"accept"),))
-        return Response(msgspec.json.encode(report), headers=((b"vary", b"accept"),))
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(page_of(report), headers={"vary": "accept"})
+        return JsonResponse(report, headers={"vary": "accept"})
 
 
 def page_of(report: Monitor) -> str:

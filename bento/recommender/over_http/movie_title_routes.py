@@ -8,16 +8,19 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.reading import convert
 from bento.http.request_ids import RequestIds
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.catalogue.films import FilmCard, FilmCards
 from bento.recommender.catalogue.similarity import ItemSimilarity, Kind
 from bento.recommender.catalogue.title_search import LiveTitles
 from bento.recommender.errors import UnknownTitle
 from bento.recommender.ranking.shortfall import too_few_neighbours
 from bento.recommender.recommendations import reason_header, release_headers
-from bento.recommender.schemas import convert
 from bento.release.film_table import Live
 from bento.release.loading import Release
 
@@ -87,7 +90,7 @@ class MovieTitleRoutes:
 
     async def get(self, request: Request) -> Response:
         """The films most like the one that the title means."""
-        query = convert(request.query, TitleQuery)
+        query = convert(request.query_params, TitleQuery)
         row = self._meant(query.title)
         similarity = self._similarity.now
         kind: Kind = "content" if similarity.has(row, "content") else "collaborative"
@@ -100,7 +103,7 @@ class MovieTitleRoutes:
         answer = TitleAnswer(True, method, self._cards.card(row), films, len(films))
         headers = release_headers(self._release, self._ids.of(request) or self._ids.new())
         reason = reason_header(too_few_neighbours(len(films), query.k))
-        return Response(msgspec.json.encode(answer), headers=(*headers, reason))
+        return JsonResponse(answer, headers=headers | reason)
 
     def _meant(self, title: str) -> int:
         """Row of the film whose title fits best; of films that fit alike, the one of the year in the title.

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.reading import convert
 from bento.http.request_ids import RequestIds
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.people.favourites import favourite_genres
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.recommendations import release_headers
-from bento.recommender.schemas import USER_ID_LIMIT, convert, user_id_in_path
+from bento.recommender.schemas import USER_ID_LIMIT, user_id_in_path
 from bento.release.loading import Release
 from bento.stores.interfaces import FeatureStore
 from features.history import WatchHistory
@@ -107,20 +110,20 @@ class PeopleRoutes:
 
     async def people(self, request: Request) -> Response:
         """One page of known people, in the order of the data."""
-        query = convert(request.query, PeopleQuery)
+        query = convert(request.query_params, PeopleQuery)
         found = [user_id for user_id in self._user_ids if user_id.startswith(query.q)] if query.q else self._user_ids
         page = [self._known(user_id) for user_id in found[query.offset : query.offset + query.limit]]
         answer = PeoplePage(page, len(found), self._release.entry.data.simulated)
-        return Response(msgspec.json.encode(answer), headers=self._headers(request))
+        return JsonResponse(answer, headers=self._headers(request))
 
     async def person(self, request: Request) -> Response:
         """A person's history: the release's, continued by what they did since."""
-        query = convert(request.query, PersonQuery)
-        user_id = user_id_in_path(request.path_values)
+        query = convert(request.query_params, PersonQuery)
+        user_id = user_id_in_path(request.path_params)
         history, degraded = await self._person_films.of(user_id)
         films = [self._film(history, at) for at in range(len(history.item_rows) - 1, -1, -1)[: query.limit]]
         answer = Person(user_id, len(history.item_rows), self._genres(history), films, degraded)
-        return Response(msgspec.json.encode(answer), headers=self._headers(request))
+        return JsonResponse(answer, headers=self._headers(request))
 
     def _known(self, user_id: str) -> KnownPerson:
         history = self._release.people.history_of(user_id)
@@ -135,6 +138,6 @@ class PeopleRoutes:
         watched = rating or None, timestamp_s or None
         return WatchedFilm(film.movie_id, film.title, film.genres, film.year, film.poster_url, *watched)
 
-    def _headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
+    def _headers(self, request: Request) -> dict[str, str]:
         """What answers of a fixed shape carry beside their body."""
         return release_headers(self._release, self._ids.of(request) or self._ids.new())

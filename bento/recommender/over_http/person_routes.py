@@ -11,8 +11,13 @@ from typing import Annotated
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.auth.callers import caller_of
+from bento.http.reading import convert
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.catalogue.films import FilmCards, FilmDetails
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.ranking.neural_sources import without_embeddings
@@ -23,7 +28,6 @@ from bento.recommender.schemas import (
     RecommendedFilm,
     RecommendRequest,
     TopK,
-    convert,
     user_id_in_path,
 )
 from features import thresholds
@@ -136,7 +140,7 @@ class PersonRoutes:
 
     async def user(self, request: Request) -> Response:
         """Recommendations beside the person's figures."""
-        query, user_id = convert(request.query, UserQuery), user_id_in_path(request.path_values)
+        query, user_id = convert(request.query_params, UserQuery), user_id_in_path(request.path_params)
         (history, missing), made = await asyncio.gather(
             self._person_films.of(user_id),
             self._recommendations.ask(RecommendRequest(user_id, top_k=query.k), request),
@@ -149,9 +153,9 @@ class PersonRoutes:
 
     async def movies(self, request: Request) -> Response:
         """A bare list."""
-        query = convert(request.query, MoviesForQuery)
+        query = convert(request.query_params, MoviesForQuery)
         weights = None if query.use_embeddings else self._without_embeddings
-        user_id = query.user_id or request.caller.person
+        user_id = query.user_id or caller_of(request).person
         asked = RecommendRequest(user_id, top_k=query.limit, weights=weights)
         made = await self._recommendations.ask(asked, request)
         catalog = self._recommendations.release.catalog
@@ -164,7 +168,7 @@ class PersonRoutes:
 
     async def versioned(self, request: Request) -> Response:
         """Recommendations, and whether they come from the cache."""
-        query, user_id = convert(request.query, VersionedQuery), user_id_in_path(request.path_values)
+        query, user_id = convert(request.query_params, VersionedQuery), user_id_in_path(request.path_params)
         asked = RecommendRequest(user_id, top_k=query.limit)
         made = await self._recommendations.ask(asked, request, use_cache=query.use_cache)
         body = made.read()
@@ -172,7 +176,7 @@ class PersonRoutes:
 
 
 def _response(answer: object, made: Recommended, body: AnswerBody) -> Response:
-    return Response(msgspec.json.encode(answer), headers=made.headers(body.reason))
+    return JsonResponse(answer, headers=made.headers(body.reason))
 
 
 def _stats(history: WatchHistory) -> UserStats:

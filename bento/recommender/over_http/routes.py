@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.reading import convert, decode
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.schemas import (
-    RecommendAnswer,
-    RecommendRequest,
-    TopK,
-    UserId,
-    convert,
-    decode,
-)
+from bento.recommender.schemas import RecommendAnswer, RecommendRequest, TopK, UserId
 from features.scorers import Scorer
 
 
@@ -64,13 +61,13 @@ class RecommendRoutes:
 
     async def post(self, request: Request) -> Response:
         """Recommend from a JSON body; `{}` asks for what is popular."""
-        return await self._recommend(decode(request.body, RecommendRequest), request)
+        return await self._recommend(decode(await request.body(), RecommendRequest), request)
 
     async def get(self, request: Request) -> Response:
         """Recommend from a query string."""
-        query = convert(request.query, RecommendQuery)
+        query = convert(request.query_params, RecommendQuery)
         asked = RecommendRequest(query.user_id, top_k=query.limit, preset=query.preset, scorer=query.scorer)
         return await self._recommend(asked, request)
 
     async def _recommend(self, asked: RecommendRequest, request: Request) -> Response:
-        return Response((await self._recommendations.ask(asked, request)).body())
+        return JsonResponse((await self._recommendations.ask(asked, request)).body())

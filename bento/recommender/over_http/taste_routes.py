@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bento.http.asgi import About, Request, Response, Route
+from bento.http.reading import decode
+from bento.http.responses import JsonResponse
+from bento.http.routing import About, Route
 from bento.recommender.people.tastes import ChosenGenres, LikedFilms, Tastes
-from bento.recommender.schemas import decode, user_id_in_path
+from bento.recommender.schemas import user_id_in_path
 
 
 class TasteRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +53,7 @@ class TasteRoutes:
 
     async def put(self, request: Request) -> Response:
         """Keep it; the next answer reflects it. All of it is looked at before anything is kept."""
-        asked, user_id = decode(request.body, TasteRequest), user_id_in_path(request.path_values)
+        asked, user_id = decode(await request.body(), TasteRequest), user_id_in_path(request.path_params)
         taste = self._tastes.read(asked.genres, asked.liked)
         await self._tastes.keep(user_id, taste)
-        return Response(msgspec.json.encode(TasteAnswer(True, user_id, taste.genre_names, taste.liked)))
+        return JsonResponse(TasteAnswer(True, user_id, taste.genre_names, taste.liked))

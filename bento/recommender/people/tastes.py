@@ -10,9 +10,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from bento.http.errors import InvalidRequest
 from bento.http.request_ids import RequestIds
 from bento.recommender.catalogue.movie_ids import row_of
-from bento.recommender.errors import InvalidRequest, NotStored, UnknownMovie
+from bento.recommender.errors import NotStored, UnknownMovie
 from bento.recommender.people.events import Event, Feedback
 from bento.recommender.schemas import MovieId
 from bento.release.loading import Release

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.catalogue.film_rows import FilmRows
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.live_catalogue import LiveCatalogue
@@ -102,7 +103,7 @@ async def make_worker(
             *EventRoutes(feedback, of, ids).routes(),
             *AdminFilmRoutes(of, catalogue, world.cards).routes(),
         ]
-        app = HotRoutes(Router(routes), world.metrics, 2**20)
+        app = Application(Router(routes), world.metrics, 2**20)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m")  # type: ignore[arg-type]
         running.append(Worker(world, catalogue, client))
         await catalogue.start()

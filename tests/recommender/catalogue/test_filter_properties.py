@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.filters import FilmFilter
@@ -116,7 +117,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     )
     recommendations = Recommendations(pipeline, release, RequestIds("id"))
     routes = FilteredRoutes(recommendations, live_filter(release, cards), FilmSearch(release, models)).routes()
-    app = HotRoutes(Router(routes), metrics, 100_000)
+    app = Application(Router(routes), metrics, 100_000)
     with asyncio.Runner() as runner:
 
         async def post(body: dict[str, Any]) -> Any:

@@ -10,7 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
+from bento.http.routing import Router
 from bento.recommender.catalogue.popularity import popularity_ranks
 from bento.recommender.experiments import Arm, Experiment, Experiments
 from bento.recommender.monitoring import drift
@@ -222,7 +223,7 @@ async def test_programs_get_json_and_browsers_a_page(
     world: World, monitoring: Monitoring, make_world: Callable[..., World]
 ) -> None:
     await world.ask('{"user_id": "ann"}')
-    app = HotRoutes(Router(MonitorRoutes(monitoring).routes()), world.metrics, 1_000)
+    app = Application(Router(MonitorRoutes(monitoring).routes()), world.metrics, 1_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         report = await client.get("/monitor")
         page = await client.get("/monitor", headers={"accept": "text/html,*/*"})

@@ -12,8 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.inference.core.errors import BackendFailed
 from bento.inference.core.messages import InferRequest, InferResponse
 from bento.recommender.catalogue import title_search
@@ -60,7 +61,7 @@ async def client(world: World, release: Release, meaning: Meaning, tmp_path: Pat
     posters = Posters(tmp_path)
     cards, similarity = FilmCards(release, posters), live_similarity(release)
     routes = CatalogueRoutes(release, cards, similarity, posters, FilmSearch(release, meaning), RequestIds("id"))
-    app = HotRoutes(Router(routes.routes()), world.metrics, 10_000)
+    app = Application(Router(routes.routes()), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
     posters.close()
@@ -275,7 +276,7 @@ def test_a_search_takes_the_query_apart_once_and_not_for_every_title(monkeypatch
 def test_posters_of_a_release_without_an_archive_are_drawn(tmp_path: Path) -> None:
     posters = Posters(tmp_path)
     assert len(posters) == 0
-    assert posters.of(Film(1, "A")).content_type == b"image/svg+xml"
+    assert posters.of(Film(1, "A")).content_type == "image/svg+xml"
     posters.close()
 
 
@@ -286,5 +287,5 @@ def test_a_poster_archive_is_read_by_movie_id(tmp_path: Path) -> None:
     (tmp_path / "posters.zip").write_bytes(buffer.getvalue())
     posters = Posters(tmp_path)
     assert posters.of(Film(1, "A")).content == b"one"
-    assert posters.of(Film(2, "B")).content_type == b"image/svg+xml"
+    assert posters.of(Film(2, "B")).content_type == "image/svg+xml"
     posters.close()

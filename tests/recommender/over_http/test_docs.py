@@ -7,18 +7,22 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from starlette.responses import Response
 
-from bento.http.asgi import Request, Response, Route
 from bento.http.docs_page import SWAGGER_PAGE, DocsRoutes
 from bento.http.openapi import document
+from bento.http.reading import decode
+from bento.http.requests import Request
+from bento.http.routing import Route
+from bento.recommender.over_http.api import API
 from bento.recommender.over_http.catalogue_routes import ABOUT as CATALOGUE
 from bento.recommender.over_http.event_routes import ABOUT as EVENTS
 from bento.recommender.over_http.routes import ABOUT_GET, ABOUT_POST
-from bento.recommender.schemas import RecommendAnswer, RecommendRequest, decode
+from bento.recommender.schemas import RecommendAnswer, RecommendRequest
 from tests.recommender.world import World
 
 
-async def nothing(_: Request) -> Response:
+async def nothing(_: object) -> Response:
     return Response(b"")
 
 
@@ -33,13 +37,13 @@ ROUTES = [
 
 
 def test_every_route_that_says_something_is_in_the_document() -> None:
-    paths = document(ROUTES)["paths"]
+    paths = document(ROUTES, API)["paths"]
     assert set(paths) == {"/recommend", "/events", "/movie/{movie_id}", "/poster/{movie_id}"}
     assert set(paths["/recommend"]) == {"get", "post"}
 
 
 def test_bounds_and_defaults_come_from_the_types() -> None:
-    openapi = document(ROUTES)
+    openapi = document(ROUTES, API)
     top_k = openapi["components"]["schemas"]["RecommendRequest"]["properties"]["top_k"]
     assert (top_k["minimum"], top_k["maximum"], top_k["default"]) == (1, 1000, 10)
     limit = next(p for p in openapi["paths"]["/recommend"]["get"]["parameters"] if p["name"] == "limit")
@@ -47,12 +51,12 @@ def test_bounds_and_defaults_come_from_the_types() -> None:
 
 
 def test_path_values_are_required_parameters() -> None:
-    (parameter,) = document(ROUTES)["paths"]["/movie/{movie_id}"]["get"]["parameters"]
+    (parameter,) = document(ROUTES, API)["paths"]["/movie/{movie_id}"]["get"]["parameters"]
     assert (parameter["name"], parameter["in"], parameter["required"]) == ("movie_id", "path", True)
 
 
 def test_every_reference_leads_somewhere() -> None:
-    openapi = document(ROUTES)
+    openapi = document(ROUTES, API)
     references = set(re.findall(r'"#/components/schemas/(\w+)"', msgspec.json.encode(openapi).decode()))
     assert references <= set(openapi["components"]["schemas"])
     assert "ErrorBody" in references
@@ -64,20 +68,20 @@ def test_the_example_of_a_request_is_a_valid_request() -> None:
 
 @pytest.fixture
 def pages() -> dict[str, Callable[[Request], object]]:
-    return {route.path: route.handler for route in DocsRoutes(ROUTES).routes()}
+    return {route.path: route.handler for route in DocsRoutes(document(ROUTES, API)).routes()}
 
 
 async def test_the_reading_page_tells_every_route_and_loads_nothing(pages: dict[str, Callable]) -> None:  # type: ignore[type-arg]
-    page = (await pages["/redoc"](Request({}, {}, {}, b""))).body.decode()
+    page = (await pages["/redoc"](Request({"type": "http"}))).body.decode()
     for route in ROUTES[:-1]:
         assert f"{route.method} {route.path}" in page
     assert not re.search(r"https?://|<script|<link", page)
 
 
 def test_the_trying_page_loads_only_from_this_server() -> None:
-    sources = re.findall(rb'(?:src|href)="([^"]+)"', SWAGGER_PAGE)
+    sources = re.findall(r'(?:src|href)="([^"]+)"', SWAGGER_PAGE)
     assert sources
-    assert all(source.startswith(b"/static_content/") for source in sources)
+    assert all(source.startswith("static_content/") for source in sources)
 
 
 async def test_an_answer_is_what_the_document_says(world: World) -> None:
@@ -86,7 +90,7 @@ async def test_an_answer_is_what_the_document_says(world: World) -> None:
     from bento.recommender.recommendations import Recommendations
 
     routes = RecommendRoutes(Recommendations(world.pipeline, world.release, RequestIds()))
-    response = await routes.post(Request({}, {}, {}, b'{"user_id": 7, "history": [202]}'))
+    response = await routes.post(Request({"type": "http", "headers": []}, b'{"user_id": 7, "history": [202]}'))
     answer = msgspec.json.decode(response.body, type=RecommendAnswer)
     assert set(msgspec.json.decode(response.body)) == set(RecommendAnswer.__struct_fields__)
     assert answer.user_id == 7

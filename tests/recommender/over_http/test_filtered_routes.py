@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
+from bento.http.reading import decode
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.inference.core.errors import BackendFailed
 from bento.inference.core.messages import InferRequest, InferResponse
 from bento.recommender.catalogue.film_search import FilmSearch
@@ -21,7 +23,7 @@ from bento.recommender.catalogue.filters import FilmFilter
 from bento.recommender.over_http import filtered_routes
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.recommendations import Recommendations
-from bento.recommender.schemas import FilteredAnswer, FilteredRequest, Filters, GenreFilter, decode
+from bento.recommender.schemas import FilteredAnswer, FilteredRequest, Filters, GenreFilter
 from features.catalog import Catalog, Film
 from tests.recommender.genre_world import films_of
 from tests.recommender.world import World
@@ -57,7 +59,7 @@ async def client(world: World, meaning: Meaning) -> AsyncIterator[httpx.AsyncCli
     search = FilmSearch(world.release, meaning)
     recommendations = Recommendations(world.pipeline, world.release, RequestIds("id"))
     routes = FilteredRoutes(recommendations, film_filter, search).routes()
-    app = HotRoutes(Router(routes), world.metrics, 10_000)
+    app = Application(Router(routes), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
     world.release.films = films

@@ -10,8 +10,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.forget_routes import ForgetRoutes
 from bento.recommender.over_http.routes import RecommendRoutes
@@ -46,7 +47,7 @@ async def client(world: World, event_log: MemoryEventLog, spool: Spool) -> Async
         *EventRoutes(Feedback(world.features, event_log, spool), world.release, ids).routes(),
         *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
-    app = HotRoutes(Router(routes), world.metrics, 10_000)
+    app = Application(Router(routes), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
 

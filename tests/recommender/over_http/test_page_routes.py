@@ -9,7 +9,8 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
+from bento.http.routing import Router
 from bento.recommender.over_http.page_routes import CONTENT_TYPES, WEB, PageRoutes
 from bento.recommender.telemetry.metrics import Metrics
 
@@ -20,7 +21,7 @@ FILES = {"index.html": b"<!doctype html>", "app.js": b"start()", "notes.md": b"n
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     for name, content in FILES.items():
         (tmp_path / name).write_bytes(content)
-    app = HotRoutes(Router(PageRoutes(tmp_path).routes()), Metrics(CollectorRegistry()), 1_024)
+    app = Application(Router(PageRoutes(tmp_path).routes()), Metrics(CollectorRegistry()), 1_024)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://marquee") as client:
         yield client

@@ -8,8 +8,9 @@ import httpx
 import numpy as np
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.over_http.people_routes import PeopleRoutes
 from bento.recommender.people.favourites import favourite_genres
 from bento.stores.errors import StoreUnavailable
@@ -23,7 +24,7 @@ from tests.recommender.world import World
 @pytest.fixture
 async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
     routes = PeopleRoutes(world.release, world.cards, world.features, RequestIds("id")).routes()
-    app = HotRoutes(Router(routes), world.metrics, 1_024)
+    app = Application(Router(routes), world.metrics, 1_024)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://marquee") as client:
         yield client

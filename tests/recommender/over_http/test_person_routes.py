@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.catalogue.title_search import LiveTitles
 from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
@@ -31,7 +32,7 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
         *PersonRoutes(recommendations, world.cards, PersonFilms(release, world.features)).routes(),
         *MovieTitleRoutes(release, world.cards, live_similarity(release), titles, ids).routes(),
     ]
-    app = HotRoutes(Router(routes), world.metrics, 1_024)
+    app = Application(Router(routes), world.metrics, 1_024)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://marquee") as client:
         yield client

@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.routes import RecommendRoutes
 from bento.recommender.people import events
@@ -72,7 +73,7 @@ async def client(world: World, feedback: Feedback) -> AsyncIterator[httpx.AsyncC
         *EventRoutes(feedback, world.release, ids, lambda: NOW_S).routes(),
         *RecommendRoutes(Recommendations(world.pipeline, world.release, ids)).routes(),
     ]
-    app = HotRoutes(Router(routes), world.metrics, 10_000)
+    app = Application(Router(routes), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
 

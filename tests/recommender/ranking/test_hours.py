@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bento.recommender.errors import InvalidRequest
+from bento.http.errors import InvalidRequest
+from bento.http.reading import decode
 from bento.recommender.questions import question_of
 from bento.recommender.ranking.hours import Hours, hour_lifts
 from bento.recommender.ranking.ordering import Ordering
-from bento.recommender.schemas import RecommendRequest, decode
+from bento.recommender.schemas import RecommendRequest
 from bento.release.people import ReleasePeople
 from tests.recommender.genre_world import FILMS_PER_GENRE, N_FILMS, catalog
 from tests.recommender.world import World

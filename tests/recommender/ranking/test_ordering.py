@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.over_http.taste_routes import TasteRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.people.tastes import Tastes
@@ -76,7 +77,7 @@ async def test_a_disliked_film_is_gone_from_the_next_answer(world: World) -> Non
 async def client(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     feedback = Feedback(world.features, MemoryEventLog(), Spool(tmp_path / "events.jsonl"))
     routes = TasteRoutes(Tastes(world.features, feedback, world.release, RequestIds("id"))).routes()
-    app = HotRoutes(Router(routes), world.metrics, 10_000)
+    app = Application(Router(routes), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
 

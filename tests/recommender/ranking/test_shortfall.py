@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.batch import Batch
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.posters import Posters
@@ -81,7 +82,7 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
         *CatalogueRoutes(release, world.cards, similarity, Posters(release.folder), search, ids).routes(),
         *BatchRoutes(batch, None, None, ids, release, 10**6).routes()[:1],  # type: ignore[arg-type]  # no job is put
     ]
-    app = HotRoutes(Router(routes), world.metrics, 10_000)
+    app = Application(Router(routes), world.metrics, 10_000)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://marquee") as client:
         yield client

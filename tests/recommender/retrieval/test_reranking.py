@@ -14,10 +14,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from bento.http.asgi import HotRoutes, Router
+from bento.http.application import Application
+from bento.http.errors import InvalidRequest
 from bento.http.request_ids import RequestIds
+from bento.http.routing import Router
 from bento.recommender.catalogue.film_search import FilmSearch
-from bento.recommender.errors import InvalidRequest
 from bento.recommender.experiments import Arm, Experiment, ExperimentsError, read_experiments
 from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.over_http.routes import RecommendRoutes
@@ -205,7 +206,7 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
     filtered = FilteredRoutes(
         recommendations, live_filter(world.release, world.cards), FilmSearch(world.release, world.models)
     )
-    app = HotRoutes(Router([*RecommendRoutes(recommendations).routes(), *filtered.routes()]), world.metrics, 10_000)
+    app = Application(Router([*RecommendRoutes(recommendations).routes(), *filtered.routes()]), world.metrics, 10_000)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as client:  # type: ignore[arg-type]
         yield client
 

@@ -23,7 +23,7 @@ MAX_HEADS = 256
 _FORBIDDEN = frozenset(
     {
         b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"connection", b"sec-fetch-site",
-        TIMING_REQUEST_HEADER.encode(),
+        b"origin", TIMING_REQUEST_HEADER.encode(),
     }
 )  # fmt: skip
 _JSON_LENGTH_HEADER = b"inference-header-content-length"

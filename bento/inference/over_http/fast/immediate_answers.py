@@ -22,7 +22,6 @@ from bento.inference.server import InferenceServer
 
 _OK = STATUS_LINE[200]
 _OCTETS_HEAD = b"content-type: " + OCTETS + b"\r\ncontent-length: %d\r\ninference-header-content-length: %d\r\n\r\n"
-_HEAD = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n"
 
 
 class ImmediateAnswers:
@@ -74,6 +73,6 @@ class ImmediateAnswers:
 
 
 def _on_the_wire(reply: Reply, first_headers: bytes) -> bytes:
-    """As uvicorn would send it. `reply` has no further headers."""
-    head = _HEAD % (STATUS_LINE[reply.status], first_headers, reply.content_type, len(reply.body))
-    return head + reply.body
+    """As uvicorn would send it."""
+    headers = [b"%b: %b\r\n" % header for header in reply.raw_headers]
+    return b"".join([STATUS_LINE[reply.status_code], first_headers, *headers, b"\r\n", reply.body])

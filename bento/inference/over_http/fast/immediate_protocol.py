@@ -6,6 +6,7 @@ Such a request costs the reading of its bytes, the model and one write; all othe
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from bento.inference.over_http.fast.head_cache import BEGINNING, END, MAX_HEAD_BYTES, CachedHead
@@ -19,8 +20,16 @@ _HELD_BYTES = 64 << 10
 class ImmediateProtocol(JoinedWritesProtocol):
     """uvicorn's own, but for requests that `ImmediateAnswers` answers."""
 
-    def __init__(self, *args: Any, immediate: ImmediateAnswers, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        immediate: ImmediateAnswers,
+        trusts: Callable[[bytes | None], bool] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """`trusts`: whether the application lets requests with this `Host` header in, or without any; None: all."""
         super().__init__(*args, **kwargs)
+        self._trusts = trusts or (lambda _: True)
         self._immediate = immediate
         self._between = True  # messages: the parser has not seen anything of the next one
         self._held = b""  # a cached head and the beginning of its body
@@ -80,9 +89,12 @@ class ImmediateProtocol(JoinedWritesProtocol):
     def on_headers_complete(self) -> None:
         """Cache the head, if such requests differ in nothing but the body."""
         super().on_headers_complete()
-        if self._head and not self.parser.should_upgrade() and self.cycle.keep_alive:
+        if self._head and not self.parser.should_upgrade() and self.cycle.keep_alive and self._is_trusted():
             self._immediate.heads.learn(self._head, self.scope["path"], self.headers)
         self._head = b""
+
+    def _is_trusted(self) -> bool:
+        return self._trusts(dict(self.headers).get(b"host"))
 
     def on_message_complete(self) -> None:
         """The parser waits for the next one."""

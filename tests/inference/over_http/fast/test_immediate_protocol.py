@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -141,6 +142,36 @@ def test_a_connection_is_closed_only_after_its_last_answer_has_aged(clock, conne
     assert not transport.closed
     clock.advance(2)
     assert transport.closed
+
+
+@pytest.fixture
+def trusted() -> set[bytes | None]:
+    """`Host` headers that the application has let in."""
+    return {b"localhost"}
+
+
+@pytest.mark.parametrize(("host", "is_cached"), [(b"localhost", True), (b"attacker.example", False)])
+def test_only_requests_for_trusted_names_are_answered_without_the_application(clock, state, trusted, host, is_cached):
+    async def connect() -> tuple[ImmediateProtocol, Transport]:
+        config = uvicorn.Config(refused, access_log=False, log_config=None)
+        config.load()
+        immediate = ImmediateAnswers(NumpyServer(), state, 1 << 20)  # type: ignore[arg-type]
+        protocol = ImmediateProtocol(config, ServerState(), {}, clock, immediate=immediate, trusts=trusted.__contains__)
+        transport = Transport()
+        protocol.connection_made(transport)  # type: ignore[arg-type]
+        return protocol, transport
+
+    protocol, transport = clock.run_until_complete(connect())
+    data = re.sub(rb"(?im)^host: [^\r]*", b"Host: " + host, request())
+    assert b"Host: " + host in data
+    for _ in range(3):
+        transport.sent = b""
+        protocol.data_received(data)
+        turn(clock)
+        head, content = data.split(b"\r\n\r\n", 1)
+        length = int(head.rsplit(b"Inference-Header-Content-Length: ", 1)[1].split(b"\r\n")[0])
+        state.json_headers.remember(content, length, decode_request(content, length, "simple", "", state.regions))
+    assert transport.sent.startswith(b"HTTP/1.1 200 OK\r\n") is is_cached
 
 
 def test_what_the_server_puts_before_every_answer_stands_before_these_too(clock, connection, teach):

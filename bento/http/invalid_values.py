@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from bento.recommender.errors import InvalidRequest
+from bento.http.errors import InvalidRequest
 
 _PLACE = re.compile(r" - at `(?P<place>[^`]*)`$")
 _UNKNOWN_FIELD = re.compile(r"unknown field (?P<name>.+)$")
