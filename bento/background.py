@@ -21,7 +21,7 @@ class Periodic:
     """Runs work, waits for an interval, and runs it again until it is closed.
 
     A run that raises is logged, the first of several in a row with its traceback, and the next run follows all the
-    same: a full disk or a bug must not end for good what nobody would miss at once.
+    same: a full disk or a bug must not end work whose absence would be noticed late.
     """
 
     def __init__(self, name: str, work: Callable[[], Awaitable[None]], interval_s: float) -> None:

@@ -1,6 +1,6 @@
-"""What `python -m bento verify` asks a running server, one function per promise.
+"""The checks of `python -m bento verify` on a running server, one function each.
 
-A check's docstring is the promise as it is printed; it returns a word on what it found, or raises Failed.
+The docstring of a check is its printed name; a check returns a short description of what it found, or raises Failed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import httpx
 
 
 class Failed(AssertionError):
-    """A promise was not kept."""
+    """A check failed."""
 
 
 class Visit:
-    """One round of checks, as a person whom nobody else is."""
+    """One round of checks, as a person with an id of its own."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -56,9 +56,9 @@ class Visit:
         return response.json()
 
 
-def expect(kept: bool, otherwise: str) -> None:
+def expect(holds: bool, otherwise: str) -> None:
     """Raises: Failed."""
-    if not kept:
+    if not holds:
         raise Failed(otherwise)
 
 
@@ -78,8 +78,8 @@ def one_release(visit: Visit) -> str:
     return f"release {visit.release}"
 
 
-def strangers(visit: Visit) -> str:
-    """A stranger is recommended films"""
+def people_without_a_history(visit: Visit) -> str:
+    """A person without a history is recommended films"""
     answer = visit.post("/recommend", {"user_id": visit.visitor, "top_k": 10})
     expect(len(answer["recommendations"]) == 10, f"{len(answer['recommendations'])} films, not 10")
     return str(answer["strategy"])
@@ -89,7 +89,7 @@ def known_people(visit: Visit) -> str:
     """A known person is recommended unseen films by the whole hybrid"""
     people = visit.get("/people", limit=1)["people"]
     if not people:
-        return "the release knows nobody"
+        return "the release has no people"
     user_id = people[0]["user_id"]
     answer = visit.post("/recommend", {"user_id": user_id, "top_k": 20, "explain": True})
     expect(
@@ -116,17 +116,19 @@ def events(visit: Visit) -> str:
     before = visit.post("/recommend", {"user_id": visit.visitor})
     film = before["recommendations"][0]["movie_id"]
     quoted = {"recommendation_id": before["recommendation_id"]}
-    told = visit.post("/events", {"user_id": visit.visitor, "item_id": film, "event_type": "like"} | quoted, status=202)
+    stored = visit.post(
+        "/events", {"user_id": visit.visitor, "item_id": film, "event_type": "like"} | quoted, status=202
+    )
     after = visit.post("/recommend", {"user_id": visit.visitor})
     expect(film not in {one["movie_id"] for one in after["recommendations"]}, f"film {film} is still recommended")
-    return f"acknowledged by {told['stored_in']}, {before['strategy']} became {after['strategy']}"
+    return f"acknowledged by {stored['stored_in']}, {before['strategy']} became {after['strategy']}"
 
 
 def forgetting(visit: Visit) -> str:
-    """Who asks for it is forgotten"""
+    """A person can be erased"""
     deleted = visit.forget()["events_deleted"]
     known = visit.get(f"/people/{visit.visitor}")["total_ratings"]
-    expect(known == 0, f"{known} films are still known")
+    expect(known == 0, f"{known} films are still stored")
     return f"{deleted} event deleted"
 
 
@@ -164,7 +166,7 @@ def metrics(visit: Visit) -> str:
 
 
 def alerts(visit: Visit) -> str:
-    """Nothing raises an alert"""
+    """There are no alerts"""
     found = visit.get("/monitor")["alerts"]
     expect(not found, "; ".join(f"{one['name']}: {one['message']}" for one in found))
     return ""
@@ -175,7 +177,7 @@ def _popular(visit: Visit, count: int) -> list[int]:
 
 
 CHECKS: tuple[Callable[[Visit], str], ...] = (
-    healthy, one_release, strangers, known_people, explanations, events, forgetting, filters, similar_films, errors,
-    metrics, alerts,
+    healthy, one_release, people_without_a_history, known_people, explanations, events, forgetting, filters,
+    similar_films, errors, metrics, alerts,
 )  # fmt: skip
-"""In this order: forgetting forgets who was made up for the checks before it."""
+"""In this order: `forgetting` erases the person of the checks before it."""

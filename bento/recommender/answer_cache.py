@@ -138,4 +138,4 @@ class AnswerCache:
         try:
             await self.store(question, state, body, ttl_s)
         except StoreUnavailable:
-            log.debug("an answer was not cached")  # the breaker has said so once already
+            log.debug("an answer was not cached")  # the circuit breaker has logged it already

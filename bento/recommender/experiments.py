@@ -65,7 +65,7 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
     arms: Annotated[list[Arm], Meta(min_length=2)]
     """The others are compared with the first. People in none of the shares take no part."""
     salt: Annotated[str, Meta(max_length=64)] = ""
-    """Another salt assigns people anew."""
+    """Another salt assigns people to other arms."""
 
     def arm_of(self, user_id: str) -> Arm | None:
         """The person's arm; None for the share that no arm takes."""

@@ -1,8 +1,7 @@
-"""The films that are served: those of the release, and behind them those added since.
+"""The films that are served: those of the release, followed by those added since.
 
-A table never changes; a change of the catalogue replaces it as a whole. A row means the same film in every table of a
-process, so a request that began with one table may go on with the next. Films are never taken out: one that was
-removed is hidden.
+A table never changes; a change of the catalogue replaces it as a whole. A row is the same film in every table of a
+process, so that a request may continue with a newer table. Films are never deleted: a removed film is hidden.
 """
 
 from __future__ import annotations
@@ -44,20 +43,20 @@ class FilmTable:
     item_vectors: Float32
     """(N + M, D) centred, in the fused space; mapped from disk as long as nothing was added."""
     raw_text_vectors: Float32 | None
-    """(N + M, 384) what the text encoder says of each film; None in a release without them."""
+    """(N + M, 384) outputs of the text encoder; None in a release without them."""
     n_released: int
     stand_in: Callable[[int], int] = lambda row: -1
     """Row of an added film -> row of the released film most like it; -1 where none is."""
     hidden_rows: Rows = field(default_factory=lambda: NO_ROWS)
-    """(H,) films that were removed: they still tell a taste, but are shown nowhere."""
+    """(H,) films that were removed: they still count in histories, but are never shown."""
     with_poster: frozenset[int] = frozenset()
-    """movie_ids of added films that came with a poster."""
+    """movie_ids of added films with a poster."""
     revision: int = 0
     """Of the catalogue; 0 = nothing was ever added or removed."""
 
     @cached_property
     def text_vectors(self) -> Float32:
-        """(N + M, 128) what the films' texts say, centred; zeros where there is none."""
+        """(N + M, 128) text vectors, centred; zeros for films without text."""
         return np.ascontiguousarray(self.item_vectors[:, source_slices()["text"]])
 
     @cached_property
@@ -74,19 +73,19 @@ class FilmTable:
 
     @property
     def added(self) -> AddedFilms | None:
-        """What is searched beside the release's index; None when there is nothing."""
+        """The films that are searched beside the release's index; None when there are none."""
         if self.n_released == len(self.catalog):
             return None
         return AddedFilms(self.n_released, self.item_vectors[self.n_released :])
 
     def visible_row(self, movie_id: int) -> int | None:
-        """Row of a film that may be shown; None for one that is unknown or hidden."""
+        """Row of a film that may be shown; None for an unknown or hidden one."""
         row = self.catalog.row_of(movie_id)
         return row if row is not None and self.visible[row] else None
 
     def as_released(self, history: WatchHistory) -> WatchHistory:
-        """A history as the release's encoders can read it: added films are replaced by the released ones most like
-        them, or left out where no film is."""
+        """A history for the release's encoders: added films are replaced by the most similar released ones, or left out
+        where there is none."""
         if self.added is None or history.item_rows.max(initial=-1) < self.n_released:
             return history
         rows = history.item_rows.copy()
@@ -107,10 +106,10 @@ T = TypeVar("T")
 
 
 class Live(Generic[T]):
-    """Something made from the films of a release; made again when they have changed since."""
+    """A value computed from the films of a release, and computed again after they have changed."""
 
     def __init__(self, release: HoldsFilms, make: Callable[[FilmTable], T]) -> None:
-        """`make` may look at nothing that changes but the films it is given."""
+        """`make` may depend on nothing that changes but the films it is given."""
         self._release = release
         self._make = make
         self._made: tuple[FilmTable, T] | None = None
@@ -119,7 +118,7 @@ class Live(Generic[T]):
 
     @property
     def now(self) -> T:
-        """What it is now."""
+        """The value for the present films."""
         films, made = self._release.films, self._made
         if made is None or made[0] is not films:
             prepared, self._prepared = self._prepared, None
@@ -128,6 +127,6 @@ class Live(Generic[T]):
         return made[1]
 
     def prepare(self, films: FilmTable) -> None:
-        """Make it for films that are about to be the present ones, in another thread: nobody waits for it then."""
-        if self._made is not None:  # what nobody has asked for is made when somebody does
+        """Compute the value for the next films, in another thread, so that no request waits for it."""
+        if self._made is not None:  # a value not used so far is computed when it is
             self._prepared = (films, self._make(films))

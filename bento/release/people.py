@@ -70,7 +70,7 @@ class ReleasePeople:
         )
 
     def rating_statistics(self, n_films: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """How many people rated each film, and the mean of their stars; 0 where nobody did.
+        """How many people rated each film, and the mean of their stars; 0 for unrated films.
 
         Returns (N,) counts and (N,) means. Events without a rating do not count.
         """

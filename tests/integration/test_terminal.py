@@ -22,7 +22,9 @@ def test_a_running_service_keeps_its_promises(service: Service) -> None:
     done = run("verify", "--url", service.url)
     # Whether anything raises an alert depends on what other tests did to the service that they share.
     kept = [check for check in CHECKS if check is not alerts]
-    assert [line for line in done.stdout.splitlines() if line.startswith("✗") and "raises an alert" not in line] == []
+    assert [
+        line for line in done.stdout.splitlines() if line.startswith("✗") and "There are no alerts" not in line
+    ] == []
     assert sum(line.startswith("✓") for line in done.stdout.splitlines()) >= len(kept), done.stdout + done.stderr
 
 

@@ -63,11 +63,11 @@ class FilmCards:
 
     @property
     def mean_ratings(self) -> npt.NDArray[np.float32]:
-        """(N,) mean of the stars, 0 where nobody rated."""
+        """(N,) mean of the stars, 0 for unrated films."""
         return self._ratings.now[1]
 
     def ratings_of(self, films: FilmTable) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """(N,) how many people rated each film, and the mean of their stars; 0 where nobody did."""
+        """(N,) how many people rated each film, and the mean of their stars; 0 for unrated films."""
         counts, means = self._released_ratings
         return _lengthened(counts, len(films.catalog)), _lengthened(means, len(films.catalog))
 

@@ -19,7 +19,7 @@ class FilmFilter:
     """The films of one catalogue."""
 
     def __init__(self, catalog: Catalog, mean_ratings: npt.NDArray[np.float32]) -> None:
-        """mean_ratings: (N,) or longer, 0 where nobody rated."""
+        """mean_ratings: (N,) or longer, 0 for unrated films."""
         self._genres = catalog.genre_matrix > 0
         self._years = np.array([film.year or 0 for film in catalog.films])
         self._ratings = mean_ratings[: len(catalog)]

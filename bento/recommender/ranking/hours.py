@@ -82,7 +82,7 @@ def hour_lifts(people: ReleasePeople, genre_matrix: npt.NDArray[np.float32], see
 def _agreement(
     hour: npt.NDArray[np.int64], unusual: Float, person: npt.NDArray[np.int64], chance: np.random.Generator
 ) -> float:
-    """Correlation of what two halves of the people, drawn anew, say of all hours and genres."""
+    """Correlation of the deviations of two random halves of the people, over all hours and genres."""
     in_first = chance.permutation(person[-1] + 1) % 2 == 0
     first = in_first[person]
     one, other = (_deviations(hour[half], unusual[half]).ravel() for half in (first, ~first))

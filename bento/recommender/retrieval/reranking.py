@@ -36,8 +36,8 @@ def reranked(ranked: Ranked, scores: Float32) -> Ranked:
     """
     n = len(scores)
     order = np.argsort(-scores, kind="stable")
-    beneath = ranked.scores[n:]
-    shift = min(0.0, float(scores.min() - beneath[0])) if n and len(beneath) else 0.0
-    corrections = np.concatenate([scores - ranked.scores[:n], np.full(len(beneath), shift)]).astype(np.float32)
+    others = ranked.scores[n:]
+    shift = min(0.0, float(scores.min() - others[0])) if n and len(others) else 0.0
+    corrections = np.concatenate([scores - ranked.scores[:n], np.full(len(others), shift)]).astype(np.float32)
     moved = Ranked(ranked.rows, ranked.scores + corrections, ranked.contributions, corrections)
     return moved.at(np.concatenate([order, np.arange(n, len(ranked.rows))]))

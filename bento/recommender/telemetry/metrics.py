@@ -48,7 +48,7 @@ def _is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # there, and somebody else's
+    except PermissionError:  # it exists, and belongs to another user
         return True
     return True
 

@@ -21,7 +21,7 @@ class Stopwatch:
         self._last_ns = now_ns
 
     def add(self, laps_ms: dict[str, float]) -> None:
-        """Take over the laps of another watch, of a part that ran meanwhile."""
+        """Add the laps of another watch, which timed a part of the same request."""
         self.laps_ms |= laps_ms
 
     def finish(self) -> dict[str, float]:
