@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from bento.auth.callers import RoleName
-from bento.stores.redis_link import RedisLink
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.redis_stores import key_tag
 
 KEY_START = "mq"

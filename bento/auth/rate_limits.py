@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.errors import StoreUnavailable
-from bento.stores.redis_link import RedisLink
 from bento.stores.redis_stores import key_tag
 
 MINUTE_US = 60_000_000

@@ -16,7 +16,7 @@ from bento.auth.permissions import Access
 from bento.auth.rate_limits import RedisRateLimits
 from bento.auth.tokens import Tokens, own_secret
 from bento.settings import Settings
-from bento.stores.redis_link import RedisLink
+from bento.stores.connection.redis_link import RedisLink
 
 log = logging.getLogger("marquee.auth")
 

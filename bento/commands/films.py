@@ -15,9 +15,9 @@ import typer
 
 from bento.release.loading import NoRelease, ReleaseError, read_manifest
 from bento.settings import Settings, WrongSetting
+from bento.stores.connection.opening import open_redis
 from bento.stores.errors import StoreUnavailable
 from bento.stores.film_records import UNKNOWN
-from bento.stores.opening import open_redis
 from bento.stores.redis_films import RedisFilmStore
 from features.catalog import Film
 from features.release_manifest import MANIFEST

@@ -16,8 +16,8 @@ from rich.table import Table
 from bento.auth.accounts import Accounts, RedisAccounts, new_key
 from bento.auth.callers import RoleName
 from bento.settings import Settings, WrongSetting
+from bento.stores.connection.opening import open_redis
 from bento.stores.errors import StoreUnavailable
-from bento.stores.opening import open_redis
 
 keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 

@@ -39,13 +39,13 @@ from bento.recommender.telemetry.metrics import Metrics
 from bento.release.film_table import Live
 from bento.release.loading import Release, load_release
 from bento.settings import Settings
+from bento.stores.connection.opening import open_redis
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.errors import StoreUnavailable
-from bento.stores.opening import open_redis
 from bento.stores.popularity import RedisPopularity
 from bento.stores.precompute_jobs import PrecomputeJobs
 from bento.stores.redis_films import RedisFilmStore
 from bento.stores.redis_impressions import RedisImpressionLog
-from bento.stores.redis_link import RedisLink
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
 from bento.stores.spool import Spool
 

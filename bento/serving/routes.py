@@ -15,21 +15,21 @@ from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
 from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
 from bento.recommender.over_http.api import API
-from bento.recommender.over_http.auth_routes import AuthRoutes
-from bento.recommender.over_http.batch_routes import BatchRoutes
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
-from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.experiment_routes import ExperimentRoutes
-from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
-from bento.recommender.over_http.forget_routes import ForgetRoutes
 from bento.recommender.over_http.health_routes import Config, HealthRoutes
+from bento.recommender.over_http.lists.batch_routes import BatchRoutes
+from bento.recommender.over_http.lists.filtered_routes import FilteredRoutes, live_filter
+from bento.recommender.over_http.lists.list_routes import RecommendRoutes
+from bento.recommender.over_http.lists.movie_title_routes import MovieTitleRoutes
+from bento.recommender.over_http.lists.person_routes import PersonRoutes
 from bento.recommender.over_http.monitor_routes import MonitorRoutes
-from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
 from bento.recommender.over_http.page_routes import PageRoutes
-from bento.recommender.over_http.people_routes import PeopleRoutes
-from bento.recommender.over_http.person_routes import PersonRoutes
-from bento.recommender.over_http.routes import RecommendRoutes
-from bento.recommender.over_http.taste_routes import TasteRoutes
+from bento.recommender.over_http.people.auth_routes import AuthRoutes
+from bento.recommender.over_http.people.event_routes import EventRoutes
+from bento.recommender.over_http.people.forget_routes import ForgetRoutes
+from bento.recommender.over_http.people.people_routes import PeopleRoutes
+from bento.recommender.over_http.people.taste_routes import TasteRoutes
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.people.tastes import Tastes
 from bento.recommender.recommendations import Recommendations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bento.stores.redis_link import RedisLink
+from bento.stores.connection.redis_link import RedisLink
 
 HALF_LIFE_S = 7 * 86_400.0
 LANDMARK_S = 1_767_225_600

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bento.stores.redis_link import RedisLink
+from bento.stores.connection.redis_link import RedisLink
 
 JOB_TTL_S = 7 * 86_400
 """How long a job and its result can be looked up."""

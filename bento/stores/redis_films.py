@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.film_records import (
     FIRST_NEW_ID,
     CatalogueState,
@@ -19,7 +20,6 @@ from bento.stores.film_records import (
     pack,
     unpack_change,
 )
-from bento.stores.redis_link import RedisLink
 
 PAGE = 200
 """Changes read at once: each is some 4 KB."""

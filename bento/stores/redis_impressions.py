@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.impressions import LISTS_PER_PERSON_LIMIT, STREAM_LIMIT, Counts, Impression
-from bento.stores.redis_link import RedisLink
 from bento.stores.redis_stores import key_tag
 
 NOTE = """

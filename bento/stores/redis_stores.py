@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.person import (
     EVENTS_LIMIT,
     FORGOTTEN,
@@ -22,7 +23,6 @@ from bento.stores.person import (
     pack_genres,
     unpack_state,
 )
-from bento.stores.redis_link import RedisLink
 
 ANSWERS_LIMIT = 64
 """Answers stored per owner; one more and all are dropped, which bounds memory without tracking their age."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bento.stores.circuit_breaker import CircuitBreaker
-from bento.stores.embedded_redis import EmbeddedRedis
-from bento.stores.redis_link import RedisLink, connect
+from bento.stores.connection.circuit_breaker import CircuitBreaker
+from bento.stores.connection.embedded_redis import EmbeddedRedis
+from bento.stores.connection.redis_link import RedisLink, connect
 
 TIMEOUT_S = 5.0
 

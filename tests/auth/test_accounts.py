@@ -12,7 +12,7 @@ import pytest
 from bento.auth.accounts import API_KEYS, Account, Accounts, RedisAccounts, new_key, split_key
 from bento.auth.passwords import Passwords
 from bento.auth.tokens import SECRET_FILE, Signed, Tokens, WrongToken, own_secret
-from bento.stores.redis_link import RedisLink
+from bento.stores.connection.redis_link import RedisLink
 from tests.auth.memory_accounts import MemoryAccounts
 
 SECRET = "s" * 32

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bento.auth.rate_limits import MemoryRateLimits, RateLimits, RedisRateLimits
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.errors import StoreUnavailable
-from bento.stores.redis_link import RedisLink
 
 
 class Clock:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from bento.stores.embedded_redis import EmbeddedRedis
+from bento.stores.connection.embedded_redis import EmbeddedRedis
 from tests.conftest import SampleRelease, Service, start_service
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.redis, pytest.mark.timeout(300)]

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bento.serving.ports import check_port_is_free
-from bento.stores.embedded_redis import EmbeddedRedis, listens
+from bento.stores.connection.embedded_redis import EmbeddedRedis, listens
 from tests.conftest import SampleRelease, Service, start_service
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.redis, pytest.mark.timeout(300)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from bento.stores.embedded_redis import EmbeddedRedis
+from bento.stores.connection.embedded_redis import EmbeddedRedis
 from loadtest.soak import Soak, state_in_words
 from tests.conftest import SampleRelease, Service, start_service
 

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from bento.__main__ import app
 from bento.commands.films import AddedFilm, append_films
-from bento.stores.circuit_breaker import CircuitBreaker
-from bento.stores.embedded_redis import EmbeddedRedis
+from bento.stores.connection.circuit_breaker import CircuitBreaker
+from bento.stores.connection.embedded_redis import EmbeddedRedis
+from bento.stores.connection.redis_link import RedisLink, connect
 from bento.stores.film_records import FilmRecord, digest_of
 from bento.stores.redis_films import RedisFilmStore
-from bento.stores.redis_link import RedisLink, connect
 from features.catalog import Film
 from training.data.dataset import read_dataset
 

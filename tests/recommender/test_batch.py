@@ -17,16 +17,16 @@ from bento.http.routing import Router
 from bento.recommender import batch as batch_module
 from bento.recommender import precompute as precompute_module
 from bento.recommender.batch import Batch
-from bento.recommender.over_http.batch_routes import PEOPLE_LIMIT, BatchRoutes
-from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.lists.batch_routes import PEOPLE_LIMIT, BatchRoutes
+from bento.recommender.over_http.lists.list_routes import RecommendRoutes
 from bento.recommender.precompute import ANSWER_TTL_S, Precompute
 from bento.recommender.recommendations import Recommendations
-from bento.stores.circuit_breaker import CircuitBreaker
-from bento.stores.embedded_redis import EmbeddedRedis
+from bento.stores.connection.circuit_breaker import CircuitBreaker
+from bento.stores.connection.embedded_redis import EmbeddedRedis
+from bento.stores.connection.redis_link import RedisLink, connect
 from bento.stores.errors import StoreUnavailable
 from bento.stores.person import WatchEvent
 from bento.stores.precompute_jobs import PrecomputeJobs
-from bento.stores.redis_link import RedisLink, connect
 from tests.recommender.genre_world import films_of, movie_id
 from tests.recommender.world import World
 

@@ -19,10 +19,10 @@ from bento.recommender.retrieval.candidates import Encoded
 from bento.recommender.retrieval.embedding_cache import EmbeddingCache, EmbeddingPrefetch
 from bento.recommender.schemas import RecommendRequest
 from bento.release.loading import load_release
-from bento.stores.circuit_breaker import CircuitBreaker
-from bento.stores.embedded_redis import EmbeddedRedis
+from bento.stores.connection.circuit_breaker import CircuitBreaker
+from bento.stores.connection.embedded_redis import EmbeddedRedis
+from bento.stores.connection.redis_link import RedisLink, connect
 from bento.stores.person import WatchEvent
-from bento.stores.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisFeatureStore, RedisResponseCache
 from features.history import WatchHistory
 from tests.recommender import genre_world

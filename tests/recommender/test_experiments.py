@@ -14,9 +14,9 @@ from bento.http.application import Application
 from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
 from bento.recommender.experiments import Arm, Experiment, Experiments, ExperimentsError, read_experiments
-from bento.recommender.over_http.event_routes import EventRoutes
 from bento.recommender.over_http.experiment_routes import ExperimentRoutes
-from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.lists.list_routes import RecommendRoutes
+from bento.recommender.over_http.people.event_routes import EventRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.people.impressions import Impressions
 from bento.recommender.recommendations import Recommendations

@@ -17,7 +17,7 @@ import pytest
 import tritonclient.grpc
 from tritonclient.utils import np_to_triton_dtype
 
-from bento.stores.embedded_redis import listens, socket_path
+from bento.stores.connection.embedded_redis import listens, socket_path
 from features.history import WatchHistory, history_tensors
 from tests.recommender import live_world
 from tests.serving.service_process import START_LIMIT_S, Served, free_ports, serve, start

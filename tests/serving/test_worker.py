@@ -12,7 +12,7 @@ from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import NoRelease
 from bento.serving.worker import Worker
 from bento.settings import Settings
-from bento.stores.embedded_redis import listens, socket_path
+from bento.stores.connection.embedded_redis import listens, socket_path
 
 
 @pytest.mark.redis

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from bento.stores.circuit_breaker import CircuitBreaker
-from bento.stores.embedded_redis import EmbeddedRedis
-from bento.stores.redis_link import RedisLink, connect
+from bento.stores.connection.circuit_breaker import CircuitBreaker
+from bento.stores.connection.embedded_redis import EmbeddedRedis
+from bento.stores.connection.redis_link import RedisLink, connect
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
 from tests.stores.examples import REAL, Stores, Ticks
 from tests.stores.memory_stores import MemoryEventLog, MemoryFeatureStore, MemoryResponseCache

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from bento.stores.embedded_redis import executable
+from bento.stores.connection.embedded_redis import executable
 
 NODES = 3
 SLOTS = 16_384

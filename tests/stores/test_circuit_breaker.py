@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bento.stores.circuit_breaker import CircuitBreaker
+from bento.stores.connection.circuit_breaker import CircuitBreaker
 
 
 class Clock:

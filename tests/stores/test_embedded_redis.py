@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bento.stores import embedded_redis
-from bento.stores.embedded_redis import EmbeddedRedis, answers, listens, socket_path
-from bento.stores.redis_link import connect
+from bento.stores.connection import embedded_redis
+from bento.stores.connection.embedded_redis import EmbeddedRedis, answers, listens, socket_path
+from bento.stores.connection.redis_link import connect
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +47,7 @@ def connected(path: Path) -> socket.socket:
 OPEN_AND_WAIT = """
 import asyncio, sys
 from pathlib import Path
-from bento.stores.embedded_redis import EmbeddedRedis
+from bento.stores.connection.embedded_redis import EmbeddedRedis
 
 async def main():
     await EmbeddedRedis(Path(sys.argv[1])).open()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bento.stores import redis_films
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.film_records import (
     FIRST_NEW_ID,
     UNKNOWN,
@@ -21,7 +22,6 @@ from bento.stores.film_records import (
 )
 from bento.stores.interfaces import FilmStore
 from bento.stores.redis_films import RedisFilmStore
-from bento.stores.redis_link import RedisLink
 from features.catalog import Film
 from tests.stores.examples import REAL
 from tests.stores.memory_stores import MemoryFilmStore

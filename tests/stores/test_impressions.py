@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bento.stores import impressions, redis_impressions
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.impressions import Counts, Impression
 from bento.stores.interfaces import ImpressionLog
 from bento.stores.redis_impressions import RedisImpressionLog
-from bento.stores.redis_link import RedisLink
 from tests.stores import memory_stores
 from tests.stores.examples import REAL
 from tests.stores.memory_stores import MemoryImpressionLog

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bento.settings import Settings
-from bento.stores.embedded_redis import EmbeddedRedis, listens
+from bento.stores.connection.embedded_redis import EmbeddedRedis, listens
+from bento.stores.connection.opening import open_redis
 from bento.stores.errors import StoreUnavailable
-from bento.stores.opening import open_redis
 
 pytestmark = pytest.mark.redis
 

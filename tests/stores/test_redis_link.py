@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from bento.stores.circuit_breaker import CircuitBreaker
-from bento.stores.embedded_redis import EmbeddedRedis
+from bento.stores.connection.circuit_breaker import CircuitBreaker
+from bento.stores.connection.embedded_redis import EmbeddedRedis
+from bento.stores.connection.redis_link import BATCH_LIMIT, RedisLink, connect
 from bento.stores.errors import StoreUnavailable
-from bento.stores.redis_link import BATCH_LIMIT, RedisLink, connect
 from tests.stores.redis_traffic import record_pipelines
 
 pytestmark = pytest.mark.redis

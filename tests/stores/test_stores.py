@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bento.stores import redis_stores
+from bento.stores.connection.redis_link import RedisLink
 from bento.stores.person import CLICKED, Appended, DamagedState, PersonState, WatchEvent
-from bento.stores.redis_link import RedisLink
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
 from tests.stores import memory_stores
 from tests.stores.examples import REAL, Stores

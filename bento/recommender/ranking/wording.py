@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from bento.recommender.schemas import Reasons
-from bento.stores.circuit_breaker import CircuitBreaker
+from bento.stores.connection.circuit_breaker import CircuitBreaker
 
 log = logging.getLogger("marquee.wording")
 

@@ -25,10 +25,10 @@ from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
-from bento.recommender.over_http.event_routes import EventRoutes
-from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
-from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
-from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.lists.filtered_routes import FilteredRoutes, live_filter
+from bento.recommender.over_http.lists.list_routes import RecommendRoutes
+from bento.recommender.over_http.lists.movie_title_routes import MovieTitleRoutes
+from bento.recommender.over_http.people.event_routes import EventRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.recommendations import Recommendations
 from bento.release.loading import Release, load_release

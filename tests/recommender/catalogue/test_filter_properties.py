@@ -22,7 +22,7 @@ from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.catalogue.filters import FilmFilter
 from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
-from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
+from bento.recommender.over_http.lists.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.pipeline import Pipeline, Stores
 from bento.recommender.ranking.explanations import Explainer
 from bento.recommender.recommendations import Recommendations

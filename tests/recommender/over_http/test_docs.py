@@ -16,8 +16,8 @@ from bento.http.requests import Request
 from bento.http.routing import Route
 from bento.recommender.over_http.api import API
 from bento.recommender.over_http.catalogue_routes import ABOUT as CATALOGUE
-from bento.recommender.over_http.event_routes import ABOUT as EVENTS
-from bento.recommender.over_http.routes import ABOUT_GET, ABOUT_POST
+from bento.recommender.over_http.lists.list_routes import ABOUT_GET, ABOUT_POST
+from bento.recommender.over_http.people.event_routes import ABOUT as EVENTS
 from bento.recommender.schemas import RecommendAnswer, RecommendRequest
 from tests.recommender.world import World
 
@@ -86,7 +86,7 @@ def test_the_trying_page_loads_only_from_this_server() -> None:
 
 async def test_an_answer_is_what_the_document_says(world: World) -> None:
     from bento.http.request_ids import RequestIds
-    from bento.recommender.over_http.routes import RecommendRoutes
+    from bento.recommender.over_http.lists.list_routes import RecommendRoutes
     from bento.recommender.recommendations import Recommendations
 
     routes = RecommendRoutes(Recommendations(world.pipeline, world.release, RequestIds()))

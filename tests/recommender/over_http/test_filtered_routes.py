@@ -20,8 +20,8 @@ from bento.inference.core.errors import BackendFailed
 from bento.inference.core.messages import InferRequest, InferResponse
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.filters import FilmFilter
-from bento.recommender.over_http import filtered_routes
-from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
+from bento.recommender.over_http.lists import filtered_routes
+from bento.recommender.over_http.lists.filtered_routes import FilteredRoutes, live_filter
 from bento.recommender.recommendations import Recommendations
 from bento.recommender.schemas import FilteredAnswer, FilteredRequest, Filters, GenreFilter
 from features.catalog import Catalog, Film

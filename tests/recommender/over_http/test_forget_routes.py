@@ -13,9 +13,9 @@ import pytest
 from bento.http.application import Application
 from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
-from bento.recommender.over_http.event_routes import EventRoutes
-from bento.recommender.over_http.forget_routes import ForgetRoutes
-from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.lists.list_routes import RecommendRoutes
+from bento.recommender.over_http.people.event_routes import EventRoutes
+from bento.recommender.over_http.people.forget_routes import ForgetRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.people.impressions import Impressions
 from bento.recommender.questions import question_of

@@ -11,7 +11,7 @@ import pytest
 from bento.http.application import Application
 from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
-from bento.recommender.over_http.people_routes import PeopleRoutes
+from bento.recommender.over_http.people.people_routes import PeopleRoutes
 from bento.recommender.people.favourites import favourite_genres
 from bento.stores.errors import StoreUnavailable
 from bento.stores.person import CLICKED, PersonState, WatchEvent

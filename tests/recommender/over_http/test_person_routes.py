@@ -12,8 +12,8 @@ from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.catalogue.title_search import LiveTitles
-from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
-from bento.recommender.over_http.person_routes import PersonRoutes
+from bento.recommender.over_http.lists.movie_title_routes import MovieTitleRoutes
+from bento.recommender.over_http.lists.person_routes import PersonRoutes
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.ranking.neural_sources import without_embeddings
 from bento.recommender.recommendations import Recommendations

@@ -11,7 +11,7 @@ import pytest
 from bento.http.application import Application
 from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
-from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.lists.list_routes import RecommendRoutes
 from bento.recommender.recommendations import Recommendations
 from tests.http.asgi_calls import call
 from tests.recommender.world import World

@@ -15,8 +15,8 @@ import pytest
 from bento.http.application import Application
 from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
-from bento.recommender.over_http.event_routes import EventRoutes
-from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.lists.list_routes import RecommendRoutes
+from bento.recommender.over_http.people.event_routes import EventRoutes
 from bento.recommender.people import events
 from bento.recommender.people.events import Event, Feedback
 from bento.recommender.recommendations import Recommendations

@@ -11,7 +11,7 @@ import pytest
 from bento.http.application import Application
 from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
-from bento.recommender.over_http.taste_routes import TasteRoutes
+from bento.recommender.over_http.people.taste_routes import TasteRoutes
 from bento.recommender.people.events import Feedback
 from bento.recommender.people.tastes import Tastes
 from bento.recommender.ranking.ordering import Ordering, Preferences

@@ -18,11 +18,11 @@ from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.posters import Posters
 from bento.recommender.catalogue.similarity import live_similarity
 from bento.recommender.catalogue.title_search import LiveTitles
-from bento.recommender.over_http.batch_routes import REASONS_LENGTH, BatchRoutes
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
-from bento.recommender.over_http.movie_title_routes import MovieTitleRoutes
-from bento.recommender.over_http.person_routes import PersonRoutes
-from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.lists.batch_routes import REASONS_LENGTH, BatchRoutes
+from bento.recommender.over_http.lists.list_routes import RecommendRoutes
+from bento.recommender.over_http.lists.movie_title_routes import MovieTitleRoutes
+from bento.recommender.over_http.lists.person_routes import PersonRoutes
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.ranking.shortfall import OFFERED_AGAIN, Supply, too_few_neighbours, why_short
 from bento.recommender.recommendations import Recommendations

@@ -20,8 +20,8 @@ from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.experiments import Arm, Experiment, ExperimentsError, read_experiments
-from bento.recommender.over_http.filtered_routes import FilteredRoutes, live_filter
-from bento.recommender.over_http.routes import RecommendRoutes
+from bento.recommender.over_http.lists.filtered_routes import FilteredRoutes, live_filter
+from bento.recommender.over_http.lists.list_routes import RecommendRoutes
 from bento.recommender.questions import question_of
 from bento.recommender.ranking.selection import followed_by, without
 from bento.recommender.recommendations import Recommendations

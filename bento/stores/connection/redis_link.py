@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisClusterException, RedisError
 
 from bento.background import DetachedTasks, QueueWorker
-from bento.stores.circuit_breaker import CircuitBreaker
+from bento.stores.connection.circuit_breaker import CircuitBreaker
 from bento.stores.errors import StoreUnavailable
 
 log = logging.getLogger("marquee.redis")
