@@ -29,6 +29,10 @@ class Gate:
         self._inside.release()
         assert self._open.wait(WAIT_S)
 
+    def leave(self) -> None:
+        """Called by the model in `finalize`: counts as one more execution for `entered`."""
+        self._inside.release()
+
     def close(self) -> None:
         """From now on executions wait."""
         self._open.clear()

@@ -70,7 +70,7 @@ def test_the_torchscript_tower_answers_like_the_onnx_tower(service: Service) -> 
         history[row, : row * 8] = np.arange(1, row * 8 + 1) * row
     inputs = {"history": history, "ratings": np.zeros((7, 50), np.float32), "age_days": np.zeros((7, 50), np.float32)}
     with V2HttpClient(f"127.0.0.1:{service.port}") as http:
-        metadata = http._triton.get_model_metadata("user_tower_torchscript")
+        metadata = httpx.get(f"{service.url}/v2/models/user_tower_torchscript").json()
         names = [tensor["name"] for tensor in metadata["inputs"]]
         by_order = dict(zip(names, inputs.values(), strict=True))
         torchscript = http.infer("user_tower_torchscript", by_order, metadata["outputs"][0]["name"])

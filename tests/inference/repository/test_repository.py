@@ -39,7 +39,7 @@ SLOW_TO_LOAD = """
             return []
 
         def finalize(self):
-            self.gate._inside.release()
+            self.gate.leave()
 """
 
 

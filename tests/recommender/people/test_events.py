@@ -287,7 +287,7 @@ async def test_a_replay_after_a_crash_is_followed_once(redis: Switch, event_log:
     feedback = Feedback(redis, event_log, spool, followers=followers)  # type: ignore[arg-type]
     for record in (RECORD, RECORD, RECORD.replace(b"e1", b"e2")):
         await spool.add(record)
-        await spool.replay(feedback._apply)
+        await feedback.replay()
     assert [follower.counted for follower in followers] == [["e1", "e2"]] * 2
 
 
