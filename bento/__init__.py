@@ -1,0 +1,1 @@
+"""The service: the recommender, the inference server, and what both stand on."""

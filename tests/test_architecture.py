@@ -222,3 +222,18 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def test_every_package_was_looked_at() -> None:
     assert {package for package in MAY_IMPORT if list((ROOT / package).glob("*.py"))} == set(MAY_IMPORT)
+
+
+def test_the_map_has_every_package_in_one_line() -> None:
+    """docs/architecture.md repeats the first sentence of each package's docstring, in the order of the names."""
+    packages = sorted(
+        str(path.parent.relative_to(ROOT)) for package in MAY_IMPORT for path in (ROOT / package).rglob("__init__.py")
+    )
+    lines = []
+    for package in packages:
+        docstring = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))) or ""
+        first = " ".join(docstring.split("\n\n")[0].split())
+        lines.append(f"| `{package}` | {first} |")
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = text.partition("## The map\n")[2].partition("\n## ")[0]
+    assert [line for line in listed.splitlines() if line.startswith("| `")] == lines

@@ -1,1 +1,1 @@
-"""From a data set to a checkpoint that can be exported. docs/architecture.md lists the rooms and their order."""
+"""From a data set to a checkpoint that can be exported."""

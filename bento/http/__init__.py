@@ -1,1 +1,1 @@
-"""The HTTP layer of every face: requests, answers, routing, bodies, request ids, OpenAPI."""
+"""The HTTP layer of recommender and inference server: requests, answers, routing, bodies, request ids, OpenAPI."""

@@ -1,1 +1,1 @@
-"""How the recommender does: observations of its own answers, drift, embedding health, and the report made of them."""
+"""Drift, embedding health, results of experiments, and the report of them."""
