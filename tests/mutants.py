@@ -37,9 +37,9 @@ SCHEDULING, PROTOCOL, REPOSITORY = (
 
 PARTS = {
     "features": Part(("features/*",), ("tests/features",)),
-    "batcher": Part(  # without the properties: every bug that they notice would be shrunk first
+    "batcher": Part(  # its decisions alone: properties would be shrunk for each bug, and a held model waits for its end
         (f"{SCHEDULING}/dynamic_batcher.py", f"{SCHEDULING}/batching_rules.py"),
-        ("tests/inference/scheduling/test_scheduler.py", "tests/inference/scheduling/test_queueing.py"),
+        ("tests/inference/scheduling/test_scheduler.py",),
     ),
     "codec": Part(
         (f"{PROTOCOL}/v2_codec.py", f"{PROTOCOL}/json_fields.py", "bento/inference/over_grpc/codec.py"),
@@ -51,7 +51,8 @@ PARTS = {
         ("tests/inference/repository", "tests/inference/models/test_ensembles.py"),
     ),
     "ranking": Part(
-        ("bento/recommender/ranking/*",), ("tests/recommender/ranking", "tests/recommender/test_pipeline.py")
+        ("bento/recommender/ranking/*", "bento/recommender/retrieval/*"),
+        ("tests/recommender/ranking", "tests/recommender/retrieval", "tests/recommender/test_pipeline.py"),
     ),
     "stores": Part(("bento/stores/*",), ("tests/stores",)),
     "auth": Part(("bento/auth/*",), ("tests/auth",)),
