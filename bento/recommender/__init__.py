@@ -14,5 +14,5 @@ Each line may import the lines below it, never those above:
 - `people`: histories, events and impressions of people;
 - `catalogue`: the films, and searching them;
 - `telemetry`, `inference`: what is measured, and the inference server's interface;
-- `schemas`, `refusals`, `errors`: requests and answers on the wire.
+- `schemas`, `errors`: requests and answers on the wire.
 """

@@ -109,5 +109,8 @@ def running_stand_in(stand_in: StandIn) -> Iterator[str]:
         (socket,) = server.servers[0].sockets
         yield f"http://127.0.0.1:{socket.getsockname()[1]}"
     finally:
+        for version_check in threading.enumerate():  # of Qdrant's client, which asks for the version in a thread
+            if "_check_compatibility" in version_check.name:
+                version_check.join()
         server.should_exit = True
         thread.join()

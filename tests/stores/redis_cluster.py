@@ -35,6 +35,17 @@ class RedisCluster:
         self._processes[node].wait(timeout=START_LIMIT_S)
 
     def __enter__(self) -> str:
+        try:
+            self._form()
+        except BaseException:  # without a context there is no exit that would stop the nodes
+            self._stop()
+            raise
+        return self.url
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _form(self) -> None:
         ports = self.ports
         for port in ports:
             self._start(port)
@@ -49,9 +60,8 @@ class RedisCluster:
             until(lambda client=client: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
             until(lambda client=client: len(client.execute_command("CLUSTER NODES")) == NODES)
             client.close()
-        return self.url
 
-    def __exit__(self, *_: object) -> None:
+    def _stop(self) -> None:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
