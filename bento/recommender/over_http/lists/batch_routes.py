@@ -41,37 +41,39 @@ BatchTopK = Annotated[int, Meta(ge=1, le=TOP_K_LIMIT, description="How many film
 WHO = "Person -> their films as in `history` of /recommend; null = what is known of them. At most {:,} people."
 
 
-class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class ManyPeople(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every request for the lists of many people can say."""
+
+    top_k: BatchTopK = 10
+
+
+class BatchRequest(ManyPeople, frozen=True, kw_only=True):
     """`POST /batch/recommend`."""
 
     user_histories: Annotated[dict[str, msgspec.Raw], Meta(max_length=PEOPLE_LIMIT)]
     """A person whose entry cannot be used fails alone, so entries are read one by one."""
-    top_k: BatchTopK = 10
 
 
-class PrecomputeRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class PrecomputeRequest(ManyPeople, frozen=True, kw_only=True):
     """`POST /batch/recommend/cache`."""
 
     user_histories: Annotated[dict[str, msgspec.Raw], Meta(max_length=PRECOMPUTE_LIMIT)]
-    top_k: BatchTopK = 10
 
 
-class BatchBody(Struct, frozen=True):
+class BatchBody(ManyPeople, frozen=True, kw_only=True):
     """`POST /batch/recommend` as it is documented."""
 
     user_histories: Annotated[
         dict[str, History | None], Meta(max_length=PEOPLE_LIMIT, description=WHO.format(PEOPLE_LIMIT))
     ]
-    top_k: BatchTopK = 10
 
 
-class PrecomputeBody(Struct, frozen=True):
+class PrecomputeBody(ManyPeople, frozen=True, kw_only=True):
     """`POST /batch/recommend/cache` as it is documented."""
 
     user_histories: Annotated[
         dict[str, History | None], Meta(max_length=PRECOMPUTE_LIMIT, description=WHO.format(PRECOMPUTE_LIMIT))
     ]
-    top_k: BatchTopK = 10
 
 
 class BatchResults(Struct, frozen=True):
