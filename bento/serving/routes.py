@@ -67,7 +67,7 @@ def build_router(base: Foundation, parts: Parts, auth: Auth, ids: RequestIds, co
         ForgetRoutes(stores.features, stores.events, stores.spool, noted, auth.accounts),
         ExperimentRoutes(feedback.experiments, stores.impressions),
         MonitorRoutes(background.monitoring),
-        HealthRoutes(release, base.server.is_ready, lambda: stores.link.is_available, config),
+        HealthRoutes(release, base.server.is_ready, lambda: stores.link.is_available, stores.safety.report, config),
         PageRoutes(root_path=prefix),
     )
     routes = [route for owner in owners for route in owner.routes()]
