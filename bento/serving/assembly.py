@@ -280,6 +280,7 @@ def _server_options(settings: Settings, release: Release) -> ServerOptions:
         repositories=(settings.model_repository,),
         model_control_mode="explicit",
         load_models=release.servable_models(),
+        left_out=release.models_left_out(),
         trust_python_models=True,  # the release's checksums were proven a moment ago
         defer_pytorch=True,  # no recommendation waits for torch, and importing it is half of a start
         release=release.number,

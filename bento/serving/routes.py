@@ -95,6 +95,7 @@ def build_config(base: Foundation, grpc_port: int) -> Config:
         genres=_genres_by_frequency(release),
         year_range=[min(years), max(years)] if years else None,
         models=base.server.model_devices(),
+        models_left_out=release.models_left_out(),
         grpc_port=grpc_port,
         settings=shown,
     )
@@ -122,6 +123,11 @@ def log_start(settings: Settings, config: Config, elapsed_s: float) -> None:
         by_device.setdefault(device, []).append(model)
     for device, models in sorted(by_device.items()):
         log.info("models on %s: %s", device, ", ".join(models))
+    by_reason: dict[str, list[str]] = {}
+    for model, reason in sorted(config.models_left_out.items()):
+        by_reason.setdefault(reason, []).append(model)
+    for reason, models in sorted(by_reason.items()):
+        log.warning("models not served: %s: %s", ", ".join(models), reason)
     log.info("redis: %s", config.settings["redis_url"])
     address = f"http://{settings.host}:{settings.port}{settings.root_path}"
     log.info("%s answers, gRPC on port %d; ready in %.1f s", address, config.grpc_port, elapsed_s)

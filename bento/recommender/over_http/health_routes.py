@@ -53,6 +53,8 @@ class Config(msgspec.Struct, frozen=True):
     """Years of the oldest and the newest film; null when no year is known."""
     models: dict[str, str]
     """Model -> device."""
+    models_left_out: dict[str, str]
+    """Models of the release that are not served -> the reason."""
     grpc_port: int
     settings: dict[str, Any]
     """Settings by field name, without secrets."""
