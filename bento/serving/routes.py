@@ -16,6 +16,7 @@ from bento.http.routing import Router
 from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
 from bento.recommender.over_http.api import API
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
+from bento.recommender.over_http.embedding_routes import EmbeddingRoutes
 from bento.recommender.over_http.experiment_routes import ExperimentRoutes
 from bento.recommender.over_http.health_routes import Config, HealthRoutes
 from bento.recommender.over_http.lists.batch_routes import BatchRoutes
@@ -33,6 +34,7 @@ from bento.recommender.over_http.people.taste_routes import TasteRoutes
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.people.tastes import Tastes
 from bento.recommender.recommendations import Recommendations
+from bento.recommender.text_embeddings import TextEmbeddings
 from bento.release.loading import Release
 from bento.serving.assembly import Foundation, Parts
 from bento.settings import Settings, shown_settings
@@ -68,6 +70,7 @@ def build_router(base: Foundation, parts: Parts, auth: Auth, ids: RequestIds, co
         ExperimentRoutes(feedback.experiments, stores.impressions),
         MonitorRoutes(background.monitoring),
         HealthRoutes(release, base.server.is_ready, lambda: stores.link.is_available, stores.safety.report, config),
+        EmbeddingRoutes(TextEmbeddings(base.server, release), release.entry.created_at, limit_bytes),
         PageRoutes(root_path=prefix),
     )
     routes = [route for owner in owners for route in owner.routes()]
