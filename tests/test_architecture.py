@@ -68,7 +68,7 @@ ROOMS: dict[str, list[str | set[str] | tuple[str, ...]]] = {
         "questions",
         "people",
         "catalogue",
-        {"telemetry", "inference"},
+        {"telemetry", "inference", "text_embeddings"},
         "schemas",
         "errors",
     ],

@@ -50,6 +50,9 @@ ROUTES: dict[str, Access] = {
     "POST /batch/recommend": Role.SERVICE,
     "POST /batch/recommend/cache": Role.SERVICE,
     "GET /batch/recommend/cache/{job_id}": Role.SERVICE,
+    "POST /v1/embeddings": Role.SERVICE,  # as inference under /v2
+    "GET /v1/models": Role.SERVICE,
+    "GET /v1/models/{model}": Role.SERVICE,
     "GET /admin/movies": Role.ADMIN,
     "POST /admin/movies": Role.ADMIN,
     "PUT /admin/movies/{movie_id}": Role.ADMIN,

@@ -35,6 +35,9 @@ def _tables(report: dict[str, Any]) -> Iterable[Table]:
     yield _table("response cache", ("look-up", "times"), [*report["cache"]["lookups"].items(), hit_ratio])
     made = [*report["strategies"].items(), *((f"without {part}", n) for part, n in report["degraded"].items())]
     yield _table("answers", ("made by", "times"), made)
+    redis = report["redis"]
+    facts = [(of.replace("_", " "), _words(redis[of])) for of in ("data", "writes", "maxmemory_policy", "persistence")]
+    yield _table("redis", ("of", "state"), [*facts, ("evicted keys", redis["evicted_keys"])])
     drift = [
         (fact, one["psi"], one["state"], one["lists"], one["reference_mean"], one["present_mean"])
         for fact, one in report["drift"].items()
@@ -65,6 +68,10 @@ def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]
     for row in rows:
         table.add_row(*("–" if value is None else str(value) for value in row))
     return table
+
+
+def _words(value: str | list[str]) -> str:
+    return ", ".join(value) if isinstance(value, list) else value.replace("_", " ")
 
 
 def _share(value: float | None) -> str:

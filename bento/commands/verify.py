@@ -66,7 +66,7 @@ def healthy(visit: Visit) -> str:
     """It is ready and Redis answers"""
     health = visit.get("/health")
     expect(health["status"] == "ok", f"status is {health['status']}")
-    expect(health["redis"] == "ok", "Redis is not available; events wait in the spool")
+    expect(health["redis"] == "ok", f"Redis: {health['redis'].replace('_', ' ')}; events wait in the spool")
     visit.text("/v2/health/ready")
     return f"release {health['release']}, {health['movies_loaded']} films"
 

@@ -42,6 +42,9 @@ from features.sources import FUSED_WIDTH, SOURCES
 RETRIEVAL = "retrieval"
 """The model whose version folder also carries the catalogue and the item data."""
 
+NO_FILES = "it is optional, and this release holds no files of it"
+NO_TORCH = "TorchScript needs torch, which is not installed; marquee's extra `torch` brings it"
+
 
 class ReleaseError(Exception):
     """The release cannot be served; the service does not start."""
@@ -112,12 +115,20 @@ class Release:
 
     def servable_models(self) -> tuple[str, ...]:
         """The release's models that can run here: optional ones only where they and their runtime are."""
-        models = self.entry.models
-        return tuple(name for name, model in models.items() if not model.optional or self._can_run(name, model))
+        left_out = self.models_left_out()
+        return tuple(name for name in self.entry.models if name not in left_out)
 
-    def _can_run(self, name: str, model: ModelFacts) -> bool:
-        runtime_is_there = model.backend != "pytorch" or importlib.util.find_spec("torch") is not None
-        return runtime_is_there and (self.repository / name / str(self.number)).is_dir()
+    def models_left_out(self) -> dict[str, str]:
+        """The release's optional models that cannot run here, each with the reason."""
+        reasons = {name: self._why_not(name, model) for name, model in self.entry.models.items() if model.optional}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def _why_not(self, name: str, model: ModelFacts) -> str | None:
+        if not (self.repository / name / str(self.number)).is_dir():
+            return NO_FILES
+        if model.backend == "pytorch" and importlib.util.find_spec("torch") is None:
+            return NO_TORCH
+        return None
 
     @cached_property
     def scorers(self) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ from bento.release.loading import Release, load_release
 from bento.settings import Settings
 from bento.stores.connection.opening import open_redis
 from bento.stores.connection.redis_link import RedisLink
+from bento.stores.connection.redis_safety import RedisSafety
 from bento.stores.errors import StoreUnavailable
 from bento.stores.popularity import RedisPopularity
 from bento.stores.precompute_jobs import PrecomputeJobs
@@ -57,6 +58,7 @@ class OpenStores:
     """What is kept of the people of one data set, in Redis and in the spool beside it."""
 
     link: RedisLink
+    safety: RedisSafety
     prefix: str
     """How the keys of this data set begin: people of another data set are other people."""
     features: RedisFeatureStore
@@ -137,7 +139,8 @@ async def lay_foundation(settings: Settings, metrics: Metrics, stack: AsyncExitS
     Raises: ReleaseError; InferenceError when a model does not load.
     """
     link, release = await _redis_and_release(settings, metrics, stack)
-    stores = _open_stores(settings, release, link, stack)
+    safety = await _start_redis_safety(link, metrics, stack)
+    stores = _open_stores(settings, release, link, safety, stack)
     server = await InferenceServer.start(_server_options(settings, release))
     stack.push_async_callback(server.close)
     return Foundation(settings, metrics, release, server, stores, stack)
@@ -232,7 +235,9 @@ def start_background(
     precompute.start()
     stack.push_async_callback(precompute.close)
     bounds = Bounds(settings.alert_drift_psi, settings.alert_degraded_ratio, settings.alert_p99_ms)
-    monitoring = Monitoring(release, ranking.models, base.metrics, experiments, stores.impressions, bounds=bounds)
+    monitoring = Monitoring(
+        release, ranking.models, base.metrics, experiments, stores.impressions, stores.safety.look, bounds=bounds
+    )
     monitoring.start()
     stack.push_async_callback(monitoring.close)
     return BackgroundParts(batch, precompute, monitoring)
@@ -248,13 +253,16 @@ async def _redis_and_release(settings: Settings, metrics: Metrics, stack: AsyncE
     return link, release
 
 
-def _open_stores(settings: Settings, release: Release, link: RedisLink, stack: AsyncExitStack) -> OpenStores:
+def _open_stores(
+    settings: Settings, release: Release, link: RedisLink, safety: RedisSafety, stack: AsyncExitStack
+) -> OpenStores:
     """Every store of the release's data set, on one connection."""
     prefix = f"marquee:{release.entry.data.name}"
     spool = Spool.claim(settings.home / "spool")
     stack.callback(spool.close)
     return OpenStores(
         link,
+        safety,
         prefix,
         RedisFeatureStore(link, prefix),
         RedisResponseCache(link, prefix),
@@ -272,6 +280,7 @@ def _server_options(settings: Settings, release: Release) -> ServerOptions:
         repositories=(settings.model_repository,),
         model_control_mode="explicit",
         load_models=release.servable_models(),
+        left_out=release.models_left_out(),
         trust_python_models=True,  # the release's checksums were proven a moment ago
         defer_pytorch=True,  # no recommendation waits for torch, and importing it is half of a start
         release=release.number,
@@ -288,6 +297,15 @@ async def _start_redis(settings: Settings, metrics: Metrics, stack: AsyncExitSta
     except StoreUnavailable as error:
         log.info("starting without redis: %s", error)
     return link
+
+
+async def _start_redis_safety(link: RedisLink, metrics: Metrics, stack: AsyncExitStack) -> RedisSafety:
+    """Log what Redis may lose before anything is stored there, and go on looking."""
+    safety = RedisSafety(link, metrics.show_redis)
+    await safety.look()
+    safety.start()
+    stack.push_async_callback(safety.close)
+    return safety
 
 
 def _wording(settings: Settings, stack: AsyncExitStack) -> Wording | None:

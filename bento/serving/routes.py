@@ -16,6 +16,7 @@ from bento.http.routing import Router
 from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
 from bento.recommender.over_http.api import API
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
+from bento.recommender.over_http.embedding_routes import EmbeddingRoutes
 from bento.recommender.over_http.experiment_routes import ExperimentRoutes
 from bento.recommender.over_http.health_routes import Config, HealthRoutes
 from bento.recommender.over_http.lists.batch_routes import BatchRoutes
@@ -33,6 +34,7 @@ from bento.recommender.over_http.people.taste_routes import TasteRoutes
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.people.tastes import Tastes
 from bento.recommender.recommendations import Recommendations
+from bento.recommender.text_embeddings import TextEmbeddings
 from bento.release.loading import Release
 from bento.serving.assembly import Foundation, Parts
 from bento.settings import Settings, shown_settings
@@ -67,7 +69,8 @@ def build_router(base: Foundation, parts: Parts, auth: Auth, ids: RequestIds, co
         ForgetRoutes(stores.features, stores.events, stores.spool, noted, auth.accounts),
         ExperimentRoutes(feedback.experiments, stores.impressions),
         MonitorRoutes(background.monitoring),
-        HealthRoutes(release, base.server.is_ready, lambda: stores.link.is_available, config),
+        HealthRoutes(release, base.server.is_ready, lambda: stores.link.is_available, stores.safety.report, config),
+        EmbeddingRoutes(TextEmbeddings(base.server, release), release.entry.created_at, limit_bytes),
         PageRoutes(root_path=prefix),
     )
     routes = [route for owner in owners for route in owner.routes()]
@@ -95,6 +98,7 @@ def build_config(base: Foundation, grpc_port: int) -> Config:
         genres=_genres_by_frequency(release),
         year_range=[min(years), max(years)] if years else None,
         models=base.server.model_devices(),
+        models_left_out=release.models_left_out(),
         grpc_port=grpc_port,
         settings=shown,
     )
@@ -122,6 +126,11 @@ def log_start(settings: Settings, config: Config, elapsed_s: float) -> None:
         by_device.setdefault(device, []).append(model)
     for device, models in sorted(by_device.items()):
         log.info("models on %s: %s", device, ", ".join(models))
+    by_reason: dict[str, list[str]] = {}
+    for model, reason in sorted(config.models_left_out.items()):
+        by_reason.setdefault(reason, []).append(model)
+    for reason, models in sorted(by_reason.items()):
+        log.warning("models not served: %s: %s", ", ".join(models), reason)
     log.info("redis: %s", config.settings["redis_url"])
     address = f"http://{settings.host}:{settings.port}{settings.root_path}"
     log.info("%s answers, gRPC on port %d; ready in %.1f s", address, config.grpc_port, elapsed_s)

@@ -108,7 +108,11 @@ class Listening(Subject):
         le=2**30,
     )
     batch_max_body_bytes: int = setting(
-        "BATCH_MAX_BODY_BYTES", 16 * 2**20, "Largest request body under `/batch`, in bytes.", ge=1_024, le=2**30
+        "BATCH_MAX_BODY_BYTES",
+        16 * 2**20,
+        "Largest request body under `/batch` and of `/v1/embeddings`, in bytes.",
+        ge=1_024,
+        le=2**30,
     )
     v2_max_body_bytes: int = setting(
         "V2_MAX_BODY_BYTES", 64 * 2**20, "Largest request body under `/v2`, in bytes.", ge=1_024, le=2**32

@@ -85,7 +85,7 @@ export class Booth {
   async #watch() {
     try {
       const health = await get("/health");
-      const redis = health.redis === "ok" ? "" : " Redis is away: what you do is kept on disk until it returns.";
+      const redis = { ok: "", writes_fail: " Redis refuses writes: what you do is kept on disk until it takes them." }[health.redis] ?? " Redis is away: what you do is kept on disk until it returns.";
       this.#tellHealth(redis ? "weak" : "well", `On air: release ${health.release}, ${count(health.movies_loaded, "film")}.${redis}`);
       if (this.#release !== null && health.release !== this.#release) this.#changeRelease(health.release);
     } catch (error) {

@@ -127,6 +127,9 @@ SERVICES = (
     "POST /batch/recommend",
     "POST /batch/recommend/cache",
     "GET /batch/recommend/cache/{job_id}",
+    "POST /v1/embeddings",
+    "GET /v1/models",
+    "GET /v1/models/{model}",
 )
 ADMINS = (
     "GET /admin/movies",

@@ -107,6 +107,7 @@ def image(sample_release: SampleRelease, tmp_path_factory: pytest.TempPathFactor
     buildah("commit", "--quiet", base, "marquee-test-base")
     clone = clone_with_release(sample_release, work / "clone")
     arguments = ["--build-arg", "BASE_IMAGE=localhost/marquee-test-base", "--build-arg", "HARDWARE=cpu"]
+    arguments += ["--build-arg", "EXTRAS="]  # torch's default build is gigabytes of CUDA
     certificates = ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
     build = ["build", "--network", "host", *certificates, *arguments, "-f", "Dockerfile.gpu", "-t", "marquee-test", "."]
     buildah(*build, cwd=clone)
@@ -130,6 +131,8 @@ def test_the_container_answers(image: str, tmp_path: Path) -> None:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
         assert recommends(port, process, log)
+        left_out = httpx.get(f"http://127.0.0.1:{port}/config", timeout=30).json()["models_left_out"]
+        assert "needs torch" in left_out["user_tower_torchscript"]
     finally:
         # bentoml first: buildah kills what is left of it when it ends, and a killed worker leaves its Redis behind
         subprocess.run(["pkill", "-TERM", "-f", f"bentoml serve bento.service:Recommender --port {port}"], check=False)

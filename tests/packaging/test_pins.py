@@ -20,8 +20,21 @@ def project() -> dict[str, Any]:
 
 def test_bento_installs_the_serving_packages() -> None:
     bentofile = yaml.safe_load((ROOT / "bentofile.yaml").read_text(encoding="utf-8"))
-    serving = project()["dependencies"] + project()["optional-dependencies"]["cpu"]
+    extras = project()["optional-dependencies"]
+    serving = project()["dependencies"] + extras["cpu"] + extras["torch"]
     assert sorted(bentofile["python"]["packages"]) == sorted(serving)
+
+
+def test_the_image_installs_torch_unless_told_otherwise() -> None:
+    dockerfile = (ROOT / "Dockerfile.gpu").read_text(encoding="utf-8")
+    (extra,) = re.findall(r"^ARG EXTRAS=(\S*)$", dockerfile, re.MULTILINE)
+    assert normal(project()["optional-dependencies"][extra]) == {"torch"}
+    assert '".[${HARDWARE}${EXTRAS:+,${EXTRAS}}]"' in dockerfile
+
+
+def test_torch_is_the_same_where_models_are_exported_and_where_they_are_served() -> None:
+    extras = project()["optional-dependencies"]
+    assert set(extras["torch"]) <= set(extras["train"])
 
 
 def test_constraints_repeat_every_pin() -> None:

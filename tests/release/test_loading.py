@@ -71,6 +71,9 @@ def test_an_optional_model_may_be_absent(repository: Path) -> None:
 def test_an_absent_optional_model_is_not_loaded(repository: Path) -> None:
     assert "user_tower_torchscript" not in load_release(repository).servable_models()
     assert "fusion" in load_release(repository).servable_models()
+    assert load_release(repository).models_left_out() == {
+        "user_tower_torchscript": "it is optional, and this release holds no files of it"
+    }
 
 
 def test_a_torchscript_model_is_loaded_only_where_torch_is(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +87,7 @@ def test_a_torchscript_model_is_loaded_only_where_torch_is(repository: Path, mon
     for there in (True, False):
         monkeypatch.setattr(importlib.util, "find_spec", lambda _, there=there: object() if there else None)
         assert ("user_tower_torchscript" in release.servable_models()) is there
+        assert ("needs torch" in release.models_left_out().get("user_tower_torchscript", "")) is not there
 
 
 def test_an_ensemble_needs_no_folder(repository: Path) -> None:

@@ -89,7 +89,8 @@ def test_probes_and_metrics_stay_with_bentoml(served: Served) -> None:
 
 def test_health_and_config_say_what_runs(served: Served) -> None:
     health = served.get("/health").json()
-    assert health == {"status": "ok", "release": 1, "movies_loaded": 24, "people_known": 3, "redis": "ok"}
+    redis = {"redis": "ok", "redis_data": "kept", "redis_warnings": []}
+    assert health == {"status": "ok", "release": 1, "movies_loaded": 24, "people_known": 3, **redis}
     config = served.get("/config").json()
     assert config["models"]["retrieval"] == "cpu"
     assert config["settings"]["redis_url"] == "embedded"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 from bento.inference.backends.interface import ModelSource, OpenedModel
 from bento.inference.core.errors import BackendMissing, LoadFailed
 
@@ -17,6 +19,8 @@ def open_model(source: ModelSource) -> OpenedModel:
 
         return OnnxModel(source)
     if backend == "pytorch":
+        if importlib.util.find_spec("torch") is None:
+            raise BackendMissing("backend 'pytorch' needs torch, which is not installed")
         if source.options.defer_pytorch and source.config.input and source.config.output:
             from bento.inference.backends.deferred import DeferredModel
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,9 @@ class ServerOptions:
     model_control_mode: Literal["none", "explicit", "poll"] = "none"
     load_models: tuple[str, ...] = ()
     """Explicit mode: models to load at start; `*` loads all."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Models that are not loaded at start though they were asked for, with the reason that the repository index gives.
+    They do not count against readiness."""
     repository_poll_secs: float = 15.0
     exit_on_error: bool = True
     """A model that fails to load at start stops the start."""

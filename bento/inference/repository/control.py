@@ -60,6 +60,8 @@ class Repository:
         names: Iterable[str] = find_models(options.repositories)
         if options.model_control_mode == "explicit" and "*" not in options.load_models:
             names = options.load_models
+        for name, reason in options.left_out.items():
+            self.table.leave_out(name, options.release or 1, reason)
         async with self._changing:
             failures = await self._load([LoadRequest(name) for name in names])
         if failures and options.exit_on_error:

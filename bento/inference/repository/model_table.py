@@ -45,7 +45,7 @@ class VersionRecord:
     reason: str = ""
     model: ServedModel | None = None
     backend_missing: bool = False
-    """It cannot be served here because of what is not installed, and the server may do without."""
+    """It cannot be served here because of what is not installed or not there, and the server may do without."""
 
 
 @dataclass(slots=True)
@@ -163,6 +163,12 @@ class ModelTable:
         """Stop serving a model for good."""
         self.serve(name, {}, None)
         self.records[name].asked_for = False
+
+    def leave_out(self, name: str, version: int, reason: str) -> None:
+        """Note a model that is not loaded: the index gives the reason, and readiness does not wait for it."""
+        record = self.record(name)
+        record.failure = reason
+        record.versions[version] = VersionRecord(State.UNAVAILABLE, reason, backend_missing=True)
 
     def suspend(self, name: str) -> None:
         """Stop serving an ensemble until its parts are there again."""

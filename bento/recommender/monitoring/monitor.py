@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bento.background import DetachedTasks, Periodic
@@ -23,6 +23,7 @@ from bento.recommender.retrieval.candidates import Models
 from bento.recommender.telemetry.metrics import Metrics
 from bento.recommender.telemetry.observations import ListFacts, Observations
 from bento.release.loading import Release
+from bento.stores.connection.redis_safety import RedisReport
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression
 from bento.stores.interfaces import ImpressionLog
@@ -61,6 +62,7 @@ class Monitoring:
         metrics: Metrics,
         experiments: Experiments,
         lists: ImpressionLog,
+        look_at_redis: Callable[[], Awaitable[RedisReport]],
         clock_s: Callable[[], float] = time.monotonic,
         bounds: Bounds = Bounds(),
     ) -> None:
@@ -71,6 +73,7 @@ class Monitoring:
         self._gauges = MonitorMetrics(metrics.registry)
         self._experiments = experiments
         self._lists = lists
+        self._look_at_redis = look_at_redis
         self._clock_s = clock_s
         self._started_s = clock_s()
         self._reference: list[ListFacts] = []
@@ -102,6 +105,7 @@ class Monitoring:
         except StoreUnavailable as error:
             log.debug("a report without experiments and lists: %s", error)
             available = False
+        redis = await self._look_at_redis()
         lookups = sum(seen.cache.values())
         hits = seen.cache["hit"] + seen.cache["stale"]
         cache = CacheReport(round(hits / lookups, 4) if lookups else None, dict(seen.cache))
@@ -110,7 +114,7 @@ class Monitoring:
             films.revision,
             round(self._clock_s() - self._started_s, 1),
             seen.answers,
-            self._alerts(drift, embeddings, available),
+            self._alerts(drift, embeddings, available) + alerts_of_redis(redis),
             self._release.entry.coverage | {"on_show": self._on_show(recent)},
             embeddings,
             cache,
@@ -120,6 +124,7 @@ class Monitoring:
             dict(seen.degraded),
             experiments,
             [self._sample(one) for one in recent[:SAMPLE_LISTS]],
+            redis,
             available,
         )
 
@@ -187,3 +192,8 @@ class Monitoring:
 
     async def _refresh(self) -> None:
         self._gauges.show(await self.report())
+
+
+def alerts_of_redis(report: RedisReport) -> list[Alert]:
+    """What Redis may lose, and that it refuses writes."""
+    return [Alert(f"redis:{warning.name}", warning.value, 0, warning.message) for warning in report.warnings]

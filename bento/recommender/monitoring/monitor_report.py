@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from bento.recommender.monitoring.drift import Drift
 from bento.recommender.monitoring.embedding_health import EmbeddingHealth
 from bento.recommender.monitoring.experiment_report import ExperimentResult
+from bento.stores.connection.redis_safety import RedisReport
 
 
 class SampleList(Struct, frozen=True):
@@ -58,4 +59,5 @@ class Monitor(Struct, frozen=True):
     """Answers with a missing part, by part."""
     experiments: list[ExperimentResult]
     sample_lists: list[SampleList]
+    redis: RedisReport
     redis_available: Annotated[bool, Meta(description="false: experiments and sample lists are missing.")]

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bento.http.responses import JsonResponse
 from bento.http.routing import About, Route
 from bento.release.loading import Release
+from bento.stores.connection.redis_safety import RedisReport
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -21,7 +22,12 @@ class Health(msgspec.Struct, frozen=True):
     release: int
     movies_loaded: int
     people_known: int
-    redis: Literal["ok", "not_available"]
+    redis: Literal["ok", "not_available", "writes_fail"]
+    """writes_fail: it answers and refuses writes; events wait on disk."""
+    redis_data: Literal["kept", "may_be_lost", "unknown"]
+    """Whether Redis keeps what it acknowledged; may_be_lost: by eviction or by a restart."""
+    redis_warnings: list[str]
+    """What is wrong with Redis, in words."""
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -47,6 +53,8 @@ class Config(msgspec.Struct, frozen=True):
     """Years of the oldest and the newest film; null when no year is known."""
     models: dict[str, str]
     """Model -> device."""
+    models_left_out: dict[str, str]
+    """Models of the release that are not served -> the reason."""
     grpc_port: int
     settings: dict[str, Any]
     """Settings by field name, without secrets."""
@@ -60,11 +68,13 @@ class HealthRoutes:
         release: Release,
         is_ready: Callable[[], bool],
         redis_available: Callable[[], bool],
+        redis_report: Callable[[], RedisReport],
         config: Config,
     ) -> None:
         self._release = release
         self._is_ready = is_ready
         self._redis_available = redis_available
+        self._redis_report = redis_report
         self._config = msgspec.json.encode(config)
 
     def routes(self) -> list[Route]:
@@ -75,15 +85,22 @@ class HealthRoutes:
 
     async def health(self, _: Request) -> Response:
         """200 while the models answer, with or without Redis; else 503."""
-        ready = self._is_ready()
+        ready, report = self._is_ready(), self._redis_report()
         body = Health(
             "ok" if ready else "not_ready",
             self._release.number,
             len(self._release.films.visible_rows),
             len(self._release.people),
-            "ok" if self._redis_available() else "not_available",
+            self._redis_state(report),
+            report.data,
+            [warning.message for warning in report.warnings],
         )
         return JsonResponse(body, 200 if ready else 503)
+
+    def _redis_state(self, report: RedisReport) -> Literal["ok", "not_available", "writes_fail"]:
+        if not self._redis_available():
+            return "not_available"
+        return "writes_fail" if report.writes == "refused" else "ok"
 
     async def config(self, _: Request) -> Response:
         """Release, settings, and the device of each model."""

@@ -12,6 +12,7 @@ from bento.http.responses import JsonResponse
 from bento.http.routing import About, Route
 from bento.recommender.monitoring.monitor import Monitoring
 from bento.recommender.monitoring.monitor_report import Monitor
+from bento.stores.connection.redis_safety import RedisReport
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
@@ -66,6 +67,7 @@ def _answers(report: Monitor) -> str:
     latency = [(stage, *(found[column] for column in times)) for stage, found in report.latency_ms.items()]
     lookups = [*report.cache.lookups.items(), ("hit ratio", _share(report.cache.hit_ratio))]
     drift = [(fact, _or_dash(one.psi), one.state, one.lists) for fact, one in report.drift.items()]
+    redis = _rows_of_redis(report.redis)
     arms = [
         (result.name, arm.name, arm.people, arm.lists, *map(_share, (arm.ctr, arm.ctr_low, arm.ctr_high)))
         for result in report.experiments
@@ -76,9 +78,21 @@ def _answers(report: Monitor) -> str:
         + _table("Response cache", ("look-up", "times"), lookups)
         + _table("Computed answers", ("strategy", "answers"), [*report.strategies.items()])
         + _table("Left out", ("part", "answers"), [*report.degraded.items()])
+        + _table("Redis", ("of", "state"), redis)
         + _table("Drift", ("of", "PSI", "state", "lists"), drift)
         + _table("Experiments", ("experiment", "arm", "people", "lists", "CTR", "from", "to"), arms)
     )
+
+
+def _rows_of_redis(report: RedisReport) -> Rows:
+    """How safe Redis is, a fact a row."""
+    return [
+        ("data", report.data.replace("_", " ")),
+        ("writes", report.writes),
+        ("maxmemory-policy", ", ".join(report.maxmemory_policy)),
+        ("persistence", report.persistence.replace("_", " ")),
+        ("evicted keys", _or_dash(report.evicted_keys)),
+    ]
 
 
 def _contents(report: Monitor) -> str:

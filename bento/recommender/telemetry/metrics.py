@@ -14,6 +14,7 @@ from pathlib import Path
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from bento.recommender.telemetry.observations import Observations
+from bento.stores.connection.redis_safety import RedisReport
 
 LATENCY_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
@@ -103,10 +104,35 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._redis_may_lose_data = Gauge(
+            "recsys_redis_may_lose_data",
+            "1 while Redis may lose people by eviction or a restart, -1 while that cannot be read.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._redis_writes_refused = Gauge(
+            "recsys_redis_writes_refused",
+            "1 while Redis refuses writes.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._redis_evicted_keys = Gauge(
+            "recsys_redis_evicted_keys",
+            "Keys that Redis evicted since the worker started.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.registry = registry
         self.observations = Observations()
         self._stages: dict[str, Histogram] = {}
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def show_redis(self, report: RedisReport) -> None:
+        """Set the gauges of how safe Redis is."""
+        self._redis_may_lose_data.set({"kept": 0, "may_be_lost": 1, "unknown": -1}[report.data])
+        self._redis_writes_refused.set(report.writes == "refused")
+        if report.evicted_keys is not None:
+            self._redis_evicted_keys.set(report.evicted_keys)
 
     def observe_stages(self, timings_ms: dict[str, float]) -> None:
         """Note how long each stage of one request took."""

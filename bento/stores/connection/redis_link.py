@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisClusterException, RedisError
+from redis.exceptions import (
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
 from bento.background import DetachedTasks, QueueWorker
 from bento.stores.connection.circuit_breaker import CircuitBreaker
@@ -30,6 +38,18 @@ PROBE_INTERVAL_S = 0.05
 
 BATCH_LIMIT = 256
 """Commands of one pipeline: about a millisecond of Redis' time."""
+
+WRITE_REFUSED = re.compile(r"\b(OOM|MISCONF|READONLY|NOREPLICAS)\b")
+"""Codes that tell a refused write in the text of an error: full, failed to save, a replica, too few replicas. Scripts
+carry them inside a message of their own."""
+
+TRY_WRITING = "return redis.call('SET', KEYS[1], '', 'PX', ARGV[1])"
+"""KEYS: a key that nobody reads. ARGV: milliseconds until it is gone. A script, as most writes are."""
+
+TRIED_KEY_MS = 1_000
+
+KEYS_TRIED = 10_000
+"""Keys that are hashed to find one for each node: milliseconds, in clusters of any size."""
 
 Command = tuple[Any, ...]
 
@@ -66,6 +86,12 @@ class RedisLink:
             "redis-link", self._send, BATCH_LIMIT
         )
         self._probing = DetachedTasks()
+        self._refused_write: str | None = None
+
+    @property
+    def refused_write(self) -> str | None:
+        """Why Redis, which answers, refused a write; None once `try_writing` finds that it takes them."""
+        return self._refused_write
 
     @property
     def is_cluster(self) -> bool:
@@ -85,6 +111,55 @@ class RedisLink:
         if self._breaker.is_open:
             raise StoreUnavailable(self._breaker.reason)
         return await self._send_queued(command)
+
+    async def ask_primaries(self, *command: Any) -> dict[str, Any]:
+        """The answer of each primary to a command without keys, by host and port; a single server's name is "".
+
+        None for a primary that refuses the command, and in a cluster for one that does not answer.
+        Raises: StoreUnavailable when Redis does not answer.
+        """
+        client = self._client
+        if isinstance(client, Redis):
+            try:
+                return {"": await self.run(*command)}
+            except StoreUnavailable:
+                if self._breaker.is_open:
+                    raise
+                return {"": None}
+        if self._breaker.is_open:
+            raise StoreUnavailable(self._breaker.reason)
+        nodes = await self._primaries(client)
+        answers = await asyncio.gather(*(self._ask_node(node, command) for node in nodes))
+        return dict(zip((node.name for node in nodes), answers, strict=True))
+
+    async def try_writing(self) -> None:
+        """Write a key that nobody reads to every primary; where each takes it, `refused_write` is None again."""
+        keys = ["marquee:write-check"]
+        try:
+            if isinstance(self._client, RedisCluster):
+                keys = _key_of_each_node(self._client, await self._primaries(self._client))
+            await asyncio.gather(*(self.run("EVAL", TRY_WRITING, 1, key, TRIED_KEY_MS) for key in keys))
+        except StoreUnavailable as error:
+            log.debug("redis still refuses writes: %s", error)
+        else:
+            self._refused_write = None
+
+    async def _primaries(self, client: RedisCluster) -> list[ClusterNode]:
+        """Raises: StoreUnavailable when no node says who they are."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await client.initialize()
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        return client.get_primaries()
+
+    async def _ask_node(self, node: ClusterNode, command: Command) -> Any:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await node.execute_command(*command)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.debug("%s does not say %s: %s", node.name, command[0], error)
+            return None
 
     async def _send_queued(self, command: Command) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -115,7 +190,9 @@ class RedisLink:
         if self._breaker.succeed():
             log.info("redis is back")
             self._on_change(True)
-        for (_, future), answer in zip(batch, answers, strict=True):
+        for (command, future), answer in zip(batch, answers, strict=True):
+            if _is_refused_write(command, answer):
+                self._refused_write = str(answer)
             if future.done():  # the caller was cancelled
                 continue
             if isinstance(answer, Exception):
@@ -152,3 +229,30 @@ class RedisLink:
                     await self._send_queued(("PING",))
                 except StoreUnavailable as error:
                     log.debug("redis is still unavailable: %s", error)
+
+
+def _is_refused_write(command: Command, answer: object) -> bool:
+    if isinstance(answer, OutOfMemoryError | ReadOnlyError):
+        return True
+    if isinstance(answer, NoPermissionError):
+        return command[0] not in ("INFO", "CONFIG GET")
+    return isinstance(answer, ResponseError) and WRITE_REFUSED.search(str(answer)) is not None
+
+
+def _key_of_each_node(client: RedisCluster, nodes: list[ClusterNode]) -> list[str]:
+    """A key per node; none of a node with so few slots that no key tried falls into them.
+
+    Raises: StoreUnavailable when a slot belongs to no node.
+    """
+    keys: dict[str, str] = {}
+    for number in range(KEYS_TRIED):
+        if len(keys) == len(nodes):
+            break
+        key = f"marquee:write-check:{number}"
+        try:
+            node = client.get_node_from_key(key)
+        except RedisClusterException as error:
+            raise StoreUnavailable(str(error)) from error
+        assert node is not None, "only a replica's key may have no node"
+        keys.setdefault(node.name, key)
+    return list(keys.values())

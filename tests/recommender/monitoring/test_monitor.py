@@ -21,6 +21,7 @@ from bento.recommender.monitoring.monitor import Bounds, Monitoring
 from bento.recommender.over_http.monitor_routes import MonitorRoutes
 from bento.recommender.people.impressions import Impressions
 from bento.recommender.telemetry.observations import ListFacts, Observations
+from bento.stores.connection.redis_safety import RedisReport, RedisWarning
 from bento.stores.errors import StoreUnavailable
 from tests.recommender.genre_world import item_vectors
 from tests.recommender.world import World
@@ -103,10 +104,14 @@ def lists() -> MemoryImpressionLog:
     return MemoryImpressionLog()
 
 
+async def safe_redis() -> RedisReport:
+    return RedisReport("kept", "taken", ["noeviction"], "append_only_file", 0, [])
+
+
 @pytest.fixture
 async def monitoring(world: World, lists: MemoryImpressionLog) -> AsyncIterator[Monitoring]:
     experiments = Experiments([BLEND])
-    monitoring = Monitoring(world.release, world.model_client, world.metrics, experiments, lists)
+    monitoring = Monitoring(world.release, world.model_client, world.metrics, experiments, lists, safe_redis)
     yield monitoring
     await monitoring.close()
 
@@ -179,7 +184,7 @@ async def test_the_bounds_of_alerts_are_settings(
     world: World, lists: MemoryImpressionLog, bounds: Bounds, alerts: list[tuple[str, float, float]]
 ) -> None:
     metrics = world.metrics
-    monitoring = Monitoring(world.release, world.model_client, metrics, Experiments(), lists, bounds=bounds)
+    monitoring = Monitoring(world.release, world.model_client, metrics, Experiments(), lists, safe_redis, bounds=bounds)
     for number in range(100):
         metrics.observations.note({"total": float(number + 1)}, ["ease"] if number < 10 else [])
     found = (await monitoring.report()).alerts
@@ -204,6 +209,18 @@ async def test_without_redis_the_report_lacks_lists_and_says_so(
         [],
         ["redis"],
     )
+
+
+async def test_what_redis_may_lose_is_an_alert(world: World, lists: MemoryImpressionLog) -> None:
+    async def look() -> RedisReport:
+        warning = RedisWarning("evictions", 12, "Redis evicted 12 keys")
+        return RedisReport("may_be_lost", "taken", ["allkeys-lru"], "snapshots", 12, [warning])
+
+    report = await Monitoring(world.release, world.model_client, world.metrics, Experiments(), lists, look).report()
+    assert [(one.name, one.value, one.message) for one in report.alerts] == [
+        ("redis:evictions", 12, "Redis evicted 12 keys")
+    ]
+    assert report.redis.data == "may_be_lost"
 
 
 async def test_the_gauges_say_the_same(world: World, monitoring: Monitoring) -> None:
@@ -231,3 +248,4 @@ async def test_programs_get_json_and_browsers_a_page(
     assert page.headers["content-type"].startswith("text/html")
     assert "<h2>Latency, ms</h2>" in page.text
     assert "No alerts." in page.text
+    assert "<td>persistence</td><td>append only file</td>" in page.text
