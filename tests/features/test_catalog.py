@@ -28,7 +28,7 @@ def test_rows_are_counted_in_the_order_given() -> None:
 
 
 def test_two_films_of_one_id_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^catalogue holds 3 films but only 2 distinct movie_ids$"):
+    with pytest.raises(ValueError, match=r"^there are 3 ids but only 2 distinct ones$"):
         Catalog([HEAT, BARE, replace(BARE, movie_id=6)])
 
 
@@ -53,7 +53,7 @@ def test_an_extended_catalogue_is_what_all_films_together_make() -> None:
 
 @pytest.mark.parametrize("added", [[replace(WESTERN, movie_id=40)], [HEAT]])
 def test_a_film_that_is_there_is_not_added_again(added: list[Film]) -> None:
-    with pytest.raises(ValueError, match=r"^a film is in the catalogue already$"):
+    with pytest.raises(ValueError, match=r"^an id is in the table already$"):
         Catalog([HEAT, BARE]).extended(added)
 
 
