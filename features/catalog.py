@@ -49,7 +49,7 @@ class Catalog:
 
     def __init__(self, films: Iterable[Film]) -> None:
         self.films: tuple[Film, ...] = tuple(films)
-        self._ids = IdTable(film.movie_id for film in self.films)
+        self._ids = IdTable.of(film.movie_id for film in self.films)
 
     def __len__(self) -> int:
         return len(self.films)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ import numpy.typing as npt
 Id = int | str
 """An id as `id_of` gives it."""
 
-LENGTH_LIMIT = 128
+ID_LENGTH_LIMIT = 128
 """Characters of an id; data and requests with longer ones are refused."""
 
 _NUMBERS_BELOW = 2**53
@@ -58,44 +59,42 @@ def id_column(ids: Sequence[Id]) -> npt.NDArray[np.int64] | npt.NDArray[np.str_]
     return np.array([str(identity) for identity in ids])
 
 
+@dataclass(frozen=True, slots=True)
 class IdTable:
-    """Ids in row order, looked up by either form or by key.
+    """Ids in row order, looked up by either form or by key."""
 
-    Raises ValueError when two are the same.
-    """
+    rows: Mapping[Id, int]
+    """id → row, in row order."""
+    rows_by_key: Mapping[int, int]
+    """`key_of` an id → row."""
 
-    def __init__(self, ids: Iterable[Id]) -> None:
-        self.ids: tuple[Id, ...] = tuple(ids)
-        self._row_of = {identity: row for row, identity in enumerate(self.ids)}
-        self._row_of_key = _by_key(self._row_of)
-        if not len(self.ids) == len(self._row_of) == len(self._row_of_key):
-            raise ValueError(f"there are {len(self.ids)} ids but only {len(self._row_of_key)} distinct ones")
+    @classmethod
+    def of(cls, ids: Iterable[Id]) -> IdTable:
+        """The ids in that order. Raises ValueError when two are the same."""
+        return cls({}, {}).extended(ids)
+
+    def extended(self, ids: Iterable[Id]) -> IdTable:
+        """A table with more ids appended. Raises ValueError when two are the same."""
+        added = tuple(ids)
+        more = {identity: len(self) + at for at, identity in enumerate(added)}
+        rows = {**self.rows, **more}
+        by_key = {**self.rows_by_key, **{key_of(identity): row for identity, row in more.items()}}
+        if not len(self) + len(added) == len(rows) == len(by_key):
+            raise ValueError(f"there are {len(self) + len(added)} ids but only {len(by_key)} distinct ones")
+        return IdTable(rows, by_key)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.rows)
 
-    def extended(self, ids: Sequence[Id]) -> IdTable:
-        """A table with more ids appended; much cheaper than building a new one.
-
-        Raises ValueError when two are the same.
-        """
-        longer = IdTable.__new__(IdTable)
-        longer.ids = (*self.ids, *ids)
-        more = {identity: len(self) + at for at, identity in enumerate(ids)}
-        longer._row_of = self._row_of | more
-        longer._row_of_key = self._row_of_key | _by_key(more)
-        if not len(longer.ids) == len(longer._row_of) == len(longer._row_of_key):
-            raise ValueError("an id is in the table already")
-        return longer
+    @property
+    def ids(self) -> tuple[Id, ...]:
+        """The ids by row."""
+        return tuple(self.rows)
 
     def row_of(self, given: int | str) -> int | None:
         """Row of an id in either form; None where the table does not hold it."""
-        return self._row_of.get(id_of(given))
+        return self.rows.get(id_of(given))
 
     def row_of_key(self, key: int) -> int | None:
         """Row of the id of that key; None where the table does not hold it."""
-        return self._row_of_key.get(key)
-
-
-def _by_key(row_of: dict[Id, int]) -> dict[int, int]:
-    return {key_of(identity): row for identity, row in row_of.items()}
+        return self.rows_by_key.get(key)

@@ -53,7 +53,7 @@ def test_an_extended_catalogue_is_what_all_films_together_make() -> None:
 
 @pytest.mark.parametrize("added", [[replace(WESTERN, movie_id=40)], [HEAT]])
 def test_a_film_that_is_there_is_not_added_again(added: list[Film]) -> None:
-    with pytest.raises(ValueError, match=r"^an id is in the table already$"):
+    with pytest.raises(ValueError, match=r"^there are 3 ids but only 2 distinct ones$"):
         Catalog([HEAT, BARE]).extended(added)
 
 

@@ -50,7 +50,7 @@ def test_the_key_of_a_number_is_the_number_and_that_of_a_text_lies_below_all_num
 
 
 def test_a_table_finds_rows_by_number_text_and_key() -> None:
-    table = IdTable([5, "005", "tt5"])
+    table = IdTable.of([5, "005", "tt5"])
     assert [table.row_of(given) for given in (5, "5", "005", "tt5", "05", 6)] == [0, 0, 1, 2, None, None]
     assert [table.row_of_key(key_of(identity)) for identity in table.ids] == [0, 1, 2]
     assert table.row_of_key(key_of("05")) is None
@@ -58,7 +58,7 @@ def test_a_table_finds_rows_by_number_text_and_key() -> None:
 
 
 def test_an_extended_table_finds_old_and_new_ids() -> None:
-    first = IdTable([5])
+    first = IdTable.of([5])
     longer = first.extended(["tt5", 7])
     assert [longer.row_of(given) for given in (5, "tt5", "7")] == [0, 1, 2]
     assert longer.row_of_key(key_of("tt5")) == 1
@@ -67,9 +67,9 @@ def test_an_extended_table_finds_old_and_new_ids() -> None:
 
 def test_an_id_that_comes_twice_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^there are 3 ids but only 2 distinct ones$"):
-        IdTable(["a", 1, "a"])
-    with pytest.raises(ValueError, match=r"^an id is in the table already$"):
-        IdTable(["a", 1]).extended(["a"])
+        IdTable.of(["a", 1, "a"])
+    with pytest.raises(ValueError, match=r"^there are 3 ids but only 2 distinct ones$"):
+        IdTable.of(["a", 1]).extended(["a"])
 
 
 def test_a_column_is_of_numbers_only_where_all_ids_are() -> None:

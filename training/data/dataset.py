@@ -148,7 +148,7 @@ def _clean_ratings(raw: RawTables, catalog: Catalog) -> tuple[pl.DataFrame, IdTa
     frame = drop_rows(frame, ~pl.col("timestamp").is_between(1, _LATEST_TIMESTAMP_S), BAD_TIMESTAMP, report)
     frame = _with_rows(frame, "movieId", "item_row", catalog.row_of)
     frame = drop_rows(frame, pl.col("item_row").is_null(), UNKNOWN_FILM, report)
-    people = IdTable(sorted(map(id_of, frame["userId"].unique().to_list()), key=id_order))
+    people = IdTable.of(sorted(map(id_of, frame["userId"].unique().to_list()), key=id_order))
     frame = _with_rows(frame, "userId", "user_row", people.row_of)
     frame = frame.sort("user_row", "item_row", "timestamp", LINE)
     has_newer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in ("user_row", "item_row"))
@@ -166,7 +166,8 @@ def _with_rows(frame: pl.DataFrame, ids: str, rows: str, row_of: Callable[[str],
 def _numbered(ratings: pl.DataFrame, people: IdTable) -> tuple[tuple[str, ...], Events]:
     """The ids of people with ratings, and the ratings with rows among these."""
     present, user_rows = np.unique(ratings["user_row"].to_numpy(), return_inverse=True)
-    return tuple(str(people.ids[row]) for row in present), Events(
+    ids = people.ids
+    return tuple(str(ids[row]) for row in present), Events(
         user_rows=user_rows.astype(np.int32),
         item_rows=ratings["item_row"].to_numpy(),
         ratings=ratings["rating"].to_numpy(),

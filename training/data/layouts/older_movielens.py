@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from features.catalog import Film
-from features.ids import LENGTH_LIMIT, Id, id_of
+from features.ids import ID_LENGTH_LIMIT, Id, id_of
 from training.data.errors import UnreadableTable
 from training.data.files import DataFiles
 from training.data.layouts.csv_tables import read_numbers
@@ -101,7 +101,7 @@ def _dat_rows(lines: list[str], width: int, report: TableReport) -> Iterator[tup
 
 
 def _is_id(field: str) -> bool:
-    return 0 < len(field.strip()) <= LENGTH_LIMIT
+    return 0 < len(field.strip()) <= ID_LENGTH_LIMIT
 
 
 def _lines(files: DataFiles, name: str) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from features.catalog import Film
-from features.ids import LENGTH_LIMIT, Id, id_of, id_order
+from features.ids import ID_LENGTH_LIMIT, Id, id_of, id_order
 from training.data.layouts.csv_tables import drop_rows
 from training.data.read_report import BROKEN, TableReport
 
@@ -66,7 +66,7 @@ def with_tags(films: Mapping[Id, Film], tags: pl.DataFrame) -> dict[Id, Film]:
 def with_ids(frame: pl.DataFrame, columns: Sequence[str], report: TableReport) -> pl.DataFrame:
     """Ids as the file has them, without the blanks around them; rows where one is missing or too long are left out."""
     frame = frame.with_columns(pl.col(columns).str.strip_chars())
-    usable = pl.all_horizontal(pl.col(columns).str.len_chars().is_between(1, LENGTH_LIMIT))
+    usable = pl.all_horizontal(pl.col(columns).str.len_chars().is_between(1, ID_LENGTH_LIMIT))
     return drop_rows(frame, ~usable, BROKEN, report)
 
 
