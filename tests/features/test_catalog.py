@@ -58,12 +58,13 @@ def test_a_film_that_is_there_is_not_added_again(added: list[Film]) -> None:
 
 
 def test_a_catalogue_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
-    saved = Catalog([HEAT, BARE, WESTERN])
+    saved = Catalog([HEAT, BARE, WESTERN, Film("tt0111161", "Text"), Film("006", "Zeros")])
     saved.save(tmp_path / "films.json")
     loaded = Catalog.load(tmp_path / "films.json")
     assert loaded.films == saved.films
     assert hash(loaded.films) == hash(saved.films)  # tuples again, not the lists of JSON
     assert loaded.sha256 == saved.sha256
+    assert [loaded.row_of(movie_id) for movie_id in (6, "6", "006", "tt0111161", "0")] == [0, 0, 4, 3, None]
 
 
 @pytest.mark.parametrize(

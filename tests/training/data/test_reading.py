@@ -116,6 +116,12 @@ def test_posters_have_the_name_of_an_id_of_any_kind(tmp_path: Path) -> None:
     assert {row: path.read_bytes() for row, path in read.poster_paths.items()} == {1: b"007.jpg", 2: b"tt7.jpg"}
 
 
+def test_a_film_without_a_title_is_called_by_its_id(tmp_path: Path) -> None:
+    movies = "movieId,title,genres\n10,,Crime\ntt7,,\n"
+    films = read_dataset(write_folder(tmp_path / "tiny", movies_csv=movies)).catalog.films
+    assert [(film.title, film.year, film.genres) for film in films] == [("10", None, ("Crime",)), ("tt7", None, ())]
+
+
 def test_films_that_nobody_rated_stay_in_the_catalogue(tmp_path: Path) -> None:
     dataset = read_dataset(write_folder(tmp_path / "tiny"))
     assert len(dataset.catalog) == 3
@@ -175,6 +181,25 @@ def test_posters_are_found_by_movie_id(tmp_path: Path) -> None:
     dataset = read_dataset(folder)
     assert {row: path.read_bytes() for row, path in dataset.poster_paths.items()} == {0: b"10.jpeg", 2: b"30.jpg"}
     assert dataset.report.posters_without_film == 2
+
+
+def test_the_documented_folder_is_read_as_the_documentation_says(tmp_path: Path) -> None:
+    manual = Path(__file__).parents[3].joinpath("docs", "training.md").read_text(encoding="utf-8")
+    (tmp_path / "shop" / "posters").mkdir(parents=True)
+    for part in manual.partition("```text\nshop/")[2].partition("```")[0].split("\n\nshop/"):
+        name, _, content = part.partition("\n")
+        (tmp_path / "shop" / name).write_text(content, encoding="utf-8")
+    dataset = read_dataset(tmp_path / "shop")
+    assert [(film.movie_id, film.title, film.year) for film in dataset.catalog.films] == [
+        (9780141439518, "Pride and Prejudice", 1813),
+        ("014044789X", "The Idiot", None),
+        ("b-17", "b-17", None),
+    ]
+    idiot = dataset.catalog.films[1]
+    assert (idiot.director, idiot.cast) == ("Fyodor Dostoevsky", ("Myshkin", "Nastasya"))
+    assert idiot.overview == "A prince comes home, and is too good for it."
+    assert (dataset.user_ids, list(dataset.poster_paths)) == (("000001", "ann@example.org"), [1])
+    assert (dataset.report.dropped_rows, dataset.report.posters_without_film) == (0, 0)
 
 
 @pytest.mark.parametrize("prefix", ["", "tiny/"])

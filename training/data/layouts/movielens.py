@@ -45,11 +45,10 @@ def _read_csv_layout(files: DataFiles) -> RawTables:
 def _read_movies(files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     frame, report = read_texts(files, "movies.csv", ("movieId", "title", "genres"))
     frame = with_ids(frame, ("movieId",), report)
-    frame = drop_rows(frame, pl.col("title").is_null(), EMPTY_TEXT, report)
     frame = drop_rows(frame, ~pl.col("movieId").is_first_distinct(), DUPLICATE, report)
     films = {}
     for movie, raw_title, genres in frame.select("movieId", "title", "genres").iter_rows():
-        movie_id, (title, year) = id_of(movie), split_title(raw_title)
+        movie_id, (title, year) = id_of(movie), split_title(raw_title or movie)
         films[movie_id] = Film(movie_id, title, year, genres_of(genres))
     return films, report
 
