@@ -13,6 +13,7 @@ POST /auth/login.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -34,7 +35,7 @@ class RecommenderError(Exception):
 class Recommendation:
     """One recommended film; `score` grows with liking and compares only within one answer."""
 
-    movie_id: int
+    movie_id: int | str
     title: str
     score: float
 
@@ -69,7 +70,7 @@ class RecommenderClient:
     def recommend(
         self,
         user_id: int | str | None = None,
-        history: list[int] | list[dict[str, float]] | None = None,
+        history: Sequence[int | str | dict[str, Any]] | None = None,
         top_k: int = 10,
     ) -> Answer:
         """Films for a person: known by `user_id`, or described by a `history` (film ids, oldest first)."""
@@ -77,7 +78,7 @@ class RecommenderClient:
         if user_id is not None:
             request["user_id"] = user_id
         if history is not None:
-            request["history"] = history
+            request["history"] = list(history)
         body = self._call("POST", "/recommend", json=request)
         films = [Recommendation(film["movie_id"], film["title"], film["score"]) for film in body["recommendations"]]
         return Answer(films, str(body["release"]), list(body["degraded"]), body)
@@ -108,7 +109,9 @@ def recommend(
     api_key: ApiKey = "",
 ) -> None:
     """Print recommendations as a table."""
-    films = None if history is None else [int(movie_id) for movie_id in history.split(",") if movie_id]
+    films: list[int | str] | None = (
+        None if history is None else [film.strip() for film in history.split(",") if film.strip()]
+    )
     with RecommenderClient(url, api_key=api_key) as client:
         answer = client.recommend(user_id, films, top_k)
     table = Table("#", "movie_id", "title", "score", title=f"release {answer.release}")

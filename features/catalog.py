@@ -1,6 +1,6 @@
 """The catalogue: films, their rows, and the way it is written to disk.
 
-`movie_id` is the data's own number (MovieLens'), `item_row` is ours: 0..N-1 in catalogue order.
+`movie_id` is the data's own id (`features.ids`), `item_row` is ours: 0..N-1 in catalogue order.
 Every model, index and answer of a release counts rows in the order of that release's catalogue.
 """
 
@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from features.ids import Id, IdTable, id_column
+
 GENRES = (
     "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
     "Film-Noir", "Horror", "IMAX", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
@@ -27,7 +29,7 @@ GENRES = (
 class Film:
     """One film. Empty strings and tuples mean "not known"; `year` is None when the title carries none."""
 
-    movie_id: int
+    movie_id: Id
     title: str
     year: int | None = None
     genres: tuple[str, ...] = ()
@@ -47,9 +49,7 @@ class Catalog:
 
     def __init__(self, films: Iterable[Film]) -> None:
         self.films: tuple[Film, ...] = tuple(films)
-        self._row_of = {film.movie_id: row for row, film in enumerate(self.films)}
-        if len(self._row_of) != len(self.films):
-            raise ValueError(f"catalogue holds {len(self.films)} films but only {len(self._row_of)} distinct movie_ids")
+        self._ids = IdTable.of(film.movie_id for film in self.films)
 
     def __len__(self) -> int:
         return len(self.films)
@@ -61,20 +61,22 @@ class Catalog:
         """
         longer = Catalog.__new__(Catalog)
         longer.films = (*self.films, *films)
-        longer._row_of = self._row_of | {film.movie_id: len(self) + at for at, film in enumerate(films)}
-        if len(longer._row_of) != len(longer.films):
-            raise ValueError("a film is in the catalogue already")
+        longer._ids = self._ids.extended([film.movie_id for film in films])
         longer.__dict__["genre_matrix"] = np.concatenate([self.genre_matrix, Catalog(films).genre_matrix])
         return longer
 
-    def row_of(self, movie_id: int) -> int | None:
-        """Row of a film, or None when the catalogue does not hold it."""
-        return self._row_of.get(movie_id)
+    def row_of(self, movie_id: int | str) -> int | None:
+        """Row of a film, or None when the catalogue does not hold it; 7 and "7" are the same film."""
+        return self._ids.row_of(movie_id)
+
+    def row_of_key(self, key: int) -> int | None:
+        """Row of the film whose movie_id has that key (`features.ids.key_of`); None when there is none."""
+        return self._ids.row_of_key(key)
 
     @cached_property
-    def movie_ids(self) -> npt.NDArray[np.int64]:
-        """(N,) movie_id of each row."""
-        return np.array([film.movie_id for film in self.films], dtype=np.int64)
+    def movie_ids(self) -> npt.NDArray[np.int64] | npt.NDArray[np.str_]:
+        """(N,) movie_id of each row: int64 where all are numbers, else text."""
+        return id_column(self._ids.ids)
 
     @cached_property
     def genre_matrix(self) -> npt.NDArray[np.float32]:

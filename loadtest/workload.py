@@ -18,7 +18,7 @@ RETURNING_RATIO, HISTORY_ONLY_RATIO = 0.6, 0.3
 class Workload:
     """Draws request bodies for POST /recommend."""
 
-    movie_ids: tuple[int, ...]
+    movie_ids: tuple[int | str, ...]
     """Films of the served catalogue."""
     people: int = 200
     """People 1..people come back; a small number makes the response cache matter."""

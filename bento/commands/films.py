@@ -20,6 +20,7 @@ from bento.stores.errors import StoreUnavailable
 from bento.stores.film_records import UNKNOWN
 from bento.stores.redis_films import RedisFilmStore
 from features.catalog import Film
+from features.ids import Id, id_of
 from features.release_manifest import MANIFEST
 
 app = typer.Typer(no_args_is_help=True, help="Films that were added since the release (POST /admin/movies).")
@@ -102,9 +103,9 @@ def append_films(data: Path, added: Iterable[AddedFilm]) -> int:
     return len(new)
 
 
-def _movie_ids(table: Path) -> set[int]:
+def _movie_ids(table: Path) -> set[Id]:
     with table.open(newline="", encoding="utf-8") as file:
-        return {int(row[0]) for row in csv.reader(file) if row and row[0].strip().isdecimal()}
+        return {id_of(row[0].strip()) for row in csv.reader(file) if row}
 
 
 def _append(table: Path, rows: Iterable[Iterable[object]]) -> None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bento.http.errors import HttpError, InvalidRequest, shortened
+from features.ids import Id
 
 
 class UnknownPreset(InvalidRequest):
@@ -70,7 +71,7 @@ class DuplicateFilm(CatalogueConflict):
 
     code = "duplicate_film"
 
-    def __init__(self, movie_id: int, why: str) -> None:
+    def __init__(self, movie_id: Id, why: str) -> None:
         super().__init__(f"{why}; if it is another film, say allow_same_title", movie_id=movie_id)
 
 
@@ -79,7 +80,7 @@ class ReleasedFilm(CatalogueConflict):
 
     code = "released_film"
 
-    def __init__(self, movie_id: int, release: int) -> None:
+    def __init__(self, movie_id: Id, release: int) -> None:
         super().__init__(
             f"movie_id {movie_id} belongs to release {release}: it can be removed, but is changed in the data, "
             "for the next release",

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bento.http.errors import InvalidRequest
-from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.errors import UnknownPreset
 from bento.recommender.schemas import Context, FilteredRequest, Filters, HistoryItem, RecommendRequest
 from bento.release.loading import Release, weight_vector
@@ -132,7 +131,7 @@ def question_key(version: str, request: RecommendRequest | FilteredRequest) -> s
 
 
 def _known_rows(movie_ids: Iterable[int | str], catalog: Catalog) -> Iterable[int]:
-    return (row for movie_id in movie_ids if (row := row_of(movie_id, catalog)) is not None)
+    return (row for movie_id in movie_ids if (row := catalog.row_of(movie_id)) is not None)
 
 
 def _watch_history(items: list[int | str | HistoryItem], catalog: Catalog) -> tuple[WatchHistory, int]:
@@ -143,7 +142,7 @@ def _watch_history(items: list[int | str | HistoryItem], catalog: Catalog) -> tu
     rows, ratings, stamps = [], [], []
     for item in items:  # ragged input from the wire
         item = item if isinstance(item, HistoryItem) else HistoryItem(item)
-        row = row_of(item.movie_id, catalog)
+        row = catalog.row_of(item.movie_id)
         if row is not None:
             rows.append(row)
             ratings.append(item.rating or 0.0)

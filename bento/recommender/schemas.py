@@ -11,22 +11,25 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bento.http.reading import convert
+from features.ids import ID_LENGTH_LIMIT, Id
 from features.scorers import Scorer
 from features.thresholds import MAX_STARS, MIN_STARS
 
 TOP_K_LIMIT = 1_000
 HISTORY_LIMIT = 5_000
-USER_ID_LIMIT = 128
 YEAR_2100_S = 4_102_444_800
 NAMES_LIMIT = 50
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 TopK = Annotated[int, Meta(ge=1, le=TOP_K_LIMIT, description="How many films to return.")]
-UserId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=USER_ID_LIMIT)]
-"""A number or a string; 7 and "7" are the same person."""
+UserId = (
+    Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_LIMIT)]
+)
+"""A number or a string; 7 and "7" are the same person, "007" is another."""
 
-MovieId = int | Annotated[str, Meta(max_length=USER_ID_LIMIT)]
-"""A number or a string of digits. Ids that the catalogue does not hold are ignored where lists are given."""
+MovieId = int | Annotated[str, Meta(max_length=ID_LENGTH_LIMIT)]
+"""A number or a string; 7 and "7" are the same film, "007" is another. Ids that the catalogue does not
+hold are ignored where lists are given."""
 
 
 Year = Annotated[int, Meta(ge=1800, le=2200)]
@@ -45,7 +48,7 @@ class HistoryItem(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 History = Annotated[
-    list[int | Annotated[str, Meta(max_length=USER_ID_LIMIT)] | HistoryItem],
+    list[int | Annotated[str, Meta(max_length=ID_LENGTH_LIMIT)] | HistoryItem],
     Meta(max_length=HISTORY_LIMIT, description="Watched films, oldest first."),
 ]
 
@@ -146,7 +149,7 @@ class EventRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class Because(Struct, frozen=True):
     """A film of the person's history that a recommendation is like."""
 
-    movie_id: int
+    movie_id: Id
     title: str
     similarity: float
     """0 = as alike as any two films, 1 = as alike as can be."""
@@ -170,7 +173,7 @@ class Reasons(Struct, frozen=True):
 class RecommendedFilm(Struct, frozen=True):
     """One recommendation. Scores of one answer compare with each other, not with other answers'."""
 
-    movie_id: int
+    movie_id: Id
     score: float
     title: str
     genres: tuple[str, ...]
@@ -236,7 +239,7 @@ class FilteredAnswer(RecommendAnswer, frozen=True):
 
 
 class _PersonPath(Struct, frozen=True):
-    user_id: Annotated[str, Meta(max_length=USER_ID_LIMIT)]
+    user_id: Annotated[str, Meta(max_length=ID_LENGTH_LIMIT)]
 
 
 def user_id_in_path(path_values: dict[str, str]) -> str:

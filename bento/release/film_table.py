@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from features.catalog import Catalog
 from features.history import WatchHistory
+from features.ids import Id
 from features.sources import source_slices
 
 Float32 = npt.NDArray[np.float32]
@@ -49,7 +50,7 @@ class FilmTable:
     """Row of an added film -> row of the released film most like it; -1 where none is."""
     hidden_rows: Rows = field(default_factory=lambda: NO_ROWS)
     """(H,) films that were removed: they still count in histories, but are never shown."""
-    with_poster: frozenset[int] = frozenset()
+    with_poster: frozenset[Id] = frozenset()
     """movie_ids of added films with a poster."""
     revision: int = 0
     """Of the catalogue; 0 = nothing was ever added or removed."""
@@ -78,7 +79,7 @@ class FilmTable:
             return None
         return AddedFilms(self.n_released, self.item_vectors[self.n_released :])
 
-    def visible_row(self, movie_id: int) -> int | None:
+    def visible_row(self, movie_id: Id) -> int | None:
         """Row of a film that may be shown; None for an unknown or hidden one."""
         row = self.catalog.row_of(movie_id)
         return row if row is not None and self.visible[row] else None

@@ -14,20 +14,20 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from features.catalog import Film
+from features.ids import Id
 
 FILM_LIMIT = 20_000
 """Added films; beyond it a new release is due: they are searched one by one, and kept in each worker's memory."""
 
 
 FIRST_NEW_ID = 900_000_000
-"""The first movie_id for films added without one: far above MovieLens' own, and of nine digits, which training
-reads."""
+"""The first movie_id for films added without one: far above MovieLens' own."""
 
 
 class FilmRecord(Struct, frozen=True):
     """One film that was added, changed or removed."""
 
-    movie_id: int
+    movie_id: Id
     film: Film | None = None
     """None: a film of the release, of which only `hidden` is stored."""
     hidden: bool = False

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from features.ids import Id
+
 LISTS_PER_PERSON_LIMIT = 100
 """Lists that a person's events may refer to: the newest."""
 
@@ -18,7 +20,7 @@ class Impression(Struct, frozen=True):
     """A list that was served. Nothing in it names the person."""
 
     recommendation_id: str
-    movie_ids: list[int]
+    movie_ids: list[Id]
     arms: Mapping[str, str]
     """Experiment -> arm."""
     strategy: str

@@ -11,6 +11,7 @@ from typing import Protocol
 from bento.stores.film_records import CatalogueState, FilmChanges, FilmRecord, FilmVectors
 from bento.stores.impressions import Counts, Impression
 from bento.stores.person import Appended, PersonState, WatchEvent
+from features.ids import Id
 
 
 class FeatureStore(Protocol):
@@ -75,7 +76,7 @@ class ImpressionLog(Protocol):
     async def show(self, impressions: list[Impression]) -> None:
         """Add lists to those of `recent`, oldest first."""
 
-    async def click(self, user_id: str, recommendation_id: str, movie_id: int, keys: Mapping[str, str]) -> bool:
+    async def click(self, user_id: str, recommendation_id: str, movie_id: Id, keys: Mapping[str, str]) -> bool:
         """Count a list as clicked: once, and only if this person was served it and it contains the film."""
 
     async def counts(self, key: str, arms: list[str]) -> dict[str, Counts]:
@@ -105,10 +106,10 @@ class FilmStore(Protocol):
         `poster` None keeps the stored one where the record has a poster; a record without a poster deletes it.
         """
 
-    async def store_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
+    async def store_vectors(self, movie_id: Id, vectors: FilmVectors) -> None:
         """Share the vectors of a film with other workers; this does not change the catalogue's state."""
 
-    async def poster(self, movie_id: int) -> bytes | None:
+    async def poster(self, movie_id: Id) -> bytes | None:
         """An added film's poster."""
 
     async def new_movie_id(self) -> int:

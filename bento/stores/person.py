@@ -1,8 +1,8 @@
 """A person's state: their events since the release was trained, and how they are packed.
 
 One value per person, read in one command and turned into arrays without a loop. The layout is little-endian:
-version (uint64), flags (uint32), then one `EVENT` per film. A film is stored once, with its newest event. Ids,
-timestamps and versions stay below 2**53, which Redis' Lua represents exactly.
+version (uint64), flags (uint32), then one `EVENT` per film. A film is stored once, with its newest event. Timestamps
+and versions stay below 2**53, which Redis' Lua represents exactly.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-EVENT = np.dtype([("movie_id", "<i8"), ("rating", "<f4"), ("timestamp_s", "<i8")])
-"""20 bytes; with MovieLens' ids, so that a state outlives the release with which it was written."""
+from features.ids import Id, key_of
+
+EVENT = np.dtype([("movie_key", "<i8"), ("rating", "<f4"), ("timestamp_s", "<i8")])
+"""20 bytes; with keys of the data's ids (`features.ids.key_of`), so that a state outlives the release with which it was
+written."""
 
 HEADER = struct.Struct("<QI")
 """Version and flags."""
@@ -44,7 +47,7 @@ class DamagedState(ValueError):
 class WatchEvent:
     """One film that a person watched or rated."""
 
-    movie_id: int
+    movie_id: Id
     rating: float = 0.0
     """0.5 to 5 stars; 0 = watched without rating; CLICKED = not watched."""
     timestamp_s: int = 0
@@ -83,7 +86,7 @@ NO_STATE = PersonState()
 
 def pack_events(events: Sequence[WatchEvent]) -> bytes:
     """Events as `EVENT` records back to back."""
-    rows = [(event.movie_id, event.rating, event.timestamp_s) for event in events]
+    rows = [(key_of(event.movie_id), event.rating, event.timestamp_s) for event in events]
     return np.array(rows, dtype=EVENT).tobytes()
 
 

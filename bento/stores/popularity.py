@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from bento.stores.connection.redis_link import RedisLink
+from features.ids import Id, id_of
 
 HALF_LIFE_S = 7 * 86_400.0
 LANDMARK_S = 1_767_225_600
@@ -19,10 +20,10 @@ LANDMARK_S = 1_767_225_600
 class PopularityStore(Protocol):
     """Current popularity. Every method may raise StoreUnavailable."""
 
-    async def add(self, movie_id: int, weight: float, at_s: float) -> None:
+    async def add(self, movie_id: Id, weight: float, at_s: float) -> None:
         """Count an event of that time."""
 
-    async def top(self, count: int, now_s: float) -> dict[int, float]:
+    async def top(self, count: int, now_s: float) -> dict[Id, float]:
         """The most popular films with their decayed weights, the most popular first."""
 
 
@@ -38,10 +39,10 @@ class RedisPopularity:
         self._link = link
         self._key = f"{prefix}:popularity"
 
-    async def add(self, movie_id: int, weight: float, at_s: float) -> None:
+    async def add(self, movie_id: Id, weight: float, at_s: float) -> None:
         await self._link.run("ZINCRBY", self._key, repr(weight * growth(at_s)), movie_id)
 
-    async def top(self, count: int, now_s: float) -> dict[int, float]:
+    async def top(self, count: int, now_s: float) -> dict[Id, float]:
         flat = await self._link.run("ZREVRANGE", self._key, 0, count - 1, "WITHSCORES")
         pairs = flat if flat and isinstance(flat[0], tuple | list) else zip(flat[::2], flat[1::2], strict=True)
-        return {int(movie_id): float(value) / growth(now_s) for movie_id, value in pairs}
+        return {id_of(movie_id.decode()): float(value) / growth(now_s) for movie_id, value in pairs}

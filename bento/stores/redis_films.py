@@ -20,6 +20,7 @@ from bento.stores.film_records import (
     pack,
     unpack_change,
 )
+from features.ids import Id
 
 PAGE = 200
 """Changes read at once: each is some 4 KB."""
@@ -95,10 +96,10 @@ class RedisFilmStore:
         answer = await self._link.run("EVAL", PUT, 5, *self._keys(), f"{self._start}posters", *expected, *values)
         return None if answer is None else CatalogueState(answer[0].decode(), int(answer[1]))
 
-    async def store_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
+    async def store_vectors(self, movie_id: Id, vectors: FilmVectors) -> None:
         await self._link.run("HSET", self._start + self._vectors, movie_id, pack(vectors))
 
-    async def poster(self, movie_id: int) -> bytes | None:
+    async def poster(self, movie_id: Id) -> bytes | None:
         poster: bytes | None = await self._link.run("HGET", f"{self._start}posters", movie_id)
         return poster
 

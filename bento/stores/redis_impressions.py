@@ -16,6 +16,7 @@ import msgspec
 from bento.stores.connection.redis_link import RedisLink
 from bento.stores.impressions import LISTS_PER_PERSON_LIMIT, STREAM_LIMIT, Counts, Impression
 from bento.stores.redis_stores import key_tag
+from features.ids import Id
 
 NOTE = """
 local seconds, limit = ARGV[1], tonumber(ARGV[2])
@@ -36,15 +37,16 @@ recommendation_id, list."""
 CLICK = """
 local list = redis.call('HGET', KEYS[1], ARGV[1])
 if not list then return false end
+local clicked = cjson.decode(ARGV[2])[1]
 for _, movie_id in ipairs(cjson.decode(list).movie_ids) do
-  if movie_id == tonumber(ARGV[2]) then
+  if movie_id == clicked then
     if redis.call('HSETNX', KEYS[1], ARGV[1] .. '/clicked', '') == 0 then return false end
     return list
   end
 end
 return false
 """
-"""KEYS: lists. ARGV: recommendation_id, movie_id. Returns the list at its first click, else nil."""
+"""KEYS: lists. ARGV: recommendation_id, [movie_id] as JSON. Returns the list at its first click, else nil."""
 
 
 class RedisImpressionLog:
@@ -86,9 +88,10 @@ class RedisImpressionLog:
         record = msgspec.json.encode(impressions)
         await self._link.run("XADD", f"{self._prefix}:impressions", "MAXLEN", "~", STREAM_LIMIT, "*", "lists", record)
 
-    async def click(self, user_id: str, recommendation_id: str, movie_id: int, keys: Mapping[str, str]) -> bool:
+    async def click(self, user_id: str, recommendation_id: str, movie_id: Id, keys: Mapping[str, str]) -> bool:
         lists, _ = self._keys(user_id)
-        record = await self._link.run("EVAL", CLICK, 1, lists, recommendation_id, movie_id)
+        clicked = msgspec.json.encode([movie_id])
+        record = await self._link.run("EVAL", CLICK, 1, lists, recommendation_id, clicked)
         if record is None:
             return False
         arms = msgspec.json.decode(record, type=Impression).arms

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from export.errors import AnswerUnusable
 from features.catalog import Catalog
 from features.history import WatchHistory
+from features.ids import Id
 from training.data.splits import Rows, Split
 
 AT_ONCE = 4
@@ -43,18 +44,17 @@ def request_bodies(
     split: Split, kind: RequestKind, catalog: Catalog, user_ids: Sequence[str], k: int
 ) -> Iterator[Mapping[str, Any]]:
     """The body of `POST /recommend` for each person of a split."""
-    movie_ids = catalog.movie_ids
     for person, history in zip(split.people.tolist(), split.histories, strict=True):
         if kind is RequestKind.USER_ID:
             yield {"user_id": user_ids[person], "top_k": k}
         else:
-            films = movie_ids[history.item_rows].tolist()
+            films = [catalog.films[row].movie_id for row in history.item_rows.tolist()]
             bare = kind is RequestKind.MOVIE_IDS
             chosen = {"scorer": "mlp"} if kind is RequestKind.HISTORY_BY_MLP else {}
             yield {"history": films if bare else _items(films, history), "top_k": k, **chosen}
 
 
-def _items(films: list[int], history: WatchHistory) -> list[dict[str, float]]:
+def _items(films: list[Id], history: WatchHistory) -> list[dict[str, Id | float]]:
     columns = zip(films, history.ratings.tolist(), history.timestamps_s.tolist(), strict=True)
     return [{"movie_id": film, "rating": stars, "timestamp": time_s} for film, stars, time_s in columns]
 

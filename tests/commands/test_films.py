@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_written_films_are_read_as_they_were_said(data: Path) -> None:
     assert film.overview == 'A keeper says "wait". Then waits.'
     assert (plain.title, plain.year, plain.genres) == ("Untitled", None, ())
     assert dataset.poster_paths[1].read_bytes() == poster()
+
+
+def test_films_of_text_ids_are_written_once_with_their_posters(data: Path) -> None:
+    films = [AddedFilm(replace(PLAIN, movie_id=movie_id), poster()) for movie_id in ("01", "tt0111161")]
+    assert append_films(data, films) == 2
+    assert append_films(data, films) == 0
+    dataset = read_dataset(data)
+    assert [film.movie_id for film in dataset.catalog.films] == [1, "01", "tt0111161"]
+    assert sorted(dataset.poster_paths) == [1, 2]
 
 
 def test_what_is_there_already_is_left_alone(data: Path) -> None:

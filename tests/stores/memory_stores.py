@@ -13,6 +13,7 @@ from bento.stores.film_records import FIRST_NEW_ID, CatalogueState, FilmChange, 
 from bento.stores.impressions import LISTS_PER_PERSON_LIMIT, STREAM_LIMIT, Counts, Impression
 from bento.stores.person import EVENT, EVENTS_LIMIT, NO_STATE, Appended, PersonState, WatchEvent
 from bento.stores.popularity import growth
+from features.ids import Id, key_of
 
 
 @dataclass
@@ -72,25 +73,24 @@ class MemoryFeatureStore:
                 return Appended(state.version, changed=False, duplicate=True)
             self._used_keys.add((user_id, idempotency_key))
         newest_s = int(state.events["timestamp_s"].max(initial=0))
-        kept = {int(event["movie_id"]): WatchEvent(*event.tolist()) for event in state.events}
+        kept = {int(event["movie_key"]): event.tolist() for event in state.events}
         changed = False
         for event in events:
-            known = kept.get(event.movie_id)
+            key = key_of(event.movie_id)
             rating = float(np.float32(event.rating))  # as it is stored
-            if known is not None and rating <= 0:
-                rating = max(rating, known.rating)
-            event = replace(event, rating=rating)
-            if known is not None:
-                same_time = event.timestamp_s == known.timestamp_s
-                if event.timestamp_s < known.timestamp_s or (same_time and rating == known.rating):
+            if key in kept:
+                _, known_rating, known_s = kept[key]
+                if rating <= 0:
+                    rating = max(rating, known_rating)
+                if event.timestamp_s < known_s or (event.timestamp_s == known_s and rating == known_rating):
                     continue
-                del kept[event.movie_id]  # so that the film moves to the end
-            kept[event.movie_id] = event
+                del kept[key]  # so that the film moves to the end
+            kept[key] = (key, rating, event.timestamp_s)
             changed = True
         if not changed:
             return Appended(state.version, changed=False, newest_before_s=newest_s)
-        newest = sorted(kept.values(), key=lambda event: event.timestamp_s)[-EVENTS_LIMIT:]
-        rows = np.array([(event.movie_id, event.rating, event.timestamp_s) for event in newest], dtype=EVENT)
+        newest = sorted(kept.values(), key=lambda event: event[2])[-EVENTS_LIMIT:]
+        rows = np.array(newest, dtype=EVENT)
         version = max(state.version + 1, self._now_us())
         self._states[user_id] = PersonState(version, state.forgotten, rows, state.genres)
         self._answers.drop(user_id, version)
@@ -162,7 +162,7 @@ class MemoryImpressionLog:
             counts = self._counts[place]
             self._counts[place] = replace(counts, lists=counts.lists + 1, people=counts.people + new)
 
-    async def click(self, user_id: str, recommendation_id: str, movie_id: int, keys: Mapping[str, str]) -> bool:
+    async def click(self, user_id: str, recommendation_id: str, movie_id: Id, keys: Mapping[str, str]) -> bool:
         person = self._people[user_id]
         impression = person.by_id.get(recommendation_id)
         if impression is None or movie_id not in impression.movie_ids or recommendation_id in person.clicked:
@@ -190,10 +190,10 @@ class MemoryFilmStore:
     def __init__(self) -> None:
         self._revision = 0
         self._given = 0
-        self._changed_at: dict[int, int] = {}
-        self._records: dict[int, FilmRecord] = {}
-        self.vectors: dict[int, FilmVectors] = {}
-        self._posters: dict[int, bytes] = {}
+        self._changed_at: dict[Id, int] = {}
+        self._records: dict[Id, FilmRecord] = {}
+        self.vectors: dict[Id, FilmVectors] = {}
+        self._posters: dict[Id, bytes] = {}
 
     async def state(self) -> CatalogueState:
         return CatalogueState("memory" if self._revision else "", self._revision)
@@ -221,17 +221,17 @@ class MemoryFilmStore:
             self._posters[record.movie_id] = poster
         return await self.state()
 
-    async def store_vectors(self, movie_id: int, vectors: FilmVectors) -> None:
+    async def store_vectors(self, movie_id: Id, vectors: FilmVectors) -> None:
         self.vectors[movie_id] = vectors
 
-    async def poster(self, movie_id: int) -> bytes | None:
+    async def poster(self, movie_id: Id) -> bytes | None:
         return self._posters.get(movie_id)
 
     async def new_movie_id(self) -> int:
         self._given += 1
         return FIRST_NEW_ID - 1 + self._given
 
-    def _change(self, movie_id: int) -> FilmChange:
+    def _change(self, movie_id: Id) -> FilmChange:
         record, vectors = self._records[movie_id], self.vectors.get(movie_id)
         return FilmChange(record, vectors if vectors is not None and vectors.made_of == record.digest else None)
 
@@ -240,11 +240,11 @@ class MemoryPopularity:
     """In this process alone."""
 
     def __init__(self) -> None:
-        self._sums: dict[int, float] = defaultdict(float)
+        self._sums: dict[Id, float] = defaultdict(float)
 
-    async def add(self, movie_id: int, weight: float, at_s: float) -> None:
+    async def add(self, movie_id: Id, weight: float, at_s: float) -> None:
         self._sums[movie_id] += weight * growth(at_s)
 
-    async def top(self, count: int, now_s: float) -> dict[int, float]:
+    async def top(self, count: int, now_s: float) -> dict[Id, float]:
         best = sorted(self._sums, key=self._sums.__getitem__, reverse=True)[:count]
         return {movie_id: self._sums[movie_id] / growth(now_s) for movie_id in best}

@@ -23,6 +23,7 @@ from bento.stores.film_records import (
 from bento.stores.interfaces import FilmStore
 from bento.stores.redis_films import RedisFilmStore
 from features.catalog import Film
+from features.ids import Id
 from tests.stores.examples import REAL
 from tests.stores.memory_stores import MemoryFilmStore
 
@@ -44,7 +45,7 @@ def real_link(request: pytest.FixtureRequest) -> RedisLink:
     return link
 
 
-def record(movie_id: int = 7, **changes: object) -> FilmRecord:
+def record(movie_id: Id = 7, **changes: object) -> FilmRecord:
     return FilmRecord(movie_id, replace(FILM, movie_id=movie_id), **changes)  # type: ignore[arg-type]
 
 
@@ -55,6 +56,14 @@ def vectors(of: FilmRecord) -> FilmVectors:
 async def add(store: FilmStore, *records: FilmRecord) -> None:
     for one in records:
         assert await store.put(one, vectors(one), None, await store.state()) is not None
+
+
+async def test_films_of_ids_that_differ_are_two(store: FilmStore) -> None:
+    await add(store, record(7), record("007"), record("tt7"))
+    assert await store.put(record("007", poster="x"), None, b"a picture", await store.state()) is not None
+    changes = (await store.changes(UNKNOWN)).changes
+    assert [change.record.movie_id for change in changes] == [7, "tt7", "007"]
+    assert [await store.poster(movie_id) for movie_id in (7, "007")] == [None, b"a picture"]
 
 
 async def test_an_empty_store_is_at_revision_0(store: FilmStore) -> None:

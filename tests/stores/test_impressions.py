@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bento.stores import impressions, redis_impressions
 from bento.stores.connection.redis_link import RedisLink
@@ -62,6 +63,14 @@ async def test_only_the_first_click_on_a_film_of_ones_own_list_counts(lists: Imp
     asked = [("bob", "rec-1", 1), ("ann", "rec-2", 1), ("ann", "rec-1", 3), ("ann", "rec-1", 2), ("ann", "rec-1", 1)]
     assert [await lists.click(*one, KEYS) for one in asked] == [False, False, False, True, False]
     assert (await lists.counts("blend:1", ["a"]))["a"].clicked_lists == 1
+
+
+async def test_a_click_is_on_the_film_of_that_very_id(lists: ImpressionLog) -> None:
+    shown = Impression("rec-1", ["007", 9_007_199_254_740_991, 'a "b"'], {"blend": "a"}, "hybrid", 1, 1_000.5)
+    clicks = [(7, False), ("7", False), ("007", True), (2**53 - 1, True), (2**53 - 2, False), ('a "b"', True)]
+    for number, (film, counts) in enumerate(clicks):
+        await lists.note([("ann", replace(shown, recommendation_id=f"rec-{number}"))], KEYS)
+        assert await lists.click("ann", f"rec-{number}", film, KEYS) is counts
 
 
 async def test_a_click_for_an_experiment_that_ended_counts_nowhere(lists: ImpressionLog) -> None:

@@ -26,6 +26,12 @@ async def test_events_add_up_and_fade(popularity: PopularityStore) -> None:
     assert list(await popularity.top(9, NOW_S)) == [2, 1, 3]
 
 
+async def test_ids_that_differ_are_counted_apart(popularity: PopularityStore) -> None:
+    for movie_id, weight in [(7, 1.0), ("007", 2.0), ("tt7", 3.0), (7, 3.5)]:
+        await popularity.add(movie_id, weight, NOW_S)
+    assert await popularity.top(9, NOW_S) == pytest.approx({7: 4.5, "tt7": 3.0, "007": 2.0})
+
+
 async def test_an_event_of_long_ago_counts_nothing(popularity: PopularityStore) -> None:
     await popularity.add(1, 1.0, 0.0)
     assert (await popularity.top(1, NOW_S))[1] == pytest.approx(0)

@@ -13,6 +13,7 @@ from bento.stores import redis_stores
 from bento.stores.connection.redis_link import RedisLink
 from bento.stores.person import CLICKED, Appended, DamagedState, PersonState, WatchEvent
 from bento.stores.redis_stores import RedisEventLog, RedisFeatureStore, RedisResponseCache
+from features.catalog import Catalog, Film
 from tests.stores import memory_stores
 from tests.stores.examples import REAL, Stores
 
@@ -181,6 +182,15 @@ async def test_a_user_id_is_not_mistaken_for_its_quoted_form(stores: Stores) -> 
     assert len((await stores.features.read("%7B")).events) == 0
 
 
+async def test_films_of_text_ids_are_kept_apart_and_found_again(stores: Stores) -> None:
+    catalog = Catalog([Film(7, "number"), Film("007", "zeros"), Film("tt0111161", "text")])
+    for film, stars in ((7, 1.0), ("007", 2.0), ("tt0111161", 3.0), ("007", 4.0)):
+        await stores.features.append("ann", [WatchEvent(film, stars, 100 + int(stars))])
+    state = await stores.features.read("ann")
+    rows = [catalog.row_of_key(key) for key in state.events["movie_key"].tolist()]
+    assert list(zip(rows, state.events["rating"].tolist(), strict=True)) == [(0, 1.0), (2, 3.0), (1, 4.0)]
+
+
 async def test_large_ids_survive(stores: Stores) -> None:
     await stores.features.append("ann", watched((2**53 - 1, 4.0, 4_102_444_800)))
     await stores.features.append("ann", watched((2**53 - 1, 3.0, 4_102_444_801)))
@@ -205,7 +215,7 @@ async def test_a_forgotten_person_who_comes_back_stays_forgotten_to_the_release(
 async def test_concurrent_appends_all_count(stores: Stores) -> None:
     await asyncio.gather(*(stores.features.append("ann", watched((film, 4.0, 200 + film))) for film in range(50)))
     state = await stores.features.read("ann")
-    assert state.events["movie_id"].tolist() == list(range(50))
+    assert state.events["movie_key"].tolist() == list(range(50))
     assert state.events["rating"].dtype == np.float32
 
 
@@ -281,12 +291,12 @@ async def test_chosen_genres_are_kept_replaced_and_forgotten(stores: Stores) -> 
     await stores.answers.put("ann", "q", b"answer", 60)
     await stores.features.choose_genres("ann", [18, 0, 3])
     before = await stores.features.read("ann")
-    assert (before.genres, before.events["movie_id"].tolist(), before.forgotten) == ((0, 3, 18), [1], False)
+    assert (before.genres, before.events["movie_key"].tolist(), before.forgotten) == ((0, 3, 18), [1], False)
     assert await stores.answers.get("ann", "q") is None
     await stores.features.choose_genres("ann", [5])
     await stores.features.append("ann", [WatchEvent(2, 4.0, 101)])
     after = await stores.features.read("ann")
-    assert (after.genres, after.events["movie_id"].tolist()) == ((5,), [1, 2])
+    assert (after.genres, after.events["movie_key"].tolist()) == ((5,), [1, 2])
     assert after.version > before.version
     await stores.features.forget("ann")
     assert (await stores.features.read("ann")).genres == ()

@@ -7,7 +7,7 @@ refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features.catalog import Catalog
+from features.ids import IdTable, id_of, id_order
 from features.thresholds import MAX_STARS, MIN_STARS
 from training.data.errors import NothingLeft, UnreadableTable
 from training.data.files import DAMAGED_ZIP, DataFiles, content_sha256, open_data_files, poster_names
@@ -66,9 +67,9 @@ class Dataset:
     simulated: bool
     """True when its people are simulated."""
     catalog: Catalog
-    """Films by ascending movie_id; films that nobody rated are in it too."""
+    """Films by ascending movie_id, numbers before texts; films that nobody rated are in it too."""
     user_ids: tuple[str, ...]
-    """(U,) the data's own user ids by user_row, in ascending numeric order; everyone has at least one event."""
+    """(U,) the data's own user ids by user_row, ascending, numbers before texts; everyone has at least one event."""
     events: Events
     poster_paths: Mapping[int, Path]
     """item_row → poster file, for the films that have one."""
@@ -109,13 +110,13 @@ def _read(files: DataFiles, limits: ReadLimits) -> Dataset:
     raw = read_tables(files)
     if not raw.films:
         raise NothingLeft(raw.reports[1].file)
-    ratings = _clean_ratings(raw)
+    catalog = Catalog(raw.films)
+    ratings, people = _clean_ratings(raw, catalog)
     for table in raw.reports:
         table.check(limits)
     if ratings.is_empty():
         raise NothingLeft(raw.reports[0].file)
-    catalog = Catalog(raw.films)
-    user_ids, events = _numbered(ratings, catalog)
+    user_ids, events = _numbered(ratings, people)
     posters = files.poster_paths()
     marks = {SIMULATED_MARK} & files.names
     return Dataset(
@@ -136,26 +137,39 @@ def _read(files: DataFiles, limits: ReadLimits) -> Dataset:
     )
 
 
-def _clean_ratings(raw: RawTables) -> pl.DataFrame:
-    """Ratings that can be used, sorted by (user, time, film). Those left out are counted in raw.reports[0]."""
+def _clean_ratings(raw: RawTables, catalog: Catalog) -> tuple[pl.DataFrame, IdTable]:
+    """Ratings that can be used, sorted by (person, time, film), with their person's and film's rows; and the people.
+
+    Those left out are counted in raw.reports[0]; some of the people may have no rating that can be used.
+    """
     report = raw.reports[0]
     frame = raw.ratings
     frame = drop_rows(frame, ~pl.col("rating").is_between(MIN_RATING, MAX_RATING), RATING_OUT_OF_RANGE, report)
     frame = drop_rows(frame, ~pl.col("timestamp").is_between(1, _LATEST_TIMESTAMP_S), BAD_TIMESTAMP, report)
-    counts = [film.movie_id for film in raw.films]
-    frame = drop_rows(frame, ~pl.col("movieId").is_in(counts), UNKNOWN_FILM, report)
-    frame = frame.sort("userId", "movieId", "timestamp", LINE)
-    has_newer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in ("userId", "movieId"))
+    frame = _with_rows(frame, "movieId", "item_row", catalog.row_of)
+    frame = drop_rows(frame, pl.col("item_row").is_null(), UNKNOWN_FILM, report)
+    people = IdTable.of(sorted(map(id_of, frame["userId"].unique().to_list()), key=id_order))
+    frame = _with_rows(frame, "userId", "user_row", people.row_of)
+    frame = frame.sort("user_row", "item_row", "timestamp", LINE)
+    has_newer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in ("user_row", "item_row"))
     frame = drop_rows(frame, has_newer.fill_null(False), DUPLICATE, report)
-    return frame.sort("userId", "timestamp", "movieId")
+    return frame.sort("user_row", "timestamp", "item_row"), people
 
 
-def _numbered(ratings: pl.DataFrame, catalog: Catalog) -> tuple[tuple[str, ...], Events]:
-    """User ids by row, and the ratings with rows in place of ids."""
-    user_ids, user_rows = np.unique(ratings["userId"].to_numpy(), return_inverse=True)
-    return tuple(map(str, user_ids.tolist())), Events(
+def _with_rows(frame: pl.DataFrame, ids: str, rows: str, row_of: Callable[[str], int | None]) -> pl.DataFrame:
+    """The frame with a column of rows, null where there is none, in place of one of ids."""
+    distinct = frame[ids].unique()
+    table = pl.DataFrame({ids: distinct, rows: pl.Series([row_of(text) for text in distinct], dtype=pl.Int32)})
+    return frame.join(table, on=ids, how="left", maintain_order="left").drop(ids)
+
+
+def _numbered(ratings: pl.DataFrame, people: IdTable) -> tuple[tuple[str, ...], Events]:
+    """The ids of people with ratings, and the ratings with rows among these."""
+    present, user_rows = np.unique(ratings["user_row"].to_numpy(), return_inverse=True)
+    ids = people.ids
+    return tuple(str(ids[row]) for row in present), Events(
         user_rows=user_rows.astype(np.int32),
-        item_rows=np.searchsorted(catalog.movie_ids, ratings["movieId"].to_numpy()).astype(np.int32),
+        item_rows=ratings["item_row"].to_numpy(),
         ratings=ratings["rating"].to_numpy(),
         timestamps_s=ratings["timestamp"].to_numpy(),
     )

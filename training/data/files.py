@@ -18,9 +18,10 @@ from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
 
+from features.ids import Id, id_of
 from training.data.errors import DataNotFound, UnreadableTable
 
-_POSTER = re.compile(r"posters/(\d{1,9})\.jpe?g")
+_POSTER = re.compile(r"posters/([^/]+)\.jpe?g")
 _MARKERS = (("movies.csv", "ratings.csv"), ("movies.dat", "ratings.dat"), ("u.item", "u.data"))
 """Files that together identify a data set."""
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError)
@@ -40,7 +41,7 @@ class DataFiles(Protocol):
     def table(self, name: str) -> Path | bytes:
         """A path where there is one, else the bytes: what polars reads fastest."""
 
-    def poster_paths(self) -> dict[int, Path]:
+    def poster_paths(self) -> dict[Id, Path]:
         """movie_id → path of `posters/<movie_id>.jpg`."""
 
 
@@ -70,9 +71,9 @@ def content_sha256(files: DataFiles, names: Iterable[str]) -> str:
     return whole.hexdigest()
 
 
-def poster_names(files: DataFiles) -> dict[int, str]:
+def poster_names(files: DataFiles) -> dict[Id, str]:
     """movie_id → the poster's path below the root."""
-    return {int(found.group(1)): name for name in sorted(files.names) if (found := _POSTER.fullmatch(name))}
+    return {id_of(found.group(1)): name for name in sorted(files.names) if (found := _POSTER.fullmatch(name))}
 
 
 class FolderFiles:
@@ -97,7 +98,7 @@ class FolderFiles:
         """The file's path."""
         return self.root / name
 
-    def poster_paths(self) -> dict[int, Path]:
+    def poster_paths(self) -> dict[Id, Path]:
         """movie_id → path of `posters/<movie_id>.jpg`."""
         return {movie_id: self.root / name for movie_id, name in poster_names(self).items()}
 
@@ -124,12 +125,12 @@ class ZipFiles:
         with self.open(name) as stream:
             return stream.read()
 
-    def poster_paths(self) -> dict[int, Path]:
+    def poster_paths(self) -> dict[Id, Path]:
         """movie_id → path of the poster, unpacked into a folder that is removed when the process ends."""
         return self._unpacked_posters
 
     @cached_property
-    def _unpacked_posters(self) -> dict[int, Path]:
+    def _unpacked_posters(self) -> dict[Id, Path]:
         wanted = poster_names(self)
         if not wanted:
             return {}

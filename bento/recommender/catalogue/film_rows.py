@@ -11,6 +11,7 @@ from bento.recommender.catalogue.similarity import ItemSimilarity
 from bento.release.film_table import FilmTable
 from bento.stores.film_records import FilmRecord, FilmVectors
 from features.catalog import Film
+from features.ids import Id
 
 Float32 = npt.NDArray[np.float32]
 
@@ -44,23 +45,23 @@ class FilmRows:
 
     def __init__(self, released: FilmTable) -> None:
         self._released = released
-        self._records: dict[int, FilmRecord] = {}
-        self._added: dict[int, Film] = {}
+        self._records: dict[Id, FilmRecord] = {}
+        self._added: dict[Id, Film] = {}
         """By movie_id, in row order; a removed film keeps its last version."""
         self._item_vectors = GrowingRows(released.item_vectors)
         self._raw_text = None if released.raw_text_vectors is None else GrowingRows(released.raw_text_vectors)
-        self._row_of: dict[int, int] = {}
+        self._row_of: dict[Id, int] = {}
         """Of added films, by movie_id."""
         self._stand_ins: dict[int, int] = {}
         """By row, filled when needed: each is found by a scan of all released films."""
         logs = np.log1p(released.popularity.astype(np.float64))
         self._average_popularity = np.float32(np.expm1(logs.mean()) if len(logs) else 0)
 
-    def is_released(self, movie_id: int) -> bool:
+    def is_released(self, movie_id: Id) -> bool:
         """The release itself holds the film."""
         return self._released.catalog.row_of(movie_id) is not None
 
-    def record_of(self, movie_id: int) -> FilmRecord | None:
+    def record_of(self, movie_id: Id) -> FilmRecord | None:
         """The stored record of a film; None when there is none."""
         return self._records.get(movie_id)
 
@@ -111,7 +112,7 @@ class FilmRows:
         )
         return np.array(sorted([*(row for row in removed if row is not None), *gone]), dtype=np.int64)
 
-    def _has_poster(self, movie_id: int) -> bool:
+    def _has_poster(self, movie_id: Id) -> bool:
         record = self._records.get(movie_id)
         return record is not None and bool(record.poster)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ from bento.recommender.schemas import Reasons, RecommendedFilm
 from bento.release.film_table import FilmTable, Live
 from bento.release.loading import Release
 from features.catalog import Film
+from features.ids import Id
 
 SortKey = Literal["popularity", "title", "year", "rating"]
 
@@ -23,7 +25,7 @@ SortKey = Literal["popularity", "title", "year", "rating"]
 class FilmCard(msgspec.Struct, frozen=True):
     """What lists show of a film. poster_url is null where the release holds no poster."""
 
-    movie_id: int
+    movie_id: Id
     title: str
     year: int | None
     genres: tuple[str, ...]
@@ -33,7 +35,7 @@ class FilmCard(msgspec.Struct, frozen=True):
 class FilmDetails(msgspec.Struct, frozen=True):
     """All fields of a film. Empty strings and lists, and null, mean "not known"."""
 
-    movie_id: int
+    movie_id: Id
     title: str
     year: int | None
     genres: tuple[str, ...]
@@ -121,7 +123,7 @@ class FilmCards:
 
     def _poster_url(self, film: Film) -> str | None:
         shown = film.movie_id in self._posters or film.movie_id in self._release.films.with_poster
-        return f"{self.root_path}/poster/{film.movie_id}" if shown else None
+        return f"{self.root_path}/poster/{quote(str(film.movie_id), safe='')}" if shown else None
 
     def _sorted(self, table: FilmTable) -> dict[SortKey, npt.NDArray[np.int64]]:
         films = table.catalog.films

@@ -24,6 +24,7 @@ from bento.stores.errors import StoreUnavailable
 from bento.stores.film_records import FILM_LIMIT, UNKNOWN, FilmChange, FilmRecord, FilmVectors, digest_of
 from bento.stores.interfaces import FilmStore
 from features.catalog import Film
+from features.ids import Id
 
 log = logging.getLogger("marquee.films")
 
@@ -73,7 +74,7 @@ class LiveCatalogue:
         """The records of added, changed and removed films that this worker has read."""
         return self._rows.records()
 
-    async def poster(self, movie_id: int) -> bytes | None:
+    async def poster(self, movie_id: Id) -> bytes | None:
         """An added film's poster; None when there is none or Redis is unavailable."""
         try:
             return await self._store.poster(movie_id)
@@ -82,11 +83,11 @@ class LiveCatalogue:
             return None
 
     async def add(self, film: Film, poster: bytes | None, allow_same_title: bool = False) -> FilmRecord:
-        """Add a film, which is served when this returns. With movie_id 0 it gets one.
+        """Add a film, which is served when this returns. Without a movie_id ("") it gets one.
 
         Raises: DuplicateFilm, TooManyFilms, NotEncoded, NotStored.
         """
-        if not film.movie_id:
+        if film.movie_id == "":
             film = replace(film, movie_id=await self._free_movie_id())
         record = FilmRecord(film.movie_id, film, False, digest_of(poster) if poster else "")
 
@@ -114,13 +115,13 @@ class LiveCatalogue:
 
         return await self._put(check, poster, await self._encoder.encode(record, poster))
 
-    async def set_poster(self, movie_id: int, poster: bytes) -> FilmRecord:
+    async def set_poster(self, movie_id: Id, poster: bytes) -> FilmRecord:
         """Replace the poster of an added film. Raises: UnknownMovie, ReleasedFilm, NotEncoded, NotStored."""
         film = self._added(movie_id).film
         assert film is not None, "an added film has its fields"
         return await self.change(film, poster, keep_poster=False)
 
-    async def set_hidden(self, movie_id: int, hidden: bool) -> FilmRecord:
+    async def set_hidden(self, movie_id: Id, hidden: bool) -> FilmRecord:
         """Remove a film from every list, or restore it; films of the release, too.
 
         Does nothing where that is already done. Raises: UnknownMovie, NotStored.
@@ -167,7 +168,7 @@ class LiveCatalogue:
             poster = await self._store.poster(record.movie_id) if record.poster else None
             vectors = await self._encoder.encode(record, poster)
         except NotEncoded as error:
-            log.error("movie_id %d cannot be served: %s", record.movie_id, error)
+            log.error("movie_id %s cannot be served: %s", record.movie_id, error)
             return None
         await self._store.store_vectors(record.movie_id, vectors)
         return vectors
@@ -188,7 +189,7 @@ class LiveCatalogue:
         except StoreUnavailable as error:
             raise NotStored(NOT_STORED) from error
 
-    def _added(self, movie_id: int) -> FilmRecord:
+    def _added(self, movie_id: Id) -> FilmRecord:
         """The record of an added film that is not removed. Raises: ReleasedFilm, UnknownMovie."""
         if self._rows.is_released(movie_id):
             raise ReleasedFilm(movie_id, self._release.number)

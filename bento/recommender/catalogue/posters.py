@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from features.catalog import Film
+from features.ids import Id
 
 FILE = "posters.zip"
 """Beside the catalogue in the release: `<movie_id>.jpg`, stored without compression."""
@@ -38,7 +39,7 @@ class Posters:
     def __len__(self) -> int:
         return len(self._names)
 
-    def __contains__(self, movie_id: int) -> bool:
+    def __contains__(self, movie_id: Id) -> bool:
         return f"{movie_id}.jpg" in self._names
 
     def of(self, film: Film) -> Picture:

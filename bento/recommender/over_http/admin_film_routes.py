@@ -23,12 +23,15 @@ from bento.recommender.schemas import Name, Year
 from bento.release.loading import Release
 from bento.stores.film_records import FilmRecord
 from features.catalog import GENRES, Film
+from features.ids import ID_LENGTH_LIMIT, Id, id_of, id_order
 from features.posters import UnreadableImage
 
-MOVIE_ID_LIMIT = 999_999_999
-"""Training reads film ids, and names of posters, of nine digits."""
+NewId = (
+    Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    | Annotated[str, Meta(pattern=r"^[^\s/\x00-\x1f]+$", max_length=ID_LENGTH_LIMIT)]
+)
+"""Without blanks and slashes: it becomes a file's name, where the film's poster is written into data."""
 
-FilmId = Annotated[int, Meta(ge=1, le=MOVIE_ID_LIMIT)] | Annotated[str, Meta(pattern=r"^[1-9]\d{0,8}$", max_length=9)]
 Title = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"\S")]
 Poster = Annotated[str, Meta(max_length=8 * 2**20, description="A picture (JPEG, PNG, WEBP, GIF or BMP) in base64.")]
 
@@ -49,8 +52,8 @@ class FilmFacts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class NewFilm(FilmFacts, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`POST /admin/movies`."""
 
-    movie_id: FilmId | None = None
-    """A number that no film has; left out, the film is given one."""
+    movie_id: NewId | None = None
+    """One that no film has; left out, the film is given a number."""
     poster: Poster | None = None
     allow_same_title: bool = False
     """It is another film than the one of this title and year that is there."""
@@ -76,7 +79,7 @@ class RemovedAnswer(Struct, frozen=True):
     """A film that is in no list any more."""
 
     success: bool
-    movie_id: int
+    movie_id: Id
     catalogue_revision: int
     release: int
 
@@ -85,7 +88,7 @@ class ChangedCatalogue(Struct, frozen=True):
     """Answer of `GET /admin/movies`: what is not as the release has it."""
 
     added: list[FilmDetails]
-    removed: list[int]
+    removed: list[Id]
     """movie_ids."""
     catalogue_revision: int
     release: int
@@ -165,7 +168,7 @@ class AdminFilmRoutes:
     async def add(self, request: Request) -> Response:
         """Add a film."""
         asked = decode(await request.body(), NewFilm)
-        film = _film(asked, 0 if asked.movie_id is None else _number(asked.movie_id))
+        film = _film(asked, "" if asked.movie_id is None else id_of(asked.movie_id))
         poster = None if asked.poster is None else await _poster_of_text(asked.poster)
         return self._shown(await self._catalogue.add(film, poster, asked.allow_same_title), 201)
 
@@ -194,7 +197,7 @@ class AdminFilmRoutes:
         """What is not as the release has it."""
         films = self._release.films
         added = [row for row in range(films.n_released, len(films.catalog)) if films.visible[row]]
-        removed = sorted(record.movie_id for record in self._catalogue.records() if record.hidden)
+        removed = sorted((one.movie_id for one in self._catalogue.records() if one.hidden), key=id_order)
         details = [self._cards.details(row) for row in added]
         answer = ChangedCatalogue(details, removed, films.revision, self._release.number)
         return JsonResponse(answer)
@@ -208,7 +211,7 @@ class AdminFilmRoutes:
         return JsonResponse(answer, status)
 
 
-def _film(said: FilmFacts, movie_id: int) -> Film:
+def _film(said: FilmFacts, movie_id: Id) -> Film:
     """Raises: InvalidRequest for a genre that does not exist."""
     names = {genre.casefold(): genre for genre in GENRES}
     for genre in said.genres:
@@ -244,17 +247,5 @@ async def _poster(content: bytes) -> bytes:
         raise InvalidRequest("poster", str(error)) from None
 
 
-def _number(movie_id: int | str) -> int:
-    """Raises: InvalidRequest."""
-    number = int(movie_id)
-    if number > MOVIE_ID_LIMIT:
-        raise InvalidRequest("movie_id", f"expected 1 to {MOVIE_ID_LIMIT}", number)
-    return number
-
-
-def _of_path(request: Request) -> int:
-    """Raises: UnknownMovie."""
-    text = request.path_params["movie_id"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise UnknownMovie(text)
-    return int(text)
+def _of_path(request: Request) -> Id:
+    return id_of(request.path_params["movie_id"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bento.http.openapi import Api
-from bento.recommender.schemas import USER_ID_LIMIT
+from features.ids import ID_LENGTH_LIMIT
 
 DESCRIPTION = """Movie recommendations from a hybrid of sequence, two-tower, collaborative and content models.
 
-Film ids are numbers or strings of digits; a person's id is a number or any string of up to 128 characters.
+Ids of films and people are numbers or strings of up to 128 characters: 5 and "5" are one id, "005" is another.
 Every error has one shape: `{"success": false, "error": {"code", "message", "detail"}}`.
 The Open Inference Protocol (v2) is served at `/v2` on this port and over gRPC on its own, metrics at `/metrics`."""
 
-API = Api("Marquee", DESCRIPTION, {"user_id": {"type": "string", "minLength": 1, "maxLength": USER_ID_LIMIT}})
+API = Api("Marquee", DESCRIPTION, {"user_id": {"type": "string", "minLength": 1, "maxLength": ID_LENGTH_LIMIT}})
 """Of an instance whose routes ask nobody for a role."""

@@ -20,7 +20,6 @@ from bento.http.responses import JsonResponse
 from bento.http.routing import About, Route
 from bento.recommender.catalogue.film_search import FilmSearch
 from bento.recommender.catalogue.films import FilmCards, FilmDetails, SortKey
-from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.catalogue.posters import Picture, Posters
 from bento.recommender.catalogue.similarity import By, ItemSimilarity
 from bento.recommender.errors import UnknownMovie
@@ -30,6 +29,7 @@ from bento.recommender.schemas import MovieId, TopK, Year
 from bento.release.film_table import Live
 from bento.release.loading import Release
 from features.catalog import GENRES
+from features.ids import Id
 
 PAGE_LIMIT = 100
 QUERY_LIMIT = 200
@@ -46,14 +46,14 @@ class SimilarRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class SimilarFilm(Struct, frozen=True):
     """A film like the one asked for; similarity is -1..1, 0 = as alike as any two films."""
 
-    movie_id: int
+    movie_id: Id
     similarity: float
 
 
 class SimilarAnswer(Struct, frozen=True):
     """Answer of `POST /similar`."""
 
-    movie_id: int
+    movie_id: Id
     similar: list[SimilarFilm]
 
 
@@ -89,7 +89,7 @@ class SearchQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class FoundFilm(Struct, frozen=True):
     """A film that a search found, and by what."""
 
-    movie_id: int
+    movie_id: Id
     title: str
     year: int | None
     genres: tuple[str, ...]
@@ -143,7 +143,7 @@ ABOUT = {
 }
 
 
-async def _no_poster(movie_id: int) -> None:
+async def _no_poster(movie_id: Id) -> None:
     return None
 
 
@@ -158,7 +158,7 @@ class CatalogueRoutes:
         posters: Posters,
         search: FilmSearch,
         ids: RequestIds,
-        added_poster: Callable[[int], Awaitable[bytes | None]] = _no_poster,
+        added_poster: Callable[[Id], Awaitable[bytes | None]] = _no_poster,
     ) -> None:
         """`added_poster`: the poster of a film that was added since the release, by movie_id."""
         self._release = release
@@ -248,7 +248,7 @@ class CatalogueRoutes:
         return matches
 
     def _row(self, movie_id: int | str) -> int:
-        row = row_of(movie_id, self._release.catalog)
+        row = self._release.catalog.row_of(movie_id)
         if row is None or not self._release.films.visible[row]:
             raise UnknownMovie(movie_id)
         return row

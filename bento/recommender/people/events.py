@@ -22,6 +22,7 @@ from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import EventLog, FeatureStore
 from bento.stores.person import Appended, WatchEvent
 from bento.stores.spool import Spool
+from features.ids import Id
 
 log = logging.getLogger("marquee.events")
 
@@ -38,7 +39,7 @@ class Event(Struct, frozen=True):
 
     event_id: str
     user_id: str
-    movie_id: int
+    movie_id: Id
     event_type: EventType
     rating: float
     """Stars; 0 = none given, -1 = the film was only looked at."""

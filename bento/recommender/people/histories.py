@@ -33,7 +33,7 @@ def merged(from_release: WatchHistory, state: PersonState, catalog: Catalog) -> 
     base = EMPTY_HISTORY if state.forgotten else from_release
     if not len(state.events):
         return PersonHistory(base, base.item_rows)
-    found = [catalog.row_of(movie_id) for movie_id in state.events["movie_id"].tolist()]
+    found = [catalog.row_of_key(key) for key in state.events["movie_key"].tolist()]
     here = np.array([row is not None for row in found])
     events = state.events[here]
     rows = np.array([row for row in found if row is not None], dtype=np.int64)

@@ -19,6 +19,7 @@ from bento.recommender.telemetry.metrics import Metrics
 from bento.stores.errors import StoreUnavailable
 from bento.stores.impressions import Impression
 from bento.stores.interfaces import ImpressionLog
+from features.ids import Id
 from features.thresholds import LIKED_FROM
 
 log = logging.getLogger("marquee.impressions")
@@ -31,7 +32,7 @@ BATCH = 64
 
 
 class _Film(msgspec.Struct):
-    movie_id: int
+    movie_id: Id
 
 
 class _Served(msgspec.Struct):

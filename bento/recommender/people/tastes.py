@@ -12,7 +12,6 @@ from msgspec import Meta
 
 from bento.http.errors import InvalidRequest
 from bento.http.request_ids import RequestIds
-from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.errors import NotStored, UnknownMovie
 from bento.recommender.people.events import Event, Feedback
 from bento.recommender.schemas import MovieId
@@ -20,6 +19,7 @@ from bento.release.loading import Release
 from bento.stores.errors import StoreUnavailable
 from bento.stores.interfaces import FeatureStore
 from features.catalog import GENRES
+from features.ids import Id
 from features.thresholds import LIKE_EVENT_STARS
 
 LIKED_LIMIT = 100
@@ -34,7 +34,7 @@ class Taste:
 
     genres: list[int]
     """Places in `GENRES`."""
-    liked: list[int]
+    liked: list[Id]
     """movie_ids, in the order given."""
 
     @property
@@ -75,8 +75,8 @@ class Tastes:
             event = Event(self._ids.new(), user_id, movie_id, "like", LIKE_EVENT_STARS, int(now_s), now_s)
             await self._feedback.accept(event)
 
-    def _movie_id(self, asked: int | str) -> int:
-        row = row_of(asked, self._release.catalog)
+    def _movie_id(self, asked: int | str) -> Id:
+        row = self._release.catalog.row_of(asked)
         if row is None:
             raise UnknownMovie(asked)
         return self._release.catalog.films[row].movie_id

@@ -15,6 +15,7 @@ from bento.recommender.people.events import Event
 from bento.release.film_table import FilmTable
 from bento.stores.errors import StoreUnavailable
 from bento.stores.popularity import PopularityStore
+from features.ids import Id
 from features.thresholds import LIKED_FROM
 
 log = logging.getLogger("marquee.recommender")
@@ -36,7 +37,7 @@ class Trending:
     def __init__(self, store: PopularityStore, now_s: Callable[[], float] = time.time) -> None:
         self._store = store
         self._now_s = now_s
-        self._values: dict[int, float] = {}
+        self._values: dict[Id, float] = {}
         self.revision = 0
         """Increases when the popular films have changed."""
         self._refreshing: Periodic | None = None

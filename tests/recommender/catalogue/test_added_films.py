@@ -8,6 +8,7 @@ import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -252,7 +253,11 @@ async def test_a_poster_is_kept_shown_replaced_and_taken_away(worker: Worker) ->
         ({"title": "  "}, 422, "invalid_request", "title"),
         ({"year": 1700}, 422, "invalid_request", "year"),
         ({"movie_id": 0}, 422, "invalid_request", "movie_id"),
-        ({"movie_id": 10**9}, 422, "invalid_request", "movie_id"),
+        ({"movie_id": ""}, 422, "invalid_request", "movie_id"),
+        ({"movie_id": "../7"}, 422, "invalid_request", "movie_id"),
+        ({"movie_id": "a b"}, 422, "invalid_request", "movie_id"),
+        ({"movie_id": "x" * 129}, 422, "invalid_request", "movie_id"),
+        ({"movie_id": "403"}, 409, "duplicate_film", "movie_id 403 is in the catalogue already"),
         ({"colour": "red"}, 422, "invalid_request", "colour"),
         ({"poster": "no base64!"}, 422, "invalid_request", "poster: not base64"),
         ({"poster": base64.b64encode(b"no picture").decode()}, 422, "invalid_request", "poster: not a readable image"),
@@ -267,6 +272,34 @@ async def test_what_cannot_be_added_is_refused_in_words(
     assert error["code"] == code
     assert message in error["message"]
     assert (await worker.get("/admin/movies"))["catalogue_revision"] == 0
+
+
+@pytest.mark.parametrize("movie_id", ["tt0111161", "0403", "9223372036854775808", "ann@example.org", "ü:5?#%"])
+async def test_a_film_of_any_id_is_asked_for_by_that_id(worker: Worker, movie_id: str) -> None:
+    added = await worker.add(movie_id=movie_id, poster=base64.b64encode(picture()).decode())
+    assert added["movie"]["movie_id"] == movie_id
+    quoted = quote(movie_id, safe="")
+    assert added["movie"]["poster_url"] == f"/poster/{quoted}"
+    assert (await worker.client.get(f"/poster/{quoted}")).headers["content-type"] == "image/jpeg"
+    assert (await worker.get(f"/movie/{quoted}"))["movie_id"] == movie_id
+    assert (await worker.post("/similar", movie_id=movie_id))["movie_id"] == movie_id
+    answer = await worker.post("/recommend", history=films_of(3), top_k=N_FILMS, diversity=0)
+    assert movie_id in [film["movie_id"] for film in answer["recommendations"]]
+    event = {"user_id": "000001", "item_id": movie_id, "event_type": "like"}
+    assert (await worker.client.post("/events", json=event)).status_code == 202
+    for person, is_new in (("000001", False), ("1", True), (1, True)):
+        answer = await worker.post("/recommend", user_id=person, top_k=N_FILMS)
+        assert (movie_id in [film["movie_id"] for film in answer["recommendations"]]) is is_new
+    assert (await worker.client.delete(f"/admin/movies/{quoted}")).json()["movie_id"] == movie_id
+    assert (await worker.client.get(f"/movie/{quoted}")).status_code == 404
+
+
+async def test_a_number_beyond_53_bits_is_the_same_film_as_its_text(worker: Worker) -> None:
+    added = await worker.add(movie_id=9_007_199_254_740_993)
+    assert added["movie"]["movie_id"] == "9007199254740993"
+    for movie_id in (9_007_199_254_740_993, "9007199254740993"):
+        assert (await worker.post("/similar", movie_id=movie_id))["movie_id"] == "9007199254740993"
+    assert (await worker.client.post("/similar", json={"movie_id": 9_007_199_254_740_992})).status_code == 404
 
 
 async def test_another_film_of_the_same_title_can_be_added_when_it_is_said(worker: Worker) -> None:

@@ -165,7 +165,7 @@ async def test_a_late_event_is_put_in_its_place_and_said_to_be_late(client: http
     await client.post("/events", json=event(timestamp=900_000))
     answer = await client.post("/events", json=event(item_id=200, timestamp=800_000))
     assert answer.json()["late"] is True
-    assert (await world.features.read("new")).events["movie_id"].tolist() == [200, 302]
+    assert (await world.features.read("new")).events["movie_key"].tolist() == [200, 302]
 
 
 async def test_a_future_timestamp_counts_as_now_and_is_said(client: httpx.AsyncClient, world: World) -> None:
@@ -233,7 +233,7 @@ async def test_the_spool_is_replayed_in_order_once_redis_is_back(
         while len(await event_log.read(10)) < 4:
             await asyncio.sleep(0.005)
     assert [json.loads(record)["movie_id"] for record in await event_log.read(10)] == [300, 301, 302, 303]
-    assert (await world.features.read("new")).events["movie_id"].tolist() == [300, 301, 302, 303]
+    assert (await world.features.read("new")).events["movie_key"].tolist() == [300, 301, 302, 303]
     async with asyncio.timeout(10):
         while not spool.is_empty:
             await asyncio.sleep(0.005)

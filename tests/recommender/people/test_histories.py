@@ -8,6 +8,7 @@ from bento.recommender.people.histories import merged
 from bento.release.people import EMPTY_HISTORY
 from bento.stores.person import CLICKED, EVENT, PersonState
 from features.catalog import Catalog, Film
+from features.ids import key_of
 from tests.recommender.examples import history
 
 CATALOG = Catalog([Film(100, "a"), Film(200, "b"), Film(300, "c")])
@@ -42,6 +43,12 @@ def test_a_film_of_the_release_stays_seen_when_it_is_clicked() -> None:
 def test_films_that_this_release_does_not_hold_are_left_out() -> None:
     both = merged(history(0), state((999, 5.0, 20)), CATALOG)
     assert (both.taste.item_rows.tolist(), both.seen_rows.tolist()) == ([0], [0])
+
+
+def test_events_on_films_of_text_ids_are_found_by_their_keys() -> None:
+    catalog = Catalog([Film(7, "number"), Film("007", "zeros"), Film("tt7", "text")])
+    both = merged(history(0, times_s=(10,)), state((key_of("tt7"), 5.0, 20), (key_of("007"), 4.0, 30)), catalog)
+    assert (both.taste.item_rows.tolist(), both.seen_rows.tolist()) == ([0, 2, 1], [0, 1, 2])
 
 
 def test_nothing_and_nothing_is_empty() -> None:

@@ -33,11 +33,13 @@ def read(folder: Path, limits: ReadLimits | None = ANYTHING_GOES, movies: str = 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("1,eleven,4.0,100", BROKEN),
+        ("1,eleven,4.0,100", UNKNOWN_FILM),
         ("1,,4.0,100", BROKEN),
         ("1,11", BROKEN),
         ("1,11,4.0,100,and more", BROKEN),
-        ("99999999999,11,4.0,100", BROKEN),
+        (",11,4.0,100", BROKEN),
+        (" ,11,4.0,100", BROKEN),
+        (f"{'u' * 129},11,4.0,100", BROKEN),
         ("1,11,four,100", BROKEN),
         ('1,11,"4.0,100', BROKEN),
         ("1,11,0.0,100", RATING_OUT_OF_RANGE),
@@ -152,14 +154,12 @@ def test_text_that_is_not_utf_8_is_refused_with_the_encoding(tmp_path: Path) -> 
 
 
 def test_bad_films_are_left_out_and_counted(tmp_path: Path) -> None:
-    movies = (
-        "movieId,title,genres\n10,Heat (1995),Crime\nten,Heat (1995),Crime\n11,,Crime\n10,Twin (1996),Drama\n12,A,B,C\n"
-    )
+    movies = "movieId,title,genres\n10,Heat (1995),Crime\n,Heat (1995),Crime\n10,Twin (1996),Drama\n12,A,B,C\n"
     dataset = read(tmp_path, movies=movies)
     assert [film.title for film in dataset.catalog.films] == ["Heat"]
     report = dataset.report.table("movies.csv")
-    assert report.dropped == {BROKEN: 2, EMPTY_TEXT: 1, DUPLICATE: 1}
-    assert report.first_lines == {BROKEN: 6, EMPTY_TEXT: 4, DUPLICATE: 5}
+    assert report.dropped == {BROKEN: 2, DUPLICATE: 1}
+    assert report.first_lines == {BROKEN: 5, DUPLICATE: 4}
 
 
 @pytest.mark.parametrize("title", ['"Heat (1995)', '"Heat" (1995)', '""Heat" (1995)'])
@@ -194,7 +194,7 @@ def test_tags_and_metadata_of_unknown_films_are_counted(tmp_path: Path) -> None:
 
 def test_bad_lines_of_ml_100k_are_counted(tmp_path: Path) -> None:
     flags = "|0" * 18
-    items = f"1|A (1990)|d|d|u|0{flags}\n2|B (1991)|d|d|u|0\nx|C (1992)|d|d|u|0{flags}\n1|D (1993)|d|d|u|0{flags}\n"
+    items = f"1|A (1990)|d|d|u|0{flags}\n2|B (1991)|d|d|u|0\n |C (1992)|d|d|u|0{flags}\n1|D (1993)|d|d|u|0{flags}\n"
     (tmp_path / "u.item").write_text(items, encoding="latin-1")
     (tmp_path / "u.data").write_text("1\t1\t3\t100\n1\t1\t0\t100\n1\t1\tthree\t100\n")
     report = read_dataset(tmp_path, ANYTHING_GOES).report
@@ -205,7 +205,7 @@ def test_bad_lines_of_ml_100k_are_counted(tmp_path: Path) -> None:
 
 
 def test_bad_lines_of_dat_files_are_counted(tmp_path: Path) -> None:
-    (tmp_path / "movies.dat").write_text("1::A (1990)::Drama\n2::B\nx::C (1992)::Drama\n1::D (1993)::Drama\n3::::\n")
+    (tmp_path / "movies.dat").write_text("1::A (1990)::Drama\n2::B\n ::C (1992)::Drama\n1::D (1993)::Drama\n3::::\n")
     (tmp_path / "ratings.dat").write_text("1::1::3::100\n1::1::0::100\n1::1::three::100\n1::9::3::100\n")
     (tmp_path / "tags.dat").write_text("1::1::fun::1\n1::9::fun::1\n1::1::::1\n1::1::fun\n")
     report = read_dataset(tmp_path, ANYTHING_GOES).report

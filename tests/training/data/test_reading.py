@@ -66,6 +66,62 @@ def test_user_ids_are_ordered_as_numbers_not_as_words(tmp_path: Path) -> None:
     assert read_dataset(write_folder(tmp_path / "tiny", ratings_csv=ratings)).user_ids == ("3", "20", "100")
 
 
+IDS = [
+    pytest.param("1e8f0b1c-6c3e-4b8f-9f0e-2b7a1f3f9d11", "tt0111161", id="uuid and imdb"),
+    pytest.param("ann@example.org", "012345678X", id="address and isbn"),
+    pytest.param("175928847299117063", "9223372036854775808", id="numbers beyond 53 bits"),
+    pytest.param("000001", "007", id="leading zeros"),
+    pytest.param("user:5", "item_5", id="words"),
+    pytest.param("-5", "1.0", id="signs and points"),
+    pytest.param("Ünal", "日本 1/2", id="other scripts and blanks"),
+]
+
+
+@pytest.mark.parametrize(("person", "film"), IDS)
+def test_ids_of_any_kind_are_the_text_of_the_file(tmp_path: Path, person: str, film: str) -> None:
+    folder = write_folder(
+        tmp_path / "tiny",
+        movies_csv=f"movieId,title,genres\n{film},Heat (1995),Crime\n",
+        ratings_csv=f"userId,movieId,rating,timestamp\n {person},{film} ,4,1\n",
+        tags_csv=f"userId,movieId,tag,timestamp\n{person},{film},fun,1\n",
+        metadata_csv=f"movieId,overview,cast,director,country\n{film},,,Michael Mann,\n",
+    )
+    dataset = read_dataset(folder)
+    assert (dataset.user_ids, dataset.report.dropped_rows) == ((person,), 0)
+    (read,) = dataset.catalog.films
+    assert (str(read.movie_id), read.director, read.tags) == (film, "Michael Mann", ("fun",))
+
+
+def test_ids_that_differ_by_a_zero_are_two_people_and_two_films(tmp_path: Path) -> None:
+    ratings = "userId,movieId,rating,timestamp\n1,5,1,1\n000001,05,2,1\n1,05,3,2\n"
+    movies = "movieId,title,genres\n05,Zero,Drama\n5,None,Drama\n"
+    dataset = read_dataset(write_folder(tmp_path / "tiny", movies_csv=movies, ratings_csv=ratings))
+    assert dataset.user_ids == ("1", "000001")
+    assert [(film.movie_id, film.title) for film in dataset.catalog.films] == [(5, "None"), ("05", "Zero")]
+    assert dataset.events.user_rows.tolist() == [0, 0, 1]
+    assert dataset.events.item_rows.tolist() == [0, 1, 1]
+    assert dataset.events.ratings.tolist() == [1.0, 3.0, 2.0]
+
+
+def test_posters_have_the_name_of_an_id_of_any_kind(tmp_path: Path) -> None:
+    movies = "movieId,title,genres\ntt7,Seven,Drama\n007,Bond,Action\n7,Number,Drama\n"
+    folder = write_folder(
+        tmp_path / "tiny", movies_csv=movies, ratings_csv="userId,movieId,rating,timestamp\na,tt7,5,1\n"
+    )
+    (folder / "posters").mkdir()
+    for name in ("tt7.jpg", "007.jpg"):
+        (folder / "posters" / name).write_bytes(name.encode())
+    read = read_dataset(folder)
+    assert [film.movie_id for film in read.catalog.films] == [7, "007", "tt7"]
+    assert {row: path.read_bytes() for row, path in read.poster_paths.items()} == {1: b"007.jpg", 2: b"tt7.jpg"}
+
+
+def test_a_film_without_a_title_is_called_by_its_id(tmp_path: Path) -> None:
+    movies = "movieId,title,genres\n10,,Crime\ntt7,,\n"
+    films = read_dataset(write_folder(tmp_path / "tiny", movies_csv=movies)).catalog.films
+    assert [(film.title, film.year, film.genres) for film in films] == [("10", None, ("Crime",)), ("tt7", None, ())]
+
+
 def test_films_that_nobody_rated_stay_in_the_catalogue(tmp_path: Path) -> None:
     dataset = read_dataset(write_folder(tmp_path / "tiny"))
     assert len(dataset.catalog) == 3
@@ -124,7 +180,26 @@ def test_posters_are_found_by_movie_id(tmp_path: Path) -> None:
         (folder / "posters" / name).write_bytes(name.encode())
     dataset = read_dataset(folder)
     assert {row: path.read_bytes() for row, path in dataset.poster_paths.items()} == {0: b"10.jpeg", 2: b"30.jpg"}
-    assert dataset.report.posters_without_film == 1
+    assert dataset.report.posters_without_film == 2
+
+
+def test_the_documented_folder_is_read_as_the_documentation_says(tmp_path: Path) -> None:
+    manual = Path(__file__).parents[3].joinpath("docs", "training.md").read_text(encoding="utf-8")
+    (tmp_path / "shop" / "posters").mkdir(parents=True)
+    for part in manual.partition("```text\nshop/")[2].partition("```")[0].split("\n\nshop/"):
+        name, _, content = part.partition("\n")
+        (tmp_path / "shop" / name).write_text(content, encoding="utf-8")
+    dataset = read_dataset(tmp_path / "shop")
+    assert [(film.movie_id, film.title, film.year) for film in dataset.catalog.films] == [
+        (9780141439518, "Pride and Prejudice", 1813),
+        ("014044789X", "The Idiot", None),
+        ("b-17", "b-17", None),
+    ]
+    idiot = dataset.catalog.films[1]
+    assert (idiot.director, idiot.cast) == ("Fyodor Dostoevsky", ("Myshkin", "Nastasya"))
+    assert idiot.overview == "A prince comes home, and is too good for it."
+    assert (dataset.user_ids, list(dataset.poster_paths)) == (("000001", "ann@example.org"), [1])
+    assert (dataset.report.dropped_rows, dataset.report.posters_without_film) == (0, 0)
 
 
 @pytest.mark.parametrize("prefix", ["", "tiny/"])

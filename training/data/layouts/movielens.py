@@ -6,17 +6,19 @@ layouts of earlier data sets are `training.data.layouts.older_movielens`'.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
 
 from features.catalog import Film
+from features.ids import Id, id_of
 from training.data.files import DataFiles
 from training.data.layouts.csv_tables import drop_rows, read_numbers, read_texts
 from training.data.layouts.older_movielens import read_dat, read_ml_100k
-from training.data.layouts.raw_tables import RATING_COLUMNS, RawTables, genres_of, in_order, listed, with_tags
+from training.data.layouts.raw_tables import RATING_COLUMNS, RawTables, genres_of, in_order, listed, with_ids, with_tags
 from training.data.layouts.titles import split_title
-from training.data.read_report import BROKEN, DUPLICATE, EMPTY_TEXT, UNKNOWN_FILM, TableReport
+from training.data.read_report import DUPLICATE, EMPTY_TEXT, UNKNOWN_FILM, TableReport
 
 
 def read_tables(files: DataFiles) -> RawTables:
@@ -28,6 +30,7 @@ def read_tables(files: DataFiles) -> RawTables:
 
 def _read_csv_layout(files: DataFiles) -> RawTables:
     ratings, ratings_report = read_numbers(files, "ratings.csv", RATING_COLUMNS)
+    ratings = with_ids(ratings, ("userId", "movieId"), ratings_report)
     films, movies_report = _read_movies(files)
     reports = [ratings_report, movies_report]
     if "metadata.csv" in files.names:
@@ -39,26 +42,26 @@ def _read_csv_layout(files: DataFiles) -> RawTables:
     return RawTables("movielens", in_order(films), ratings, tuple(reports))
 
 
-def _read_movies(files: DataFiles) -> tuple[dict[int, Film], TableReport]:
+def _read_movies(files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     frame, report = read_texts(files, "movies.csv", ("movieId", "title", "genres"))
-    frame = _with_numeric_ids(frame, report)
-    frame = drop_rows(frame, pl.col("title").is_null(), EMPTY_TEXT, report)
+    frame = with_ids(frame, ("movieId",), report)
     frame = drop_rows(frame, ~pl.col("movieId").is_first_distinct(), DUPLICATE, report)
     films = {}
-    for movie_id, raw_title, genres in frame.select("movieId", "title", "genres").iter_rows():
-        title, year = split_title(raw_title)
+    for movie, raw_title, genres in frame.select("movieId", "title", "genres").iter_rows():
+        movie_id, (title, year) = id_of(movie), split_title(raw_title or movie)
         films[movie_id] = Film(movie_id, title, year, genres_of(genres))
     return films, report
 
 
-def _with_metadata(films: dict[int, Film], files: DataFiles) -> tuple[dict[int, Film], TableReport]:
+def _with_metadata(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     """Films with their fields of metadata.csv."""
     columns = ("movieId", "overview", "cast", "director", "country")
     frame, report = read_texts(files, "metadata.csv", columns, multi_line=True)
-    frame = drop_rows(_with_numeric_ids(frame, report), ~pl.col("movieId").is_in(list(films)), UNKNOWN_FILM, report)
+    frame = drop_rows(with_ids(frame, ("movieId",), report), ~_known(films), UNKNOWN_FILM, report)
     frame = drop_rows(frame, ~pl.col("movieId").is_first_distinct(), DUPLICATE, report)
     described = dict(films)
-    for movie_id, overview, cast, director, country in frame.select(columns).iter_rows():
+    for movie, overview, cast, director, country in frame.select(columns).iter_rows():
+        movie_id = id_of(movie)
         described[movie_id] = replace(
             films[movie_id],
             overview=" ".join((overview or "").split()),
@@ -69,13 +72,13 @@ def _with_metadata(films: dict[int, Film], files: DataFiles) -> tuple[dict[int, 
     return described, report
 
 
-def _with_tags(films: dict[int, Film], files: DataFiles) -> tuple[dict[int, Film], TableReport]:
+def _with_tags(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     frame, report = read_texts(files, "tags.csv", ("userId", "movieId", "tag"))
     frame = drop_rows(frame, pl.col("tag").is_null(), EMPTY_TEXT, report)
-    frame = drop_rows(_with_numeric_ids(frame, report), ~pl.col("movieId").is_in(list(films)), UNKNOWN_FILM, report)
+    frame = drop_rows(with_ids(frame, ("movieId",), report), ~_known(films), UNKNOWN_FILM, report)
     return with_tags(films, frame), report
 
 
-def _with_numeric_ids(frame: pl.DataFrame, report: TableReport) -> pl.DataFrame:
-    frame = frame.with_columns(pl.col("movieId").str.strip_chars().cast(pl.Int32, strict=False))
-    return drop_rows(frame, pl.col("movieId").is_null(), BROKEN, report)
+def _known(films: Mapping[Id, Film]) -> pl.Expr:
+    """Whether a row's movieId is that of a film."""
+    return pl.col("movieId").is_in([str(movie_id) for movie_id in films])

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import polars as pl
 
 from features.catalog import Film
+from features.ids import ID_LENGTH_LIMIT, Id, id_of
 from training.data.errors import UnreadableTable
 from training.data.files import DataFiles
 from training.data.layouts.csv_tables import read_numbers
-from training.data.layouts.raw_tables import RATING_COLUMNS, RawTables, genres_of, in_order, with_tags
+from training.data.layouts.raw_tables import RATING_COLUMNS, RawTables, genres_of, in_order, with_ids, with_tags
 from training.data.layouts.titles import split_title
 from training.data.read_report import BROKEN, DUPLICATE, EMPTY_TEXT, UNKNOWN_FILM, TableReport
 
@@ -28,15 +29,16 @@ _ML_100K_GENRES = (
 def read_ml_100k(files: DataFiles) -> RawTables:
     """Read u.data and u.item. Raises UnreadableTable."""
     ratings, ratings_report = read_numbers(files, "u.data", RATING_COLUMNS, separator="\t", has_header=False)
+    ratings = with_ids(ratings, ("userId", "movieId"), ratings_report)
     lines = _lines(files, "u.item")
     report = TableReport("u.item", rows=len(lines))
-    films: dict[int, Film] = {}
+    films: dict[Id, Film] = {}
     for line_number, line in enumerate(lines, start=1):
         fields = line.split("|")
         # movie id | title | release date | video release date | IMDb URL | 19 flags
-        if len(fields) != 5 + len(_ML_100K_GENRES) or not fields[0].strip().isdecimal():
+        if len(fields) != 5 + len(_ML_100K_GENRES) or not _is_id(fields[0]):
             report.drop(BROKEN, 1, line_number)
-        elif (movie_id := int(fields[0])) in films:
+        elif (movie_id := id_of(fields[0].strip())) in films:
             report.drop(DUPLICATE, 1, line_number)
         else:
             title, year = split_title(fields[1])
@@ -48,6 +50,7 @@ def read_ml_100k(files: DataFiles) -> RawTables:
 def read_dat(files: DataFiles) -> RawTables:
     """Read ratings.dat, movies.dat and, where there is one, tags.dat. Raises UnreadableTable."""
     ratings, ratings_report = read_numbers(files, "ratings.dat", RATING_COLUMNS, separator="::", has_header=False)
+    ratings = with_ids(ratings, ("userId", "movieId"), ratings_report)
     films, movies_report = _read_dat_movies(files)
     reports = [ratings_report, movies_report]
     if "tags.dat" in files.names:
@@ -56,12 +59,12 @@ def read_dat(files: DataFiles) -> RawTables:
     return RawTables("ml-1m", in_order(films), ratings, tuple(reports))
 
 
-def _read_dat_movies(files: DataFiles) -> tuple[dict[int, Film], TableReport]:
+def _read_dat_movies(files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     lines = _lines(files, "movies.dat")
     report = TableReport("movies.dat", rows=len(lines))
-    films: dict[int, Film] = {}
+    films: dict[Id, Film] = {}
     for line_number, fields in _dat_rows(lines, 3, report):
-        movie_id, (title, year) = int(fields[0]), split_title(fields[1])
+        movie_id, (title, year) = id_of(fields[0].strip()), split_title(fields[1])
         if not title:
             report.drop(EMPTY_TEXT, 1, line_number)
         elif movie_id in films:
@@ -71,30 +74,34 @@ def _read_dat_movies(files: DataFiles) -> tuple[dict[int, Film], TableReport]:
     return films, report
 
 
-def _with_dat_tags(films: dict[int, Film], files: DataFiles) -> tuple[dict[int, Film], TableReport]:
+def _with_dat_tags(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     lines = _lines(files, "tags.dat")
     report = TableReport("tags.dat", rows=len(lines))
-    rows: list[tuple[str, int, str]] = []
-    for line_number, (user, movie_id, tag, _) in _dat_rows(lines, 4, report):
-        if int(movie_id) not in films:
+    rows: list[tuple[str, str, str]] = []
+    for line_number, (user, movie, tag, _) in _dat_rows(lines, 4, report):
+        if id_of(movie.strip()) not in films:
             report.drop(UNKNOWN_FILM, 1, line_number)
         elif not tag.strip():
             report.drop(EMPTY_TEXT, 1, line_number)
         else:
-            rows.append((user, int(movie_id), tag))
-    tags = pl.DataFrame(rows, schema={"userId": pl.String, "movieId": pl.Int32, "tag": pl.String}, orient="row")
+            rows.append((user.strip(), movie.strip(), tag))
+    tags = pl.DataFrame(rows, schema={"userId": pl.String, "movieId": pl.String, "tag": pl.String}, orient="row")
     return with_tags(films, tags), report
 
 
 def _dat_rows(lines: list[str], width: int, report: TableReport) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of the lines that have `width` fields, those of ids numbers; the rest is counted."""
+    """Number and fields of the lines that have `width` fields, with their ids; the rest is counted."""
     n_ids = width - 2
     for line_number, line in enumerate(lines, start=1):
         fields = line.split("::")
-        if len(fields) != width or not all(field.strip().isdecimal() for field in fields[:n_ids]):
+        if len(fields) != width or not all(map(_is_id, fields[:n_ids])):
             report.drop(BROKEN, 1, line_number)
         else:
             yield line_number, fields
+
+
+def _is_id(field: str) -> bool:
+    return 0 < len(field.strip()) <= ID_LENGTH_LIMIT
 
 
 def _lines(files: DataFiles, name: str) -> list[str]:

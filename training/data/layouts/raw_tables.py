@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from features.catalog import Film
-from training.data.read_report import TableReport
+from features.ids import ID_LENGTH_LIMIT, Id, id_of, id_order
+from training.data.layouts.csv_tables import drop_rows
+from training.data.read_report import BROKEN, TableReport
 
 RATING_COLUMNS = {
-    "userId": pl.Int32(),
-    "movieId": pl.Int32(),
+    "userId": pl.String(),
+    "movieId": pl.String(),
     "rating": pl.Float32(),
     "timestamp": pl.Int64(),
 }
-"""25 million rows are 500 MB at these widths; ids above 2^31 - 1 count as broken rows."""
+"""Ids are text until `training.data.dataset` numbers them."""
 
 TAGS_PER_FILM = 30
 """Kept tags of a film, most frequent first: ml-25m has films with thousands of distinct ones."""
@@ -33,7 +35,8 @@ class RawTables:
     layout: str
     films: tuple[Film, ...]
     ratings: pl.DataFrame
-    """Columns line, userId, movieId, rating, timestamp, in file order; timestamp may be null."""
+    """Columns line, userId, movieId (both as `with_ids` gives them), rating, timestamp, in file order; timestamp may
+    be null."""
     reports: tuple[TableReport, ...]
     """The ratings' report comes first, the films' second."""
 
@@ -43,10 +46,10 @@ class RawTables:
         return tuple(report.file for report in self.reports)
 
 
-def with_tags(films: Mapping[int, Film], tags: pl.DataFrame) -> dict[int, Film]:
+def with_tags(films: Mapping[Id, Film], tags: pl.DataFrame) -> dict[Id, Film]:
     """Films with the tags of people: lower case, one vote a person, most frequent first, ties by alphabet.
 
-    tags: columns userId, movieId and tag, of films that are there.
+    tags: columns userId, movieId (both text) and tag, of films that are there.
     """
     votes = (
         tags.with_columns(pl.col("tag").str.strip_chars().str.to_lowercase())
@@ -56,7 +59,15 @@ def with_tags(films: Mapping[int, Film], tags: pl.DataFrame) -> dict[int, Film]:
         .group_by("movieId", maintain_order=True)
         .agg(pl.col("tag").head(TAGS_PER_FILM))
     )
-    return {**films, **{movie_id: replace(films[movie_id], tags=tuple(tags)) for movie_id, tags in votes.iter_rows()}}
+    tagged = ((id_of(film), tuple(tags)) for film, tags in votes.iter_rows())
+    return {**films, **{movie_id: replace(films[movie_id], tags=tags) for movie_id, tags in tagged}}
+
+
+def with_ids(frame: pl.DataFrame, columns: Sequence[str], report: TableReport) -> pl.DataFrame:
+    """Ids as the file has them, without the blanks around them; rows where one is missing or too long are left out."""
+    frame = frame.with_columns(pl.col(columns).str.strip_chars())
+    usable = pl.all_horizontal(pl.col(columns).str.len_chars().is_between(1, ID_LENGTH_LIMIT))
+    return drop_rows(frame, ~usable, BROKEN, report)
 
 
 def genres_of(field: str | None) -> tuple[str, ...]:
@@ -70,6 +81,6 @@ def listed(field: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (field or "").split("|") if part.strip())
 
 
-def in_order(films: Mapping[int, Film]) -> tuple[Film, ...]:
-    """Films by ascending movie_id."""
-    return tuple(films[movie_id] for movie_id in sorted(films))
+def in_order(films: Mapping[Id, Film]) -> tuple[Film, ...]:
+    """Films by ascending movie_id, numbers before texts."""
+    return tuple(films[movie_id] for movie_id in sorted(films, key=id_order))

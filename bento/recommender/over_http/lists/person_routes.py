@@ -23,7 +23,6 @@ from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.ranking.neural_sources import without_embeddings
 from bento.recommender.recommendations import Recommendations, Recommended
 from bento.recommender.schemas import (
-    USER_ID_LIMIT,
     AnswerBody,
     RecommendedFilm,
     RecommendRequest,
@@ -32,6 +31,7 @@ from bento.recommender.schemas import (
 )
 from features import thresholds
 from features.history import WatchHistory
+from features.ids import ID_LENGTH_LIMIT
 
 
 class UserQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +64,7 @@ class UserAnswer(Struct, frozen=True):
 class MoviesForQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """`GET /movies/recommendations`."""
 
-    user_id: Annotated[str, Meta(min_length=1, max_length=USER_ID_LIMIT)] | None = None
+    user_id: Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_LIMIT)] | None = None
     limit: TopK = 10
     use_embeddings: Annotated[
         bool, Meta(description="false: without the neural sources, from who watched what alone.")

@@ -24,8 +24,8 @@ from bento.http.routing import About, Route
 from bento.recommender.errors import NotStored
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.people.tastes import ChosenGenres, LikedFilms, Tastes
-from bento.recommender.schemas import USER_ID_LIMIT
 from bento.stores.errors import StoreUnavailable
+from features.ids import ID_LENGTH_LIMIT
 
 PER_NAME = 10
 """Attempts a minute to sign in as one person."""
@@ -33,7 +33,7 @@ PER_NAME = 10
 PER_ADDRESS = 60
 """Attempts a minute from one address; everybody behind one proxy shares them."""
 
-Username = Annotated[str, Meta(min_length=1, max_length=USER_ID_LIMIT, description="The person's id everywhere.")]
+Username = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_LIMIT, description="The person's id everywhere.")]
 
 
 class RegisterRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,6 @@ from bento.http.reading import decode
 from bento.http.request_ids import RequestIds
 from bento.http.responses import JsonResponse
 from bento.http.routing import About, Route
-from bento.recommender.catalogue.movie_ids import row_of
 from bento.recommender.errors import UnknownMovie
 from bento.recommender.people.events import Acknowledgement, Event, Feedback
 from bento.recommender.schemas import EventRequest, MovieId, Timestamp, UserId
@@ -90,7 +89,7 @@ class EventRoutes:
         if key is not None and not _KEY.fullmatch(key):
             raise InvalidRequest("idempotency-key", "expected 1 to 128 printable ASCII characters without spaces")
         catalog = self._release.catalog
-        row = row_of(asked.item_id, catalog)
+        row = catalog.row_of(asked.item_id)
         if row is None:
             raise UnknownMovie(asked.item_id)
         now_s = self._now_s()

@@ -16,10 +16,11 @@ from bento.recommender.catalogue.films import FilmCards
 from bento.recommender.people.favourites import favourite_genres
 from bento.recommender.people.person_films import PersonFilms
 from bento.recommender.recommendations import release_headers
-from bento.recommender.schemas import USER_ID_LIMIT, user_id_in_path
+from bento.recommender.schemas import user_id_in_path
 from bento.release.loading import Release
 from bento.stores.interfaces import FeatureStore
 from features.history import WatchHistory
+from features.ids import ID_LENGTH_LIMIT, Id
 
 PAGE_LIMIT = 100
 HISTORY_PAGE_LIMIT = 1_000
@@ -30,7 +31,7 @@ class PeopleQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
     limit: Annotated[int, Meta(ge=1, le=PAGE_LIMIT)] = 12
     offset: Annotated[int, Meta(ge=0, le=2**31)] = 0
-    q: Annotated[str, Meta(max_length=USER_ID_LIMIT, description="Beginning of the id.")] = ""
+    q: Annotated[str, Meta(max_length=ID_LENGTH_LIMIT, description="Beginning of the id.")] = ""
 
 
 class KnownPerson(Struct, frozen=True):
@@ -61,7 +62,7 @@ class PersonQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class WatchedFilm(Struct, frozen=True):
     """A film that somebody watched."""
 
-    movie_id: int
+    movie_id: Id
     title: str
     genres: tuple[str, ...]
     year: int | None

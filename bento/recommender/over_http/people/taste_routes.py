@@ -11,6 +11,7 @@ from bento.http.responses import JsonResponse
 from bento.http.routing import About, Route
 from bento.recommender.people.tastes import ChosenGenres, LikedFilms, Tastes
 from bento.recommender.schemas import user_id_in_path
+from features.ids import Id
 
 
 class TasteRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +29,7 @@ class TasteAnswer(Struct, frozen=True):
     success: bool
     user_id: str
     genres: list[str]
-    liked: list[int]
+    liked: list[Id]
 
 
 ABOUT = About(
