@@ -176,6 +176,7 @@ class HistoryTransformer(nn.Module):
         *earlier, last_block = self.blocks
         for block in earlier:
             x = block(x)
+        assert isinstance(last_block, CausalBlock)
         count = present.sum(dim=1, keepdim=True)
         mean = (present.unsqueeze(1) @ films).squeeze(1) / torch.clamp(count, min=1)
         last = (place_of_newest(present).unsqueeze(1) @ films).squeeze(1)
