@@ -30,16 +30,20 @@ NEW_FILM_TOWER = "new_film_tower"
 TORCHSCRIPT_TOWER = "user_tower_torchscript"
 """The user tower as TorchScript. Optional: serving it needs torch."""
 
+HYBRID = "hybrid"
+"""All of a recommendation's models in one graph; see `export.graphs.hybrid`. Optional: large catalogues, and indexes
+that are not exact, have none, and the models one by one give the same answers."""
+
 TEXT_MODELS = ("tokenizer", "text_encoder", "text_embedding")
 IMAGE_MODELS = ("image_decoder", "image_encoder", "image_embedding")
 """Left out of a release whose data have no posters."""
 
 MODELS = (
     *USER_ENCODERS, TORCHSCRIPT_TOWER, "fusion", "retrieval", *SCORERS, NEW_FILM_TOWER, *TEXT_MODELS, *IMAGE_MODELS,
-    "hybrid_candidates",
+    "hybrid_candidates", HYBRID,
 )  # fmt: skip
 
-OPTIONAL_MODELS = (TORCHSCRIPT_TOWER, *IMAGE_MODELS)
+OPTIONAL_MODELS = (TORCHSCRIPT_TOWER, *IMAGE_MODELS, HYBRID)
 """A server may serve a release without these."""
 
 

@@ -75,7 +75,7 @@ def export_onnx(module: nn.Module, example: Tensors, config: ModelConfig, path: 
         onnx.shape_inference.InferenceError,
     ) as error:
         raise GraphRejected(config.name, error) from error
-    _check_signature(model, config)
+    check_signature(model, config)
     write_atomically(path, model.SerializeToString(deterministic=True))
 
 
@@ -142,7 +142,8 @@ def _free_configured_outputs(model: onnx.ModelProto, config: ModelConfig) -> Non
                 dimensions[axis].dim_param = f"{tensor.name}_{axis}"
 
 
-def _check_signature(model: onnx.ModelProto, config: ModelConfig) -> None:
+def check_signature(model: onnx.ModelProto, config: ModelConfig) -> None:
+    """Raises: SignatureMismatch, names, types or dimensions are not config.pbtxt's."""
     for exported, configured in ((model.graph.input, config.input), (model.graph.output, config.output)):
         given = {tensor.name: _describe(tensor.type.tensor_type) for tensor in exported}
         for tensor in configured:

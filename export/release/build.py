@@ -16,6 +16,8 @@ import orjson
 
 import features
 from export.graphs import networks
+from export.graphs.hybrid import HYBRID_UP_TO, write_hybrid
+from export.graphs.hybrid_parity import prove_hybrid
 from export.graphs.networks import Network
 from export.graphs.onnx_graphs import onnx_run
 from export.graphs.precision import REDUCIBLE_MODELS, Precision
@@ -23,6 +25,7 @@ from export.graphs.writers import GraphOrder, GraphWriter, Here
 from export.index.faiss_index import BuiltIndex, IndexKind, build_index, fused_vectors, write_index
 from export.index.recall import DEMANDED_RECALL, tuned
 from export.layout import (
+    HYBRID,
     IMAGE_MODELS,
     MODELS,
     NEW_FILM_TOWER,
@@ -101,7 +104,7 @@ def export_release(
         if options.max_loss_ratio is not None:
             check_quality(release, read_manifest(repository), options.max_loss_ratio)
         build = Build(trained, dataset, events, open_draft(repository), options.precision, options.index, graphs)
-        models = released_models(trained)
+        models = released_models(trained, options.index)
         written = {}
         for done, model in enumerate(build.begin(models)):
             options.on_model(model, done, len(models))
@@ -115,9 +118,14 @@ def export_release(
     return build.draft.number
 
 
-def released_models(trained: Checkpoint) -> list[str]:
+def released_models(trained: Checkpoint, index: IndexKind = "flat") -> list[str]:
     """The models of a release, in the order in which they are written."""
-    return [model for model in MODELS if model not in IMAGE_MODELS or trained.content.image_encoder is not None]
+    left_out: set[str] = set()
+    if trained.content.image_encoder is None:
+        left_out.update(IMAGE_MODELS)
+    if index != "flat" or len(trained.catalog) > HYBRID_UP_TO:
+        left_out.add(HYBRID)
+    return [model for model in MODELS if model not in left_out]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,8 @@ class Build:
         if model == TORCHSCRIPT_TOWER:
             trial = networks.user_encoder_trial("user_tower", self.trained)
             return networks.export_traced_network(self.trained.encoders["user_tower"], trial, config, folder)
+        if model == HYBRID:
+            return self._write_hybrid(config, folder)
         writers = {"retrieval": self._write_retrieval, "tokenizer": self._write_tokenizer}
         writers |= {"image_decoder": self._write_image_decoder}
         writers.get(model, _write_ensemble)(folder)
@@ -235,6 +245,13 @@ class Build:
             return built, IndexFacts()
         queries = release_queries(self.draft.folder, self.trained.fusion_weights)
         return tuned(built, self.fused, queries, DEMANDED_RECALL)
+
+    def _write_hybrid(self, config: Any, folder: Path) -> Parity:
+        """After all the graphs that it is joined from."""
+        write_hybrid(self.draft.folder, self.fused, config, folder / "model.onnx")
+        mixes = [self.trained.fusion_weights, *self.trained.presets.values()]
+        weights = [np.array([mix.get(source, 0.0) for source in SOURCES], dtype=np.float32) for mix in mixes]
+        return prove_hybrid(self.draft.folder, self.fused, weights, self.precision)
 
     def _write_retrieval(self, folder: Path) -> None:
         beside = PYTHON_MODELS / "fused_search.py", PYTHON_MODELS / "film_index.py", FEATURES / "sources.py"

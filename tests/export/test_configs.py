@@ -9,6 +9,7 @@ from tritonclient.grpc.model_config_pb2 import DataType, ModelInstanceGroup
 
 from export.layout import (
     COMMITTED_REPOSITORY,
+    HYBRID,
     MODELS,
     SCORERS,
     TORCHSCRIPT_TOWER,
@@ -57,7 +58,8 @@ def test_models_are_batched_and_serve_the_latest_version(model: str) -> None:
         return  # their steps batch
     sizes = list(config.dynamic_batching.preferred_batch_size)
     assert sizes == sorted(sizes)
-    assert 0 < sizes[-1] <= config.max_batch_size
+    assert all(0 < size <= config.max_batch_size for size in sizes)
+    assert bool(sizes) != (model == HYBRID)  # it computes whoever waits, together
     assert config.dynamic_batching.default_queue_policy.max_queue_size > 0
     assert [group.kind for group in config.instance_group] in (
         [ModelInstanceGroup.KIND_AUTO], [ModelInstanceGroup.KIND_CPU],
@@ -112,6 +114,15 @@ def test_the_ensemble_brings_every_source_to_fusion_and_retrieval() -> None:
     assert steps["fusion"].output_map[NEIGHBOUR_WEIGHT] == retrieval["extra_weight"]
 
 
+def test_hybrid_reads_and_answers_what_its_models_do() -> None:
+    read, given = tensors(CONFIGS[HYBRID].input), tensors(CONFIGS[HYBRID].output)
+    ensemble = CONFIGS["hybrid_candidates"]
+    assert tensors(ensemble.input).items() <= read.items()
+    assert tensors(ensemble.output).items() <= given.items()
+    assert given["used"] == ("BOOL", (len(SOURCES),))
+    assert given["query"] == tensors(CONFIGS["fusion"].output)["query"]
+
+
 def test_new_films_get_a_vector_of_the_fused_space() -> None:
     assert tensors(CONFIGS["new_film_tower"].output) == {"item_vector": ("FP32", (FUSED_WIDTH,))}
 
@@ -162,9 +173,11 @@ def test_ensemble_tensors_fit_together(ensemble: str) -> None:
 def test_warm_up_feeds_every_input(model: str) -> None:
     config = CONFIGS[model]
     for sample in config.model_warmup:
-        assert {name: (value.data_type, list(value.dims)) for name, value in sample.inputs.items()} == {
-            tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in config.input
-        }
+        fed = {name: (value.data_type, len(value.dims)) for name, value in sample.inputs.items()}
+        assert fed == {tensor.name: (tensor.data_type, len(tensor.dims)) for tensor in config.input}
+        for tensor in config.input:
+            lengths = zip(sample.inputs[tensor.name].dims, tensor.dims, strict=True)
+            assert all(length == configured or configured == -1 for length, configured in lengths)
 
 
 def test_backends_are_those_of_the_architecture() -> None:

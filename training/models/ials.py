@@ -66,21 +66,23 @@ class IalsUser(nn.Module):
         recency = recency_weights(present, self.half_life_films, self.floor)
         confidence = self.alpha * recency * rating_weights(ratings, self.disliked)
         factors = self.item_factors[history]
-        target = ((1 + 1 / self.alpha) * confidence.unsqueeze(-1) * factors).sum(dim=1)
+        weighted = factors * confidence.unsqueeze(-1)
+        target = (1 + 1 / self.alpha) * weighted.sum(dim=1, keepdim=True)
+        # As one matrix per person: the steps are then products of (1, D) and (D, D) instead of passes over (T, D).
+        normal = self.gram + weighted.transpose(1, 2) @ factors
         user = torch.zeros_like(target)
         residual, direction = target, target
-        squared = (residual * residual).sum(dim=1, keepdim=True)
+        squared = (residual * residual).sum(dim=2, keepdim=True)
         for _ in range(self.cg_steps):  # unrolled in the exported graph
-            reach = (factors * direction.unsqueeze(1)).sum(dim=2) * confidence
-            image = direction @ self.gram + (factors * reach.unsqueeze(-1)).sum(dim=1)
+            image = direction @ normal
             # Both quotients are 0/0 once solved, and from the start for an empty history.
-            step = squared / torch.clamp((direction * image).sum(dim=1, keepdim=True), min=1e-20)
+            step = squared / torch.clamp((direction * image).sum(dim=2, keepdim=True), min=1e-20)
             user = user + step * direction
             residual = residual - step * image
-            remaining = (residual * residual).sum(dim=1, keepdim=True)
+            remaining = (residual * residual).sum(dim=2, keepdim=True)
             direction = residual + remaining / torch.clamp(squared, min=1e-20) * direction
             squared = remaining
-        return (user,)
+        return (user.squeeze(1),)
 
 
 def fit_ials(user_rows: npt.NDArray[np.integer], item_rows: npt.NDArray[np.integer], n_items: int,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from features.history import HISTORY_LENGTH
 from features.thresholds import LIKED_FROM
 from training.models.seeded_dropout import SeededDropout
-from training.models.serving import HISTORY_INPUTS, is_present
+from training.models.serving import HISTORY_INPUTS, is_present, steps_back
 
 MASKED = -1e9
 """Added where attention may not look: finite, so that no row of the softmax can turn into NaN."""
@@ -106,6 +106,48 @@ class CausalBlock(nn.Module):
         x = x + self.dropout(self.out(mixed))
         return x + self.dropout(self.contract(F.gelu(self.expand(self.norm_feed(x)))))
 
+    def at_newest(self, x: Tensor, present: Tensor) -> Tensor:
+        """(B, T, D), (B, T) → (B, D): what `forward`, without dropout, gives for each history's newest film.
+
+        One place asks, so the keys' projection is applied to its query and the values' to the weighted mean: no
+        position is projected but the newest. Meaningless for an empty history.
+        """
+        d = x.shape[2]
+        normed = self.norm_attention(x)
+        newest = place_of_newest(present).unsqueeze(1)
+        to_keys, to_keys_bias = self._query_to_keys()
+        query = ((newest @ normed).squeeze(1) @ to_keys + to_keys_bias).reshape(-1, self.heads, d)
+        bias = self.distance_bias.T[torch.clamp(steps_back(present), min=0).to(torch.int64)].transpose(1, 2)
+        scores = query @ normed.transpose(1, 2) + bias + ((1 - present) * MASKED).unsqueeze(1)
+        mixed = (torch.softmax(scores, dim=-1) @ normed).reshape(-1, self.heads * d)
+        from_values, from_values_bias = self._values_to_output()
+        state = (newest @ x).squeeze(1) + mixed @ from_values + from_values_bias
+        return state + self.contract(F.gelu(self.expand(self.norm_feed(state))))
+
+    def _query_to_keys(self) -> tuple[Tensor, Tensor]:
+        """(D, H D) and (H D): a query, multiplied by the keys' projection and scaled.
+
+        The keys' bias adds the same to the score of every place, which a softmax does not see.
+        """
+        query, key, _ = self._by_head(self.qkv.weight)
+        query_bias, _, _ = self._by_head(self.qkv.bias.unsqueeze(1))
+        scale = query.shape[1] ** -0.5
+        to_keys = (query.transpose(1, 2) @ key).permute(1, 0, 2).flatten(1)
+        return to_keys * scale, (query_bias.transpose(1, 2) @ key).flatten() * scale
+
+    def _values_to_output(self) -> tuple[Tensor, Tensor]:
+        """(H D, D) and (D): a mean of normed places per head, projected to values and then to the output."""
+        d = self.out.weight.shape[0]
+        _, _, value = self._by_head(self.qkv.weight)
+        value_bias = self.qkv.bias[2 * d :]
+        out = self.out.weight.reshape(d, self.heads, d // self.heads).permute(1, 2, 0)
+        return (value.transpose(1, 2) @ out).flatten(0, 1), self.out.bias + value_bias @ self.out.weight.T
+
+    def _by_head(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(3 D, any) → query's, key's and value's (H, D / H, any)."""
+        query, key, value = weight.reshape(3, self.heads, -1, weight.shape[1])
+        return query, key, value
+
 
 class HistoryTransformer(nn.Module):
     """Film vectors → the state after each position of a history."""
@@ -121,15 +163,32 @@ class HistoryTransformer(nn.Module):
 
     def forward(self, films: Tensor, present: Tensor, ratings: Tensor, age_days: Tensor) -> Tensor:
         """(B, T, D), (B, T) … → (B, T, D) unit vectors."""
-        rated = (ratings > 0).to(torch.float32)
-        gap_days = torch.clamp(F.pad(age_days[:, :-1] - age_days[:, 1:], (1, 0)), min=0)
-        about = torch.stack([(ratings - LIKED_FROM) * rated, rated, torch.log1p(gap_days)], dim=-1)
-        x = self.dropout(films * films.shape[-1] ** 0.5 + self.context(about)) * present.unsqueeze(-1)
+        x = self.dropout(self._described(films, ratings, age_days)) * present.unsqueeze(-1)
         for block in self.blocks:
             x = block(x)
         seen = torch.clamp(torch.cumsum(present, dim=1), min=1).unsqueeze(-1)
         running_mean = torch.cumsum(films * present.unsqueeze(-1), dim=1) / seen
         return unit(self.norm(x) + self.taste(unit(running_mean)) + self.last(unit(films)))
+
+    def at_newest(self, films: Tensor, present: Tensor, ratings: Tensor, age_days: Tensor) -> Tensor:
+        """(B, T, D), (B, T) … → (B, D): what `forward`, without dropout, gives for the newest film; else zeros."""
+        x = self._described(films, ratings, age_days) * present.unsqueeze(-1)
+        *earlier, last_block = self.blocks
+        for block in earlier:
+            x = block(x)
+        assert isinstance(last_block, CausalBlock)
+        count = present.sum(dim=1, keepdim=True)
+        mean = (present.unsqueeze(1) @ films).squeeze(1) / torch.clamp(count, min=1)
+        last = (place_of_newest(present).unsqueeze(1) @ films).squeeze(1)
+        state = self.norm(last_block.at_newest(x, present)) + self.taste(unit(mean)) + self.last(unit(last))
+        return unit(state) * torch.clamp(count, max=1)
+
+    def _described(self, films: Tensor, ratings: Tensor, age_days: Tensor) -> Tensor:
+        """(B, T, D): each film with how it was rated and how long after the one before."""
+        rated = (ratings > 0).to(torch.float32)
+        gap_days = torch.clamp(F.pad(age_days[:, :-1] - age_days[:, 1:], (1, 0)), min=0)
+        about = torch.stack([(ratings - LIKED_FROM) * rated, rated, torch.log1p(gap_days)], dim=-1)
+        return films * films.shape[-1] ** 0.5 + self.context(about)
 
 
 class SequenceEncoder(nn.Module):
@@ -148,10 +207,7 @@ class SequenceEncoder(nn.Module):
     def forward(self, history: Tensor, ratings: Tensor, age_days: Tensor) -> tuple[Tensor]:
         """(B, T) each → user_embedding (B, D)."""
         present = is_present(history)
-        states = self.transformer(self.films[history], present, ratings, age_days)
-        after = F.pad(present[:, 1:], (0, 1))
-        newest = (present - after).unsqueeze(-1)  # 1 at the newest film alone: histories are padded on the right
-        return ((states * newest).sum(dim=1),)
+        return (self.transformer.at_newest(self.films[history], present, ratings, age_days),)
 
 
 class SequenceNet(nn.Module):
@@ -177,6 +233,11 @@ class SequenceNet(nn.Module):
     def item_vectors(self) -> Tensor:
         """(N, D) unit vectors to score by dot product."""
         return unit(self.items.eval()()[1:]).detach()
+
+
+def place_of_newest(present: Tensor) -> Tensor:
+    """(B, T) 1 at the newest film alone: histories are padded on the right."""
+    return present - F.pad(present[:, 1:], (0, 1))
 
 
 def unit(x: Tensor) -> Tensor:

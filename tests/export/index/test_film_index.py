@@ -17,7 +17,7 @@ from export.errors import RecallTooLow
 from export.index.faiss_index import ON_GPU, BuiltIndex, IndexKind, build_index, write_index
 from export.index.recall import recall, tuned
 from export.layout import version_folder
-from export.python_models.film_index import NO_ROW, FilmIndex
+from export.python_models.film_index import BLAS_FROM, NO_ROW, FilmIndex
 from export.release.build import PublishOptions, export_release
 from export.release.manifest import read_manifest
 from export.release.queries import release_queries
@@ -110,6 +110,26 @@ def test_as_many_films_come_as_are_asked_for(films: FilmIndex, queries: npt.NDAr
     _, rows = films.nearest(queries[:3], depth)
     assert (rows != NO_ROW).all()
     assert all(len(set(row)) == depth for row in rows.tolist())
+
+
+@pytest.mark.parametrize("batch", [1, BLAS_FROM - 1, BLAS_FROM, 50])
+def test_a_flat_index_multiplies_matrices_from_the_batch_size_where_it_pays(
+    build: Building, queries: npt.NDArray[np.float32], batch: int
+) -> None:
+    films = FilmIndex(build("flat").index)
+    configured = faiss.cvar.distance_compute_blas_threshold
+    scores, _ = films.nearest(queries[:batch], 50)
+    ways = {}
+    try:
+        for way, threshold in (("product", 0), ("scan", 2**31 - 1)):
+            faiss.cvar.distance_compute_blas_threshold = threshold
+            ways[way], _ = films.nearest(queries[:batch], 50)
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = configured
+    # Both add the same numbers in another order, and so round otherwise: the last bits tell which way was taken.
+    assert not np.array_equal(ways["product"], ways["scan"])
+    np.testing.assert_array_equal(scores, ways["product" if batch >= BLAS_FROM else "scan"])
+    np.testing.assert_allclose(ways["product"], ways["scan"], atol=ROUNDING)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -110,7 +110,7 @@ def test_an_unproven_release_is_not_published(world: TinyWorld, repository: Path
         raise ParityFailed("text_encoder", "the stored vector of item_row 3", 0.5, 1e-4)
 
     monkeypatch.setattr(networks, "check_stored_texts", refuse)
-    monkeypatch.setattr(build, "released_models", lambda trained: ["tokenizer", "text_encoder"])
+    monkeypatch.setattr(build, "released_models", lambda trained, index: ["tokenizer", "text_encoder"])
     with pytest.raises(ParityFailed, match=r"text_encoder: the stored vector of item_row 3 differs by 0\.5"):
         export_release(world.trained, world.dataset, repository, PublishOptions())
     assert read_manifest(repository).current == 1

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from features.history import HISTORY_LENGTH, WatchHistory, history_tensors
 from features.sources import SOURCE_WIDTHS, SOURCES
 from training.models.content_profile import ContentProfileConfig, content_profile
-from training.models.ease import EaseConfig, EaseModel, fit_ease, item_weights
+from training.models.ease import DENSE_UP_TO, EaseConfig, EaseModel, fit_ease, item_weights
 from training.models.fused_query import centre, fused_query
 from training.models.ials import IalsUser
 from training.models.popularity import PopularityConfig, fit_popularity
@@ -168,6 +168,21 @@ def test_ease_scores_are_the_weighted_sum_of_neighbours_over_their_spread() -> N
     best = [row for row in np.argsort(-expected) if expected[row] > 0]
     assert rows[0].tolist() == best + [-1] * (4 - len(best))
     np.testing.assert_allclose(scores[0, : len(best)], expected[best], rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("n_items", [DENSE_UP_TO, DENSE_UP_TO + 1], ids=["dense", "sparse"])
+def test_ease_adds_up_neighbours_alike_in_small_and_large_catalogues(n_items: int) -> None:
+    model = EaseModel(n_items, 2, 3, half_life_films=1.0, floor=0.0, disliked=1.0)
+    model.neighbour_rows[1], model.neighbour_weights[1] = torch.tensor([5, 9]), torch.tensor([2.0, -1.0])
+    model.neighbour_rows[2], model.neighbour_weights[2] = torch.tensor([5, 7]), torch.tensor([3.0, 2.0])
+
+    rows, scores = model(*tensors(history([0, 1])))
+
+    # Film 0 is one back and counts 1/2: film 5 gets 2/2 + 3 = 4, film 7 gets 2, film 9 gets -1/2; all others 0.
+    spread = np.std([4, 2, -0.5] + [0] * (n_items - 3))
+    assert rows[0].tolist() == [5, 7, -1]
+    np.testing.assert_allclose(scores[0], [4 / spread, 2 / spread, 0], rtol=1e-4)
 
 
 @torch.no_grad()
@@ -353,6 +368,22 @@ def test_transformer_states_do_not_see_later_films() -> None:
 
     assert torch.equal(one[:, :2], other[:, :2])
     assert not torch.allclose(one[:, 2], other[:, 2])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_served_embedding_is_the_state_after_the_newest_film(blocks: int) -> None:
+    torch.manual_seed(0)
+    net = SequenceNet(torch.rand(N_ITEMS, 5), SequenceConfig(blocks=blocks)).eval()
+    for parameter in net.parameters():  # biases, too, begin as zeros, which any mistake leaves right
+        nn.init.normal_(parameter, std=0.3)
+    people = [history([3, 4, 5], [5, 1, 3], days(0, 1, 9)), history([7]), history([row % N_ITEMS for row in range(50)])]
+
+    states = net.states(net.items(), *tensors(*people))
+    (embedding,) = net.serving()(*tensors(*people))
+
+    # Products are taken in another order: some units in the last of 24 bits.
+    torch.testing.assert_close(embedding, states[[0, 1, 2], [2, 0, 49]], rtol=1e-4, atol=1e-5)
 
 
 def test_a_film_without_events_has_a_vector_from_its_features() -> None:
