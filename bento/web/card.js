@@ -23,7 +23,7 @@ export class Card {
   /** @param {Actions} actions */
   constructor(film, actions) {
     this.#film = film;
-    this.#reasons.id = `why-${film.movie_id}`;
+    this.#reasons.id = `why-${encodeURIComponent(film.movie_id)}`;
     this.#reasons.setAttribute("aria-label", `Why ${film.title}`);
     this.#why = h(
       "button",
