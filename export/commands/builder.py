@@ -52,6 +52,8 @@ class ReleaseBuilder:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
         store, train_options = self.tracking.store(self.home), options.train_options()
         dataset = read_dataset(locate_data(options.data, self.home))
+        if dataset.report.taken_as:
+            console.print(f"Taken as {dataset.report.taken_as}", markup=False)
         for table in dataset.report.tables:
             if table.dropped:
                 console.print(str(table), markup=False)

@@ -34,10 +34,10 @@ def _read_csv_layout(files: DataFiles) -> RawTables:
     films, movies_report = _read_movies(files)
     reports = [ratings_report, movies_report]
     if "metadata.csv" in files.names:
-        films, report = _with_metadata(films, files)
+        films, report = with_metadata(films, files)
         reports.append(report)
     if "tags.csv" in files.names:
-        films, report = _with_tags(films, files)
+        films, report = with_tags_of(films, files)
         reports.append(report)
     return RawTables("movielens", in_order(films), ratings, tuple(reports))
 
@@ -53,7 +53,7 @@ def _read_movies(files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     return films, report
 
 
-def _with_metadata(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
+def with_metadata(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     """Films with their fields of metadata.csv."""
     columns = ("movieId", "overview", "cast", "director", "country")
     frame, report = read_texts(files, "metadata.csv", columns, multi_line=True)
@@ -72,7 +72,8 @@ def _with_metadata(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Fi
     return described, report
 
 
-def _with_tags(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
+def with_tags_of(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
+    """Films with the tags of tags.csv."""
     frame, report = read_texts(files, "tags.csv", ("userId", "movieId", "tag"))
     frame = drop_rows(frame, pl.col("tag").is_null(), EMPTY_TEXT, report)
     frame = drop_rows(with_ids(frame, ("movieId",), report), ~_known(films), UNKNOWN_FILM, report)
