@@ -21,7 +21,7 @@ from training.data.download import download as download_dataset
 from training.data.errors import FormatExists
 from training.data.files import FolderFiles, open_data_files
 from training.data.formats.data_format import FORMAT_FILE, Scale, format_text
-from training.data.formats.proposal import propose
+from training.data.formats.proposal import is_movielens, propose
 from training.data.location import download_folder
 from training.data.read_report import ReadLimits
 
@@ -113,7 +113,11 @@ def describe(
             target = files.root / FORMAT_FILE
         if target.exists() and not force:
             raise FormatExists(target)
-        proposal = propose(files, {name: value for name, value in zip(names, values, strict=True) if value is not None})
+        given = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+        if not given and not force and is_movielens(files):
+            console.print(f"{escape(str(path))} is in MovieLens' format and needs no description", highlight=False)
+            return
+        proposal = propose(files, given)
         text = format_text(proposal.format, proposal.doubts)
         target.write_text(text, encoding="utf-8")
     console.print(text, markup=False, highlight=False)

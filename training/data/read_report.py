@@ -13,6 +13,8 @@ BAD_TIMESTAMP = "with a timestamp that is not in seconds between 1970 and 2100"
 UNKNOWN_FILM = "about a film that is not in the catalogue"
 DUPLICATE = "repeated (the newest is kept)"
 EMPTY_TEXT = "without text"
+NO_PERSON = "without a person"
+NOTHING_COUNTED = "with a count of 0 or less"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,8 @@ class ReadLimits:
     max_dropped_ratio: float = 0.01
     """Share of a file's rows, 0 to 1, that may be damaged; more than this refuses the data."""
     max_unknown_ratio: float = 0.5
-    """Share of a file's rows, 0 to 1, that may be about films that are not in the catalogue: a folder may hold
-    some of the films, but when most are missing the tables are of two data sets."""
+    """Share of a file's rows, 0 to 1, that may be about films that are not in the catalogue, or of nobody: a folder
+    may hold some of the films, but when most are missing the tables are of two data sets."""
 
 
 @dataclass(slots=True)
@@ -64,9 +66,13 @@ class TableReport:
         }
 
     def check(self, limits: ReadLimits) -> None:
-        """Raises TooManyDroppedRows when more rows were left out than `limits` allow; repeated rows do not count."""
-        unknown = {reason: count for reason, count in self.dropped.items() if reason == UNKNOWN_FILM}
-        damaged = {reason: count for reason, count in self.dropped.items() if reason not in (UNKNOWN_FILM, DUPLICATE)}
+        """Raises TooManyDroppedRows when more rows were left out than `limits` allow.
+
+        Repeated rows do not count, nor do counts of nothing: shops note what was returned.
+        """
+        unknown = {reason: count for reason, count in self.dropped.items() if reason in (UNKNOWN_FILM, NO_PERSON)}
+        never = (*unknown, DUPLICATE, NOTHING_COUNTED)
+        damaged = {reason: count for reason, count in self.dropped.items() if reason not in never}
         for dropped, limit in ((damaged, limits.max_dropped_ratio), (unknown, limits.max_unknown_ratio)):
             if self.rows and sum(dropped.values()) / self.rows > limit:
                 raise TooManyDroppedRows(self.file, self.rows, dropped, self.places(), limit)

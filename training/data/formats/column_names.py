@@ -32,11 +32,17 @@ _NAMES = {
         "watchedat watcheddate purchasedate purchasedat orderdate invoicedate transactiondate tdat unixtime "
         "timestampms timems reviewtime viewedat daterated lastupdated updatedat addedat"
     ),
-    "title": "title name movietitle itemname itemtitle productname producttitle booktitle filmtitle description",
-    "year": "year releaseyear yearofpublication publicationyear releasedate startyear yearpublished",
-    "genres": "genres genre categories category class labels tags producttype productgroupname department maincategory",
-    "overview": "overview plot summary description desc synopsis abstract features",
-    "director": "director directors author authors bookauthor brand store",
+    "title": (
+        "title name movietitle itemname itemtitle productname prodname producttitle booktitle filmtitle "
+        "description comment"
+    ),
+    "year": "year releaseyear yearofpublication publicationyear releasedate startyear originalpublicationyear",
+    "genres": (
+        "genres genre categories category class labels tags producttype producttypename productgroupname department "
+        "maincategory"
+    ),
+    "overview": "overview plot summary description desc detaildesc synopsis abstract features",
+    "director": "director directors author authors bookauthor",
     "cast": "cast actors stars",
     "country": "country",
 }
@@ -52,7 +58,7 @@ EVENT_FILES = (
 ITEM_FILES = (
     "movies movie items item products product films film books book catalogue catalog meta metadata articles".split()
 )
-IGNORED_FILES = "tags links genome-tags genome-scores users readme profile diary likes".split()
+IGNORED_FILES = "tags links genome-tags genome-scores users readme diary likes watchlist".split()
 """Tables that stand beside events and items in known data sets."""
 
 

@@ -14,6 +14,8 @@ from training.data.errors import BadDataFormat
 from training.data.files import DataFiles
 
 FORMAT_FILE = "data.toml"
+OWN_COLUMNS = "own columns"
+"""The shape of files that nobody else has."""
 
 Encoding = Literal["utf-8", "utf-16", "latin-1"]
 Scale = Literal["5", "10", "100", "0/1", "-1/1", "counts"]
@@ -75,7 +77,7 @@ class ItemFormat(TableFormat, kw_only=True, omit_defaults=True, forbid_unknown_f
 class DataFormat(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, frozen=True):
     """A whole data set. Without `items` the catalogue is what occurs in the events."""
 
-    shape: str = "own columns"
+    shape: str = OWN_COLUMNS
     """What the files were recognised as."""
     events: EventFormat
     items: ItemFormat | None = None

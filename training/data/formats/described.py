@@ -14,30 +14,34 @@ from features.catalog import Film
 from features.ids import Id, id_of
 from training.data.files import DataFiles
 from training.data.formats.data_format import FORMAT_FILE, DataFormat, EventFormat, ItemFormat
-from training.data.formats.text_tables import read_table
-from training.data.formats.values import SCALE_WORDS, UNIT_WORDS, stars, timestamps_s
+from training.data.formats.text_tables import header_of, read_table, unpacked
+from training.data.formats.values import SCALE_WORDS, UNIT_WORDS, number, stars, timestamps_s
 from training.data.layouts.csv_tables import LINE, drop_rows
-from training.data.layouts.movielens import with_metadata, with_tags_of
+from training.data.layouts.movielens import METADATA_COLUMNS, TAG_COLUMNS, with_metadata, with_tags_of
 from training.data.layouts.raw_tables import RATING_COLUMNS, RawTables, genres_of, in_order, with_ids
 from training.data.layouts.titles import split_title
-from training.data.read_report import DUPLICATE, TableReport
+from training.data.read_report import DUPLICATE, NO_PERSON, NOTHING_COUNTED, TableReport
 
 _YEAR = re.compile(r"\b(1[89]\d\d|20\d\d)\b")
 _LATEST_S = 4_102_444_800
+_HEADER_BYTES = 65_536
 
 
 def read_described(files: DataFiles, described: DataFormat) -> RawTables:
     """The events and items of the files. Raises: MissingColumns, UnreadableTable."""
     events, events_report = _read_events(files, described.events)
-    if described.items is None:
-        films, reports = _occurring(events), [events_report]
+    items, reports = described.items, [events_report]
+    if items is None:
+        films = _occurring(events)
+    elif (items.file, items.only) == (described.events.file, described.events.only):
+        films, _ = _read_items(files, items)  # its rows are the events', and counted there
     else:
-        films, items_report = _read_items(files, described.items)
-        reports = [events_report, items_report]
-    if "metadata.csv" in files.names:
+        films, items_report = _read_items(files, items)
+        reports.append(items_report)
+    if _has_columns(files, "metadata.csv", METADATA_COLUMNS):
         films, report = with_metadata(films, files)
         reports.append(report)
-    if "tags.csv" in files.names:
+    if _has_columns(files, "tags.csv", TAG_COLUMNS):
         films, report = with_tags_of(films, files)
         reports.append(report)
     timed = described.events.time is not None and described.events.time_unit != "order"
@@ -45,6 +49,14 @@ def read_described(files: DataFiles, described: DataFormat) -> RawTables:
     return RawTables(
         described.shape, in_order(films), events, tuple(reports), timed, may_be_unrated=True, beside=beside
     )
+
+
+def _has_columns(files: DataFiles, file: str, columns: tuple[str, ...]) -> bool:
+    """Whether there is such a file, and it is the one that MovieLens has, not another's of that name."""
+    if file not in files.names:
+        return False
+    first_line = unpacked(files, file, _HEADER_BYTES).decode("utf-8-sig", errors="replace").split("\n", 1)[0]
+    return set(columns) <= set(header_of(first_line, ","))
 
 
 def _read_events(files: DataFiles, table: EventFormat) -> tuple[pl.DataFrame, TableReport]:
@@ -56,6 +68,7 @@ def _read_events(files: DataFiles, table: EventFormat) -> tuple[pl.DataFrame, Ta
     )
     if table.user is None:
         frame = frame.with_columns(userId=pl.lit(table.person))
+    frame = drop_rows(frame, pl.col("userId").str.strip_chars().str.len_chars() == 0, NO_PERSON, report)
     frame = with_ids(frame, ("userId", "movieId"), report)
     if table.rating is None:
         frame = frame.with_columns(rating=pl.lit(0.0, pl.Float32))
@@ -70,6 +83,9 @@ def _read_events(files: DataFiles, table: EventFormat) -> tuple[pl.DataFrame, Ta
 
 def _with_stars(frame: pl.DataFrame, table: EventFormat, report: TableReport) -> pl.DataFrame:
     frame = frame.with_columns(given=pl.col("rating"), rating=stars(pl.col("rating"), table.scale, table.decimal_comma))
+    if table.scale == "counts":
+        nothing = (number(pl.col("given"), table.decimal_comma) <= 0).fill_null(False)
+        frame = drop_rows(frame, nothing, NOTHING_COUNTED, report, "given")
     reason = f"with a rating that is not on the scale of {SCALE_WORDS[table.scale]}"
     return drop_rows(frame, pl.col("rating").is_null(), reason, report, "given")
 

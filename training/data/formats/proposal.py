@@ -11,8 +11,8 @@ import polars as pl
 from training.data.errors import DataNotFound, MissingColumns
 from training.data.files import DataFiles, is_table
 from training.data.formats.column_names import EVENT_FILES, IGNORED_FILES, ITEM_FILES, ITEM_ROLES, find, plain
-from training.data.formats.data_format import DataFormat, EventFormat, ItemFormat
-from training.data.formats.samples import Sample, sample_of
+from training.data.formats.data_format import OWN_COLUMNS, DataFormat, EventFormat, ItemFormat
+from training.data.formats.samples import Sample, sample_of, samples_of
 from training.data.formats.units import scale_of, share, time_unit_of
 from training.data.formats.values import SCALE_WORDS, UNIT_WORDS
 from training.data.layouts.raw_tables import RATING_COLUMNS
@@ -41,7 +41,8 @@ class Proposal:
         if items:
             named = [f"{role} {column}" for role in ITEM_ROLES if (column := getattr(items, role))]
             parts.append(f"{items.file}: {', '.join([items.item + ' as items', *named])}")
-        return "; ".join(parts)
+        known = "" if self.format.shape == OWN_COLUMNS else f"{self.format.shape} ("
+        return f"{known}{'; '.join(parts)}{')' * bool(known)}"
 
 
 def is_movielens(files: DataFiles) -> bool:
@@ -75,12 +76,12 @@ def propose(files: DataFiles, given: Mapping[str, Any] | None = None) -> Proposa
     Raises: DataNotFound when no file can hold events, MissingColumns when it lacks a given one.
     """
     given = given or {}
-    samples = [
-        sample
+    names = [
+        name
         for name in sorted(files.names)
         if (is_table(name) and name.split(".")[0].lower() not in IGNORED_FILES) or name == given.get("file")
-        if (sample := sample_of(files, name, given.get("separator"), given.get("header"))) and sample.frame.height
     ]
+    samples = [part for name in names for part in samples_of(files, name, given.get("separator"), given.get("header"))]
     doubts: list[str] = []
     events = _event_sample(samples, given, doubts)
     if events is None:
@@ -96,7 +97,21 @@ def propose(files: DataFiles, given: Mapping[str, Any] | None = None) -> Proposa
         for table in (described, items)
         if table is not None and table.encoding == "latin-1"
     ]
-    return Proposal(DataFormat(events=described, items=items), tuple(doubts))
+    return Proposal(DataFormat(shape=shape_of(events), events=described, items=items), tuple(doubts))
+
+
+def shape_of(events: Sample) -> str:
+    """Whose files these are, by what only they have."""
+    names = set(map(plain, events.columns))
+    if events.only:
+        return "metarank"
+    if any(":token" in column for column in events.columns):
+        return "RecBole"
+    if "asin" in names and ("reviewerid" in names or {"parentasin", "userid"} <= names):
+        return "Amazon Reviews"
+    if "letterboxduri" in names:
+        return "Letterboxd"
+    return "gorse" if "feedbacktype" in names else OWN_COLUMNS
 
 
 def _event_sample(samples: Sequence[Sample], given: Mapping[str, Any], doubts: list[str]) -> Sample | None:
@@ -112,23 +127,25 @@ def _event_sample(samples: Sequence[Sample], given: Mapping[str, Any], doubts: l
     if not able:
         return None
     best = min(able, key=_event_rank)
-    if rivals := [s.file for s in able if s is not best and _event_rank(s)[0] == _event_rank(best)[0]]:
+    if rivals := [s.file for s in able if s is not best and _event_rank(s)[:2] == _event_rank(best)[:2]]:
         doubts.append(f"events may be in {best.file} or in {', '.join(rivals)} (file)")
     return best
 
 
-def _event_rank(sample: Sample) -> tuple[int, int]:
+def _event_rank(sample: Sample) -> tuple[int, int, int]:
     named = EVENT_FILES.index(sample.stem) if sample.stem in EVENT_FILES else len(EVENT_FILES)
-    return named, -sample.frame.height
+    roles = sum(find(role, sample.columns) is not None for role in ("rating", "count", "time"))
+    return named, -roles, -sample.frame.height
 
 
 def _events(sample: Sample, samples: Sequence[Sample], given: Mapping[str, Any], doubts: list[str]) -> EventFormat:
     named = {role: given.get(role) or find(role, sample.columns) for role in ("user", "item", "rating", "time")}
     count = find("count", [column for column in sample.columns if column not in named.values()])
     named["rating"] = named["rating"] or count
-    if not named["user"] or not named["item"]:
+    person = "" if named["user"] or not named["item"] else _owner(named["item"], samples, sample)
+    if not person and not (named["user"] and named["item"]):
         named = _by_content(sample, samples, named, doubts)
-    fields: dict[str, Any] = {**dialect(sample), "user": named["user"], "item": named["item"]}
+    fields: dict[str, Any] = {**dialect(sample), "user": named["user"], "item": named["item"], "person": person}
     if named["rating"]:
         scale, comma, doubt = scale_of(sample.values(named["rating"]), named["rating"])
         fields |= {"rating": named["rating"], "scale": given.get("scale") or scale, "decimal_comma": comma}
@@ -143,11 +160,19 @@ def _events(sample: Sample, samples: Sequence[Sample], given: Mapping[str, Any],
     return EventFormat(**fields)
 
 
+def _owner(item: str, samples: Sequence[Sample], events: Sample) -> str:
+    """The person whose export this is; empty where the file is not one of Letterboxd's, which hold one person's."""
+    if plain(item) != "letterboxduri":
+        return ""
+    profile = next((s for s in samples if s.stem == "profile" and "Username" in s.columns), None)
+    return str(profile.values("Username")[0]) if profile else "owner of the export"
+
+
 def dialect(sample: Sample) -> dict[str, Any]:
     """The fields of a TableFormat that say how the file is written."""
     return {
         "file": sample.file, "separator": sample.separator, "header": sample.header, "encoding": sample.encoding,
-        "named_values": sample.named_values,
+        "named_values": sample.named_values, "only": sample.only,
     }  # fmt: skip
 
 
@@ -211,6 +236,7 @@ def _items(events: Sample, described: EventFormat, samples: Sequence[Sample]) ->
         sample
         for sample in samples
         if sample is not events
+        and plain(described.item) != "letterboxduri"  # its other files are lists of the same films
         and (item := _item_id(sample, described.item)) is not None
         and find("user", [column for column in sample.columns if plain(column) != "author"]) is None
         and any(find(role, [column for column in sample.columns if column != item]) for role in ITEM_ROLES)
@@ -221,7 +247,8 @@ def _items(events: Sample, described: EventFormat, samples: Sequence[Sample]) ->
         assert item is not None
         return _item_format(best, item, best.columns)
     used = {described.item, described.user, described.rating, described.time}
-    own = [column for column in events.columns if column not in used and _depends(events, column, described.item)]
+    free = [column for column in events.columns if column not in used and column != find("country", [column])]
+    own = free if described.person else [column for column in free if _depends(events, column, described.item)]
     return _item_format(events, described.item, own) if find("title", own) else None
 
 

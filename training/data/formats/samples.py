@@ -7,7 +7,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import polars as pl
@@ -32,6 +32,8 @@ SAMPLE_BYTES = 2_000_000
 SAMPLE_ROWS = 50_000
 _SEPARATORS = ("::", "\t", ";", "|", ",")
 _COMPARED_LINES = 100
+_KIND, _KINDS = "event", ("interaction", "item")
+"""The field of metarank's events that says what they are, and the kinds that matter here."""
 _CONSISTENT = 0.8
 """Share of lines that must have equally many fields for a separator to be believed."""
 
@@ -49,6 +51,8 @@ class Sample:
     named_values: str | None = None
     whole: bool = True
     """Whether these are all rows."""
+    only: dict[str, list[str]] = field(default_factory=dict)
+    """The rows of the file that these are, where it holds several kinds."""
     named_twice: tuple[str, ...] = ()
     """Names that two columns have; these are called `column_1` and so on here."""
 
@@ -65,6 +69,27 @@ class Sample:
     def stem(self) -> str:
         """The file's name without its endings, in lower case."""
         return PurePosixPath(self.file).name.split(".")[0].lower()
+
+
+def samples_of(files: DataFiles, file: str, separator: str | None = None, header: bool | None = None) -> list[Sample]:
+    """The beginning of a file, as one sample for each kind of its rows; none where it is no table with rows.
+
+    separator, header: where they are known.
+    """
+    sample = sample_of(files, file, separator, header)
+    if sample is None or not sample.frame.height:
+        return []
+    if kind_of(file) != "json" or _KIND not in sample.columns:
+        return [sample]
+    kinds = [kind for kind in sample.frame[_KIND].unique(maintain_order=True) if kind in _KINDS]
+    return [_of_kind(sample, kind) for kind in kinds] or [sample]
+
+
+def _of_kind(sample: Sample, kind: str) -> Sample:
+    rows = sample.frame.filter(pl.col(_KIND) == kind).drop(_KIND)
+    used = [column for column in rows.columns if rows[column].null_count() < rows.height]
+    # An event's own id is no item's.
+    return replace(sample, frame=rows.select(used).drop("id", strict=False), only={_KIND: [kind]})
 
 
 def sample_of(files: DataFiles, file: str, separator: str | None = None, header: bool | None = None) -> Sample | None:
@@ -165,6 +190,8 @@ def _separator(lines: Sequence[str]) -> str:
         width, rows = counts.most_common(1)[0]
         if width > most and rows / counts.total() >= _CONSISTENT:
             best, most = separator, width
+    if most == 1 and all(len(line.split(" ")) == len(lines[0].split(" ")) > 1 for line in lines if line.strip()):
+        return " "
     return best
 
 

@@ -41,6 +41,7 @@ def _of_numbers(numbers: pl.Series, comma: bool) -> tuple[Scale, bool, str | Non
     if distinct <= {-1.0, 0.0, 1.0}:
         return "-1/1", comma, None
     whole = bool((numbers == numbers.floor()).all())
+    numbers = numbers.filter(numbers != -1)  # on a scale of points: no rating was given
     scales: tuple[tuple[Scale, float], ...] = (("5", 5), ("10", 10), ("100", 100))
     for scale, highest in scales:
         if share(numbers.is_between(0, highest)) >= _NEARLY_ALL:

@@ -44,7 +44,7 @@ def number(text: pl.Expr, decimal_comma: bool = False) -> pl.Expr:
 def stars(text: pl.Expr, scale: str, decimal_comma: bool = False) -> pl.Expr:
     """Ratings as 0.5 to 5 stars, 0 where there is a view but no rating, null where it is not on the scale.
 
-    On the scales of 5, 10 and 100 a 0 says that no rating was given; counts say how often, never how much.
+    On the scales of 5, 10 and 100 a 0 or -1 says that no rating was given; counts say how often, never how much.
     """
     value = number(text, decimal_comma)
     if scale == "counts":
@@ -57,7 +57,7 @@ def stars(text: pl.Expr, scale: str, decimal_comma: bool = False) -> pl.Expr:
         return known.when(value == 0).then(UNRATED).cast(pl.Float32)
     highest = _HIGHEST[scale]
     scaled = (value * (MAX_STARS / highest)).clip(lower_bound=MIN_STARS)
-    inside = pl.when(value == 0).then(UNRATED).when((value > 0) & (value <= highest)).then(scaled)
+    inside = pl.when(value.is_in([0.0, -1.0])).then(UNRATED).when((value > 0) & (value <= highest)).then(scaled)
     return inside.cast(pl.Float32)
 
 
@@ -72,7 +72,12 @@ def timestamps_s(text: pl.Expr, unit: str) -> pl.Expr:
 
 def iso_seconds(text: pl.Expr) -> pl.Expr:
     """Seconds of ISO 8601 text, with a zone or in UTC; null where it is none."""
-    plain = text.str.strip_chars().str.replace(r"^(\d{4}-\d\d-\d\d)[Tt]", "$1 ").str.replace(r" ?(Z|z|UTC)$", "+00:00")
+    plain = (
+        text.str.strip_chars()
+        .str.replace(r"^(\d{4}-\d\d-\d\d)[Tt]", "$1 ")
+        .str.replace(r" ([+-]\d\d:?\d\d)(?: [A-Z]{2,4})?$", "$1")  # Go writes 10:00:00 +0000 UTC
+        .str.replace(r" ?(Z|z|UTC)$", "+00:00")
+    )
     return pl.coalesce(_parsed(plain, pattern) for pattern in _ISO_FORMATS)
 
 
