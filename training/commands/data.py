@@ -14,7 +14,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from sample import write_sample
-from training.commands.options import Home, errors_shown
+from training.commands.options import Home, errors_shown, print_reading
 from training.data.dataset import Dataset, read_dataset
 from training.data.download import BASE_URL, DATASETS
 from training.data.download import download as download_dataset
@@ -142,8 +142,7 @@ def check(
     console = Console()
     with errors_shown(console):
         dataset = read_dataset(path, ReadLimits(max_dropped_ratio))
-        if dataset.report.taken_as:
-            console.print(f"Taken as {dataset.report.taken_as}", markup=False, highlight=False)
+        print_reading(dataset, console)
         console.print(_files_table(dataset), _facts_table(dataset))
 
 

@@ -97,9 +97,16 @@ def read_data(data: str, home: Path, console: Console) -> Dataset:
     """The data set; an error in it becomes one readable line and exit status 1."""
     with errors_shown(console):
         dataset = read_dataset(locate_data(data, home))
+    print_reading(dataset, console)
+    return dataset
+
+
+def print_reading(dataset: Dataset, console: Console) -> None:
+    """Say what was taken for what where that was recognised, and what the data cannot give."""
     if dataset.report.taken_as:
         console.print(f"Taken as {dataset.report.taken_as}", markup=False, highlight=False)
-    return dataset
+    for sentence in dataset.left_out():
+        console.print(sentence, highlight=False)
 
 
 @contextmanager

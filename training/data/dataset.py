@@ -83,6 +83,21 @@ class Dataset:
         """Whether any event has stars."""
         return bool((self.events.ratings > 0).any())
 
+    def left_out(self) -> tuple[str, ...]:
+        """What the data cannot give for want of ratings or times, a sentence each."""
+        sentences = []
+        if not self.rated:
+            sentences.append(
+                "These data have no ratings: every event counts as watched. RMSE, means and distributions of ratings "
+                "are left out, and while serving nothing passes min_rating or has an average"
+            )
+        if not self.timed:
+            sentences.append(
+                "These data have no times: each person's rows are taken in their order, the oldest first. Dates, "
+                "trends and gaps between events are left out"
+            )
+        return tuple(sentences)
+
     def coverage(self) -> dict[str, float]:
         """Share of films, 0 to 1, of which each thing is known."""
         films = self.catalog.films
