@@ -31,6 +31,7 @@ from training.data.read_report import (
     ReadLimits,
     ReadReport,
 )
+from training.data.suspicions import cut_lines, frequent_item
 
 MIN_RATING, MAX_RATING = MIN_STARS, MAX_STARS
 """Stars; ml-100k's 1 to 5 lie inside."""
@@ -157,6 +158,7 @@ def _read(files: DataFiles, path: str, limits: ReadLimits) -> Dataset:
             layout=raw.layout,
             tables=raw.reports,
             posters_without_film=sum(catalog.row_of(movie_id) is None for movie_id in posters),
+            suspicions=(*cut_lines(files, raw.used_files[:1]), *frequent_item(raw.ratings)),
             taken_as=raw.taken_as,
         ),
         timed=raw.timed,

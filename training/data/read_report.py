@@ -92,6 +92,8 @@ class ReadReport:
     tables: tuple[TableReport, ...]
     posters_without_film: int = 0
     """Files in posters/ whose name is no film of the catalogue."""
+    suspicions: tuple[str, ...] = ()
+    """What looks wrong in the files although it can be read, a sentence each."""
     taken_as: str = ""
     """What was taken for what, in one line, where it was recognised rather than described; else empty."""
 
