@@ -44,6 +44,7 @@ class ReleaseBuilder:
 
         from export.graphs.writers import GraphWorkers
         from training.checkpoint import CheckpointFormatError, checkpoint_folder
+        from training.commands.options import print_reading
         from training.data.dataset import read_dataset
         from training.data.location import locate_data
         from training.tracking.registry import register_release
@@ -52,6 +53,7 @@ class ReleaseBuilder:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
         store, train_options = self.tracking.store(self.home), options.train_options()
         dataset = read_dataset(locate_data(options.data, self.home))
+        print_reading(dataset, console)
         for table in dataset.report.tables:
             if table.dropped:
                 console.print(str(table), markup=False)

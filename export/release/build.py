@@ -257,7 +257,7 @@ class Build:
         beside = PYTHON_MODELS / "fused_search.py", PYTHON_MODELS / "film_index.py", FEATURES / "sources.py"
         _copy(folder, PYTHON_MODELS / "retrieval.py", *beside)
         self.trained.catalog.save(folder / "catalog.json")
-        write_histories(folder / "histories.npz", self.dataset.user_ids, self.events)
+        write_histories(folder / "histories.npz", self.dataset.user_ids, self.events, self.dataset.timed)
         write_posters(folder / "posters.zip", self.trained.catalog, self.dataset.poster_paths)
         content = self.trained.content
         # Without a single poster the vectors have no width: zeros for 60,000 films would take half a gigabyte.

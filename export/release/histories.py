@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from training.data.dataset import Dataset, Events
 
 
-def write_histories(path: Path, user_ids: Sequence[str], events: Events) -> None:
+def write_histories(path: Path, user_ids: Sequence[str], events: Events, timed: bool = True) -> None:
     """Write `histories.npz`: each person's events back to back, oldest first; people without events are left out.
 
-    user_ids: by user_row. events: in time order.
+    user_ids: by user_row. events: in time order. timed: False where the data have no times, which are then not known.
     Written: user_ids (U,) text; offsets (U + 1,): person u's events are [offsets[u], offsets[u + 1]) of
     item_rows (E,) int32, ratings (E,) float32 and timestamps_s (E,) int64.
     """
@@ -33,7 +33,7 @@ def write_histories(path: Path, user_ids: Sequence[str], events: Events) -> None
         offsets=np.concatenate([[0], np.cumsum(counts[known])]),
         item_rows=events.item_rows[order],
         ratings=events.ratings[order],
-        timestamps_s=events.timestamps_s[order],
+        timestamps_s=events.timestamps_s[order] if timed else np.zeros(len(order), dtype=np.int64),
     )
 
 

@@ -22,7 +22,7 @@ from training.fit.runtime import Precision
 from training.options import TrainOptions, read_options
 from training.tracking.runs import Store, available
 
-Data = Annotated[str, typer.Option(envvar="DATA", help="`sample`, a MovieLens folder or zip, or a downloaded name.")]
+Data = Annotated[str, typer.Option(envvar="DATA", help="`sample`, a folder, zip or file, or a downloaded name.")]
 Home = Annotated[Path, typer.Option(envvar="MARQUEE_HOME", help="Folder for data, caches and checkpoints.")]
 HoldOut = Annotated[
     Protocol | None,
@@ -96,7 +96,17 @@ def train_options(
 def read_data(data: str, home: Path, console: Console) -> Dataset:
     """The data set; an error in it becomes one readable line and exit status 1."""
     with errors_shown(console):
-        return read_dataset(locate_data(data, home))
+        dataset = read_dataset(locate_data(data, home))
+    print_reading(dataset, console)
+    return dataset
+
+
+def print_reading(dataset: Dataset, console: Console) -> None:
+    """Say what was taken for what where that was recognised, and what the data cannot give."""
+    if dataset.report.taken_as:
+        console.print(f"Taken as {dataset.report.taken_as}", markup=False, highlight=False)
+    for sentence in dataset.left_out():
+        console.print(sentence, highlight=False)
 
 
 @contextmanager

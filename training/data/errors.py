@@ -3,6 +3,9 @@
     DataError
     ├── DataNotFound          no such folder or zip, or nothing in it that we can read
     ├── MissingColumns        a table lacks a column
+    ├── BadDataFormat         data.toml does not describe the files beside it
+    ├── FormatExists          a data.toml is there already
+    ├── UnclearData           the files can be read in more than one way, or in none
     ├── UnreadableTable       a table is not text, not a table, or empty
     ├── TooManyDroppedRows    more broken rows than the limit allows
     ├── NothingLeft           no film or no rating survived
@@ -36,10 +39,11 @@ class DataNotFound(DataError):
             shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
             what = (
                 "it holds neither movies.csv with ratings.csv, nor movies.dat with ratings.dat, nor u.item with "
-                f"u.data; found: {shown or 'nothing'}"
+                f"u.data, nor another table with a person and an item in each row; found: {shown or 'nothing'}"
             )
         super().__init__(
-            f"no data at {path}: {what}. Give a folder or zip in MovieLens' format, "
+            f"no data at {path}: {what}. Give a folder or zip in MovieLens' format, or a folder or file that "
+            "`python -m training describe` has described, "
             "fetch one with `python -m training download`, or write the sample with `python -m training sample`"
         )
 
@@ -47,10 +51,40 @@ class DataNotFound(DataError):
 class MissingColumns(DataError):
     """A table lacks a column."""
 
-    def __init__(self, file: str, missing: Iterable[str], found: Iterable[str]) -> None:
+    def __init__(
+        self, file: str, missing: Iterable[str], found: Iterable[str],
+        remedy: str = "Name the columns as MovieLens does (upper and lower case matter)",
+    ) -> None:  # fmt: skip
         super().__init__(
             f"{file} lacks the column {', '.join(missing)}; its first line has: {', '.join(found) or 'nothing'}. "
-            "Name the columns as MovieLens does (upper and lower case matter)"
+            f"{remedy}"
+        )
+
+
+class BadDataFormat(DataError):
+    """data.toml does not describe the files beside it."""
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(
+            f"{file} cannot be used: {why}. `python -m training describe FOLDER --force` proposes a new one"
+        )
+
+
+class FormatExists(DataError):
+    """A data.toml is there already."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is there already and says how its files are read. Correct it, or say --force")
+
+
+class UnclearData(DataError):
+    """The files can be read in more than one way, or in none."""
+
+    def __init__(self, path: Path | str, doubts: Iterable[str]) -> None:
+        super().__init__(
+            f"{path} is not in MovieLens' format, and its own cannot be told for certain: {'; '.join(doubts)}. "
+            f"Run `python -m training describe {path}`, which writes a proposal to data.toml: correct it there, or "
+            "with the command's options"
         )
 
 
@@ -65,13 +99,14 @@ class TooManyDroppedRows(DataError):
     """More broken rows than the limit allows."""
 
     def __init__(
-        self, file: str, rows: int, dropped: Mapping[str, int], lines: Mapping[str, int], limit: float
+        self, file: str, rows: int, dropped: Mapping[str, int], places: Mapping[str, str], limit: float
     ) -> None:
         total = sum(dropped.values())
-        reasons = "; ".join(f"{count} {reason} (first at line {lines[reason]})" for reason, count in dropped.items())
+        reasons = "; ".join(f"{count} {reason} (first at {places[reason]})" for reason, count in dropped.items())
         super().__init__(
             f"{file}: {total} of {rows} rows cannot be used ({total / rows:.2%}), the limit is {limit:.2%}: {reasons}. "
-            "Mend the file, or take these rows out of it; `python -m training check` tells what is in it"
+            "Mend the file, or take these rows out of it; where columns have another unit or scale, "
+            "`python -m training describe` writes a data.toml that says so"
         )
 
 

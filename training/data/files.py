@@ -22,8 +22,10 @@ from features.ids import Id, id_of
 from training.data.errors import DataNotFound, UnreadableTable
 
 _POSTER = re.compile(r"posters/([^/]+)\.jpe?g")
-_MARKERS = (("movies.csv", "ratings.csv"), ("movies.dat", "ratings.dat"), ("u.item", "u.data"))
+_MARKERS = (("data.toml",), ("movies.csv", "ratings.csv"), ("movies.dat", "ratings.dat"), ("u.item", "u.data"))
 """Files that together identify a data set."""
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".parquet", ".jsonl", ".ndjson", ".json", ".inter", ".item")
+"""Endings of tables, before `.gz` where they are packed."""
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError)
 """What reading a damaged zip raises."""
 
@@ -58,8 +60,15 @@ def open_data_files(path: Path) -> DataFiles:
     if path.suffix.lower() == ".zip" and path.exists():
         raise UnreadableTable(str(path), "it is not a whole zip file; fetch it again")
     if path.exists():
-        raise DataNotFound(path, [path.name])
+        if not is_table(path.name):
+            raise DataNotFound(path, [path.name])
+        return FolderFiles(path.parent, path.name)
     raise DataNotFound(path)
+
+
+def is_table(name: str) -> bool:
+    """Whether a file's name is that of a table at the top of a data set."""
+    return "/" not in name and name.lower().removesuffix(".gz").endswith(TABLE_SUFFIXES)
 
 
 def content_sha256(files: DataFiles, names: Iterable[str]) -> str:
@@ -77,18 +86,20 @@ def poster_names(files: DataFiles) -> dict[Id, str]:
 
 
 class FolderFiles:
-    """A data set in a folder."""
+    """A data set in a folder, or in one file of it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, only: str | None = None) -> None:
+        """only: the file that is meant, where it is not the whole folder; data.toml and posters/ count nevertheless."""
         self.root = root
-        self.name = root.resolve().name
-        self.names = frozenset(
+        self.name = root.resolve().name if only is None else only.split(".")[0]
+        names = (
             file.relative_to(root).as_posix()
             for folder in (root, root / "posters")
             if folder.is_dir()
             for file in folder.iterdir()
             if file.is_file()
         )
+        self.names = frozenset(name for name in names if only in (None, name) or not is_table(name))
 
     def open(self, name: str) -> BufferedIOBase:
         """The file's bytes as a stream."""
@@ -147,12 +158,13 @@ def _shallow_files(folder: Path) -> Iterable[Path]:
 
 
 def _find_root(path: Path, names: Iterable[str]) -> str:
-    """Folder (relative, `.` for the top) that holds a data set. Raises DataNotFound."""
+    """Folder (relative, `.` for the top) that holds a data set, or else tables. Raises DataNotFound."""
     listed = sorted(names)
     by_folder: dict[str, set[str]] = {}
     for name in listed:
         by_folder.setdefault(str(PurePosixPath(name).parent), set()).add(PurePosixPath(name).name)
-    holding = [folder for folder, held in by_folder.items() if any(held.issuperset(marker) for marker in _MARKERS)]
+    marked = [folder for folder, held in by_folder.items() if any(held.issuperset(marker) for marker in _MARKERS)]
+    holding = marked or [folder for folder, held in by_folder.items() if any(map(is_table, held))]
     if "." in holding:
         return "."
     if len(holding) == 1:

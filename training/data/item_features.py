@@ -72,13 +72,15 @@ def era(catalog: Catalog) -> Float32:
 
 
 def statistics(events: Events, n_items: int) -> Float32:
-    """(N, 4) the statistics columns; a film without events has the mean film's rating and no trend."""
+    """(N, 4) the statistics columns; a film without ratings has the mean film's, one without events no trend."""
     count = np.bincount(events.item_rows, minlength=n_items).astype(np.float64)
+    stars = events.ratings > 0
+    rated = np.bincount(events.item_rows[stars], minlength=n_items).astype(np.float64)
     total = np.bincount(events.item_rows, events.ratings, minlength=n_items)
     squares = np.bincount(events.item_rows, events.ratings.astype(np.float64) ** 2, minlength=n_items)
-    overall = events.ratings.mean() if len(events) else 0.0
-    mean = (total + PRIOR_RATINGS * overall) / (count + PRIOR_RATINGS)
-    deviation = np.sqrt(np.maximum(squares / np.maximum(count, 1) - (total / np.maximum(count, 1)) ** 2, 0))
+    overall = events.ratings[stars].mean() if stars.any() else 0.0
+    mean = (total + PRIOR_RATINGS * overall) / (rated + PRIOR_RATINGS)
+    deviation = np.sqrt(np.maximum(squares / np.maximum(rated, 1) - (total / np.maximum(rated, 1)) ** 2, 0))
     newest = events.timestamps_s.max() if len(events) else 0
     recent = np.bincount(
         events.item_rows[events.timestamps_s > newest - TREND_DAYS * SECONDS_PER_DAY], minlength=n_items

@@ -71,7 +71,7 @@ def evaluation_table(title: str, report: Mapping[str, Any], beside_demanded: boo
     for row, over_dot in report.get("leads_over_dot_ndcg@10", {}).items():
         interval = f"95 % from {over_dot['low']:+.4f} to {over_dot['high']:+.4f}"
         table.caption += f"; {row} over the dot product: {over_dot['mean']:+.4f} ({interval})"
-    if "comparison" in report:
+    if "rmse" in report.get("comparison", {}):
         errors = report["comparison"]["rmse"]
         table.caption += f"; RMSE of SVD {errors['svd']:.3f}, of the mean rating {errors['mean']:.3f} stars"
     return table

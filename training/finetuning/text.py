@@ -98,9 +98,11 @@ def finetune_text(
 def co_liked_pairs(events: Events, options: FinetuneOptions) -> Pairs:
     """(P, 2) item rows of films that one person liked soon after one another, sampled by the seed; P <= options.pairs.
 
+    What was watched without a rating counts as liked.
+
     Popular films are sampled less often than they occur: by one over the root of both films' likes.
     """
-    liked = events.ratings >= options.liked_stars
+    liked = (events.ratings == 0) | (events.ratings >= options.liked_stars)
     people, films = events.user_rows[liked], events.item_rows[liked].astype(np.int64)
     found = [np.zeros((0, 2), dtype=np.int64)]
     for distance in range(1, options.window + 1):

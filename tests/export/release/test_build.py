@@ -105,6 +105,14 @@ def test_people_without_events_are_left_out_of_histories(tmp_path: Path) -> None
         assert histories["offsets"].tolist() == [0, 1, 2]
 
 
+def test_times_that_the_data_do_not_have_are_not_known_in_histories(tmp_path: Path) -> None:
+    order = Events(np.zeros(2, np.int32), np.array([5, 6], np.int32), np.zeros(2, np.float32), np.array([1, 2]))
+    write_histories(tmp_path / "h.npz", ("a",), order, timed=False)
+    with np.load(tmp_path / "h.npz") as histories:
+        assert histories["item_rows"].tolist() == [5, 6]
+        assert histories["timestamps_s"].tolist() == [0, 0]
+
+
 def test_an_unproven_release_is_not_published(world: TinyWorld, repository: Path, monkeypatch: Any) -> None:
     def refuse(trained: Any, run: Any, tolerance: float) -> None:
         raise ParityFailed("text_encoder", "the stored vector of item_row 3", 0.5, 1e-4)

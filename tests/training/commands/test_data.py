@@ -36,7 +36,7 @@ def test_check_says_what_is_in_the_data(tmp_path: Path) -> None:
 def test_check_counts_what_was_left_out(tmp_path: Path) -> None:
     result = run("check", write(tmp_path, RATINGS + "7,10,9.5,1577836800\n"))
     assert result.exit_code == 0
-    assert "1 with a rating outside 0.5 to 5 (line 202)" in result.output
+    assert "1 with a rating outside 0.5 to 5 (line 202: '9.5')" in result.output
 
 
 def test_check_ends_with_status_1_and_the_reason(tmp_path: Path) -> None:

@@ -49,3 +49,21 @@ def test_features_have_one_row_per_film_whatever_is_known() -> None:
     assert len(features.all) == 2
     assert np.isfinite(features.all).all()
     assert features.static.shape[1] == features.genres.shape[1] + features.era.shape[1]
+
+
+def test_events_without_stars_count_but_do_not_lower_a_films_mean() -> None:
+    rows: Columns = [(0, 0, 5.0, START_S), (1, 0, 0.0, START_S), (2, 1, 3.0, START_S), (3, 2, 0.0, START_S)]
+
+    log_count, mean, deviation, _ = statistics(events_of(rows), 3).T
+
+    assert log_count == pytest.approx(np.log1p([2, 1, 1]) / 3)
+    # The overall mean is 4; five ratings of it stand beside the one that each of the first two films has.
+    assert mean == pytest.approx([(5 + 20) / 6 - 4, (3 + 20) / 6 - 4, 0])
+    assert deviation == pytest.approx([0, 0, 0])
+
+
+def test_statistics_without_any_stars_are_finite_and_neutral() -> None:
+    _, mean, deviation, _ = statistics(events_of([(0, 0, 0.0, START_S), (1, 1, 0.0, START_S)]), 2).T
+
+    assert mean.tolist() == [0, 0]
+    assert deviation.tolist() == [0, 0]

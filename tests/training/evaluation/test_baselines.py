@@ -7,6 +7,8 @@ import pytest
 from scipy import sparse
 
 from tests.training.worlds import START_S, Columns, events_of
+from training.data.splits import Protocol, Split, hold_out
+from training.evaluation.baselines import compare
 from training.evaluation.item_cf import shrunken_cosine
 from training.evaluation.svd import SvdConfig, fit_svd, rmse, shrunken_mean
 
@@ -57,3 +59,14 @@ def test_predicted_stars_stay_on_the_scale() -> None:
 
 def test_rmse_of_two_errors() -> None:
     assert rmse(np.array([3.0, 5.0], dtype=np.float32), np.array([4.0, 2.0], dtype=np.float32)) == pytest.approx(5**0.5)
+
+
+def watched(stars: float) -> Split:
+    """Eight people's next film, of six that each has watched in turn."""
+    rows: Columns = [(user, (user + at) % 6, stars, START_S + at) for user in range(8) for at in range(4)]
+    return hold_out(events_of(rows), Protocol.LAST1)
+
+
+def test_without_stars_there_is_no_rmse_and_the_ranking_is_measured_all_the_same() -> None:
+    assert set(compare(watched(0.0), 6)) == {"item_cf"}
+    assert set(compare(watched(4.0), 6)) == {"item_cf", "rmse"}

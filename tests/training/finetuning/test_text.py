@@ -118,3 +118,8 @@ def test_co_liked_films_come_closer(tmp_path: Path) -> None:
     assert steps == [(done, len(steps)) for done in range(1, len(steps) + 1)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
     assert lead(folder) > lead(None) + 0.1
+
+
+def test_films_watched_without_a_rating_are_pairs_too() -> None:
+    person = events([(0, 0.0), (1, 0.0), (2, 1.0)])
+    assert unordered(co_liked_pairs(person, FinetuneOptions())) == {frozenset({0, 1})}

@@ -20,7 +20,8 @@ from training.data.read_report import BROKEN, TableReport
 
 LINE = "line"
 """Column added to every frame: the row's line in its file (exact unless fields hold line breaks)."""
-_SURPLUS = "surplus field"
+SURPLUS = "surplus field"
+"""Column of what a row has beyond its last column."""
 _SNIFFED_BYTES = 65_536
 _FIELD = rb'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*|)'
 _COMPLETE_LINE = re.compile(rb"%s(?:,%s)*\r?\n?" % (_FIELD, _FIELD))
@@ -48,7 +49,7 @@ def read_numbers(
     frame = _polars_read(file, source, schema, separator, quote_char, skip_lines=int(has_header))
     report = TableReport(file, rows=frame.height)
     required = list(columns)[:-1]
-    broken = pl.any_horizontal(pl.col(required).is_null()) | pl.col(_SURPLUS).is_not_null()
+    broken = pl.any_horizontal(pl.col(required).is_null()) | pl.col(SURPLUS).is_not_null()
     return drop_rows(frame, broken, BROKEN, report).select(LINE, *columns), report
 
 
@@ -72,16 +73,23 @@ def read_texts(
     report = TableReport(file, rows=frame.height + len(incomplete))
     if incomplete:
         report.drop(BROKEN, len(incomplete), first_line=incomplete[0] + 1)
-    return drop_rows(frame, pl.col(_SURPLUS).is_not_null(), BROKEN, report).select(LINE, *columns), report
+    return drop_rows(frame, pl.col(SURPLUS).is_not_null(), BROKEN, report).select(LINE, *columns), report
 
 
-def drop_rows(frame: pl.DataFrame, unusable: pl.Expr, reason: str, report: TableReport) -> pl.DataFrame:
-    """Leave out the rows for which `unusable` is true or null, and count them in `report`."""
+def drop_rows(
+    frame: pl.DataFrame, unusable: pl.Expr, reason: str, report: TableReport, value: str | None = None
+) -> pl.DataFrame:
+    """Leave out the rows for which `unusable` is true or null, and count them in `report`.
+
+    value: the column whose first such value the report shows.
+    """
     flags = frame.select(unusable.fill_null(True)).to_series()
     if not flags.any():
         return frame
-    lines = frame[LINE].filter(flags).to_numpy()
-    report.drop(reason, len(lines), first_line=int(lines.min()))
+    left_out = frame.filter(flags)
+    first = left_out.row(int(left_out[LINE].arg_min() or 0), named=True)
+    shown = None if value is None else first[value]
+    report.drop(reason, left_out.height, first_line=first[LINE], first_value=None if shown is None else str(shown))
     return frame.filter(~flags)
 
 
@@ -127,7 +135,7 @@ def _polars_read(
             source,
             has_header=False,
             skip_lines=skip_lines,
-            schema={**schema, _SURPLUS: pl.String()},
+            schema={**schema, SURPLUS: pl.String()},
             missing_columns="insert",
             separator=separator,
             quote_char=quote_char,

@@ -20,6 +20,9 @@ from training.data.layouts.raw_tables import RATING_COLUMNS, RawTables, genres_o
 from training.data.layouts.titles import split_title
 from training.data.read_report import DUPLICATE, EMPTY_TEXT, UNKNOWN_FILM, TableReport
 
+METADATA_COLUMNS = ("movieId", "overview", "cast", "director", "country")
+TAG_COLUMNS = ("userId", "movieId", "tag")
+
 
 def read_tables(files: DataFiles) -> RawTables:
     """Read whichever layout the files have. Raises MissingColumns, UnreadableTable."""
@@ -34,10 +37,10 @@ def _read_csv_layout(files: DataFiles) -> RawTables:
     films, movies_report = _read_movies(files)
     reports = [ratings_report, movies_report]
     if "metadata.csv" in files.names:
-        films, report = _with_metadata(films, files)
+        films, report = with_metadata(films, files)
         reports.append(report)
     if "tags.csv" in files.names:
-        films, report = _with_tags(films, files)
+        films, report = with_tags_of(films, files)
         reports.append(report)
     return RawTables("movielens", in_order(films), ratings, tuple(reports))
 
@@ -53,14 +56,13 @@ def _read_movies(files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     return films, report
 
 
-def _with_metadata(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
+def with_metadata(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
     """Films with their fields of metadata.csv."""
-    columns = ("movieId", "overview", "cast", "director", "country")
-    frame, report = read_texts(files, "metadata.csv", columns, multi_line=True)
+    frame, report = read_texts(files, "metadata.csv", METADATA_COLUMNS, multi_line=True)
     frame = drop_rows(with_ids(frame, ("movieId",), report), ~_known(films), UNKNOWN_FILM, report)
     frame = drop_rows(frame, ~pl.col("movieId").is_first_distinct(), DUPLICATE, report)
     described = dict(films)
-    for movie, overview, cast, director, country in frame.select(columns).iter_rows():
+    for movie, overview, cast, director, country in frame.select(METADATA_COLUMNS).iter_rows():
         movie_id = id_of(movie)
         described[movie_id] = replace(
             films[movie_id],
@@ -72,8 +74,9 @@ def _with_metadata(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Fi
     return described, report
 
 
-def _with_tags(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
-    frame, report = read_texts(files, "tags.csv", ("userId", "movieId", "tag"))
+def with_tags_of(films: dict[Id, Film], files: DataFiles) -> tuple[dict[Id, Film], TableReport]:
+    """Films with the tags of tags.csv."""
+    frame, report = read_texts(files, "tags.csv", TAG_COLUMNS)
     frame = drop_rows(frame, pl.col("tag").is_null(), EMPTY_TEXT, report)
     frame = drop_rows(with_ids(frame, ("movieId",), report), ~_known(films), UNKNOWN_FILM, report)
     return with_tags(films, frame), report

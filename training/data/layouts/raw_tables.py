@@ -38,12 +38,20 @@ class RawTables:
     """Columns line, userId, movieId (both as `with_ids` gives them), rating, timestamp, in file order; timestamp may
     be null."""
     reports: tuple[TableReport, ...]
-    """The ratings' report comes first, the films' second."""
+    """The ratings' report comes first, the films' second where they have a table."""
+    timed: bool = True
+    """False when timestamps only order the rows."""
+    may_be_unrated: bool = False
+    """Whether a rating of 0, a view without stars, is a good one."""
+    taken_as: str = ""
+    """What was taken for what, where the format was recognised rather than known or described."""
+    beside: tuple[str, ...] = ()
+    """Files that say how to read the others."""
 
     @property
     def used_files(self) -> tuple[str, ...]:
         """Every file that was read."""
-        return tuple(report.file for report in self.reports)
+        return (*dict.fromkeys(report.file for report in self.reports), *self.beside)
 
 
 def with_tags(films: Mapping[Id, Film], tags: pl.DataFrame) -> dict[Id, Film]:

@@ -73,7 +73,10 @@ def users_table(prepared: Prepared) -> pl.DataFrame:
         "events": moments.count, "rating_mean": moments.mean, "rating_deviation": moments.deviation,
         "first_s": first, "last_s": last, "top_genres": top_genres(prepared),
     }  # fmt: skip
-    stamps = [pl.when(pl.col("events") > 0).then(pl.col(name)).alias(name) for name in ("first_s", "last_s")]
+    stamps = [
+        pl.when((pl.col("events") > 0) & prepared.dataset.timed).then(pl.col(name)).alias(name)
+        for name in ("first_s", "last_s")
+    ]
     return pl.DataFrame(table, schema_overrides={"top_genres": pl.List(pl.String)}).with_columns(stamps)
 
 

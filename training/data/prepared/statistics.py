@@ -18,6 +18,7 @@ HEAD_SHARE = 0.2
 def statistics(prepared: Prepared) -> dict[str, Any]:
     """Counts, times and distributions as plain values. Distributions leave the test out; counts say how large it is."""
     dataset, events, visible = prepared.dataset, prepared.events, prepared.visible
+    stars, timed = visible.ratings[visible.ratings > 0], dataset.timed
     n_people, n_films = len(dataset.user_ids), len(dataset.catalog)
     return {
         "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "simulated": dataset.simulated},
@@ -29,13 +30,13 @@ def statistics(prepared: Prepared) -> dict[str, Any]:
         "test_events": int(prepared.test.sum()),
         "history_events": int((~prepared.train & ~prepared.test).sum()),
         "density": len(events) / (n_people * n_films),
-        "first_event": _day(events.timestamps_s.min()),
-        "last_event": _day(events.timestamps_s.max()),
-        "rating_mean": float(visible.ratings.mean(dtype=np.float64)),
-        "rating_deviation": float(visible.ratings.std(dtype=np.float64)),
-        "ratings": _counted(visible.ratings),
-        "events_by_day": _counted(weekday(visible.timestamps_s)),
-        "events_by_hour": _counted(hour(visible.timestamps_s)),
+        "first_event": _day(events.timestamps_s.min()) if timed else None,
+        "last_event": _day(events.timestamps_s.max()) if timed else None,
+        "rating_mean": float(stars.mean(dtype=np.float64)) if len(stars) else None,
+        "rating_deviation": float(stars.std(dtype=np.float64)) if len(stars) else None,
+        "ratings": _counted(stars),
+        "events_by_day": _counted(weekday(visible.timestamps_s)) if timed else {},
+        "events_by_hour": _counted(hour(visible.timestamps_s)) if timed else {},
         "events_per_person": _quantiles(prepared.people.count[prepared.people.count > 0]),
         "events_per_film": _quantiles(prepared.films.count[prepared.films.count > 0]),
         "films_without_events": int((prepared.films.count == 0).sum()),

@@ -60,10 +60,10 @@ class Prepared:
         return np.array(self.dataset.user_ids)
 
     def described(self, rows: npt.NDArray[np.int64]) -> Arrays:
-        """Columns beside the four of an event table, of some events."""
+        """Columns beside the four of an event table, of some events; those that the data cannot give are left out."""
         events, people = select(self.events, rows), self.people
         spread = np.where(people.deviation > 0, people.deviation, 1)[events.user_rows]
-        return {
+        columns: Arrays = {
             "user_id": self.user_ids[events.user_rows],
             "movie_id": self.dataset.catalog.movie_ids[events.item_rows],
             "rating_normalised": ((events.ratings - people.mean[events.user_rows]) / spread).astype(np.float32),
@@ -71,15 +71,19 @@ class Prepared:
             "hour": hour(events.timestamps_s),
             "split": SPLITS[self.train[rows] + 2 * self.test[rows]],
         }
+        unknown = (() if self.dataset.rated else ("rating_normalised",)) + (
+            () if self.dataset.timed else ("day", "hour")
+        )
+        return {name: column for name, column in columns.items() if name not in unknown}
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Count, mean and deviation of each row's ratings."""
+    """Count of each row's events, mean and deviation of its ratings."""
 
     count: npt.NDArray[np.int64]
     mean: Float32
-    """Stars; the mean of all ratings where there is none."""
+    """Stars; the mean of all ratings where there is none, 0 where nothing is rated at all."""
     deviation: Float32
     """Stars, of the population; 0 where all ratings are equal or there are none."""
 
@@ -87,10 +91,14 @@ class Moments:
     def of(cls, rows: npt.NDArray[np.integer], ratings: Float32, n_rows: int) -> Moments:
         """Over `n_rows` people or films."""
         count = np.bincount(rows, minlength=n_rows)
+        stars = ratings > 0
+        if not stars.all():
+            rows, ratings = rows[stars], ratings[stars]
+        rated = np.bincount(rows, minlength=n_rows)
         overall = float(ratings.mean()) if len(ratings) else 0.0
-        mean = np.bincount(rows, ratings, minlength=n_rows) / np.maximum(count, 1)
-        squares = np.bincount(rows, (ratings - mean[rows]) ** 2, minlength=n_rows) / np.maximum(count, 1)
-        mean = np.where(count > 0, mean, overall)
+        mean = np.bincount(rows, ratings, minlength=n_rows) / np.maximum(rated, 1)
+        squares = np.bincount(rows, (ratings - mean[rows]) ** 2, minlength=n_rows) / np.maximum(rated, 1)
+        mean = np.where(rated > 0, mean, overall)
         return cls(count, mean.astype(np.float32), np.sqrt(squares).astype(np.float32))
 
 

@@ -127,3 +127,20 @@ def test_days_and_hours_are_those_of_the_calendar() -> None:
 
     assert weekday(stamps).tolist() == [3, 6, 0]  # 1970 began on a Thursday
     assert hour(stamps).tolist() == [0, 23, 23]
+
+
+def test_purchases_without_stars_and_times_leave_out_what_needs_them(tmp_path: Path) -> None:
+    (tmp_path / "purchases.csv").write_text("customer,sku\n" + "".join(f"c{at % 2},p{at // 2}\n" for at in range(12)))
+    out = tmp_path / "prepared"
+    done = CliRunner().invoke(
+        app, ["prepare", "--data", str(tmp_path), "--out", str(out)], env={"COLUMNS": "400", "NO_COLOR": "1"}
+    )
+    assert done.exit_code == 0, done.output
+    assert "These data have no ratings: every event counts as watched." in done.output
+    assert "These data have no times: each person's rows are taken in their order" in done.output
+    table = pl.read_parquet(out / "interactions.parquet")
+    assert table["movie_id"].to_list() == [f"p{at}" for at in range(6)] * 2
+    assert not {"rating_normalised", "day", "hour"} & set(table.columns)
+    facts = orjson.loads((out / "statistics.json").read_bytes())
+    assert (facts["rating_mean"], facts["ratings"], facts["first_event"]) == (None, {}, None)
+    assert pl.read_parquet(out / "users.parquet")["first_s"].to_list() == [None, None]
