@@ -1,6 +1,7 @@
 """The stages of one recommendation, one line each.
 
 response cache and feature store (one round trip) -> encoders -> fusion and retrieval -> order -> answer.
+Where the release has the model `hybrid`, it does the work of encoders, fusion and retrieval at once.
 Every stage is timed and has a named fallback: a source that is late weighs nothing, without retrieval the
 `fallbacks` answer, without Redis the person's history in the release is used, and a person without a history gets
 the list of `cold_start`. What was left out is named in the answer's `degraded`.
@@ -33,7 +34,7 @@ from bento.recommender.ranking.ordering import Ordering
 from bento.recommender.ranking.selection import followed_by, without
 from bento.recommender.ranking.shortfall import Supply, why_short
 from bento.recommender.ranking.wording import Wording
-from bento.recommender.retrieval.candidates import RERANKER, Models, RetrievalRequest
+from bento.recommender.retrieval.candidates import RERANKER, Found, Models, RetrievalRequest
 from bento.recommender.retrieval.embedding_cache import EmbeddingCache
 from bento.recommender.retrieval.release_search import Ranked
 from bento.recommender.schemas import AnswerBody, Reasons, RecommendedFilm
@@ -181,6 +182,7 @@ class Pipeline:
         one_film = WatchHistory(np.zeros(1, np.int64), np.zeros(1, np.float32), np.zeros(1, np.int64))
         encoded = await self._models.encode(one_film)
         request = RetrievalRequest(self._release.weights, CANDIDATES, one_film.item_rows)
+        await self._models.find(one_film, request)
         found = await self._models.retrieve(encoded, request)
         if MLP in self._release.scorers and found is not None:
             await self._models.rerank(one_film, found, self._release.weights)
@@ -308,22 +310,24 @@ class Pipeline:
         if not question.weights.any():  # every source has weight 0
             return _Ranking("genre_popularity", self._by_genre(history))
         released = films.as_released(history)
-        encoded = await self.embeddings.encode(released, end_ns)
-        watch.lap("encode")
         count = self._ordering.candidates(question)
         deep = count if question.scorer == DOT else max(count, CANDIDATES)
+        explain = question.explain or question.scorer == MLP  # the re-ranker reads contributions, too
         request = RetrievalRequest(
-            question.weights, deep, excluded_rows, question.allowed_rows, question.filters, films.added
+            question.weights, deep, excluded_rows, question.allowed_rows, question.filters, films.added, explain
         )
-        has_sources = bool(encoded.weights(question.weights).any())  # else every film would score 0
+        found = await self._models.find(released, request, end_ns)
+        if found is not None:
+            watch.lap("retrieve")
+            return await self._scored(question, released, found, watch, end_ns)
+        encoded = await self.embeddings.encode(released, end_ns)
+        watch.lap("encode")
+        weights = encoded.weights(question.weights)
+        has_sources = bool(weights.any())  # else every film would score 0
         ranked = await self._models.retrieve(encoded, request, end_ns) if has_sources else None
         watch.lap("retrieve")
         if ranked is not None:
-            ranking = _Ranking("hybrid", ranked, DOT, list(encoded.missing))
-            if question.scorer == MLP and len(ranked.rows):
-                await self._rerank(ranking, released, encoded.weights(question.weights), end_ns)
-                watch.lap("rescore")
-            return ranking
+            return await self._scored(question, released, Found(ranked, weights, encoded.missing), watch, end_ns)
         k = count + len(self._with_disallowed(excluded_rows, question))
         by_genre = self._by_genre(history)
         strategy, ranked = fallbacks.best_without_retrieval(encoded, films.text_vectors, by_genre, k)
@@ -334,6 +338,16 @@ class Pipeline:
         """All films by popularity among the genres of a history."""
         films = self._release.films
         return fallbacks.genre_popularity(history, films.popularity, films.catalog.genre_matrix)
+
+    async def _scored(
+        self, question: Question, history: WatchHistory, found: Found, watch: Stopwatch, end_ns: int
+    ) -> _Ranking:
+        """What was found, by the scorer that is asked for."""
+        ranking = _Ranking("hybrid", found.ranked, DOT, list(found.missing))
+        if question.scorer == MLP and len(found.ranked.rows):
+            await self._rerank(ranking, history, found.weights, end_ns)
+            watch.lap("rescore")
+        return ranking
 
     async def _rerank(
         self, ranking: _Ranking, history: WatchHistory, weights: npt.NDArray[np.float32], end_ns: int

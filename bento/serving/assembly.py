@@ -34,6 +34,7 @@ from bento.recommender.ranking.wording import LanguageModel, Wording
 from bento.recommender.retrieval.candidates import Models
 from bento.recommender.retrieval.deadlines import Deadlines
 from bento.recommender.retrieval.embedding_cache import EmbeddingPrefetch
+from bento.recommender.retrieval.one_graph import HYBRID
 from bento.recommender.retrieval.release_search import ReleaseSearch
 from bento.recommender.telemetry.metrics import Metrics
 from bento.release.film_table import Live
@@ -174,7 +175,7 @@ async def start_ranking(base: Foundation, catalogue: CatalogueParts) -> RankingP
     """The pipeline, warmed up, with all that it asks."""
     settings, release, stores, stack = base.settings, base.release, base.stores, base.stack
     qdrant = await _open_qdrant(settings, release, catalogue.cards, stack)
-    models = Models(base.server, release.number, _deadlines(settings), qdrant)
+    models = Models(base.server, release.number, _deadlines(settings), qdrant, _hybrid_films(settings, release))
     trending = Trending(stores.popularity)
     trending.start()
     stack.push_async_callback(trending.close)
@@ -199,6 +200,12 @@ async def start_ranking(base: Foundation, catalogue: CatalogueParts) -> RankingP
     return RankingParts(models, trending, pipeline)
 
 
+def _hybrid_films(settings: Settings, release: Release) -> int | None:
+    """Films of a release that the model `hybrid` is asked for. It searches by itself, and so not with Qdrant."""
+    asked = settings.hybrid == "on" and settings.index != "qdrant" and HYBRID in release.servable_models()
+    return release.films.n_released if asked else None
+
+
 async def start_catalogue(base: Foundation, catalogue: CatalogueParts) -> None:
     """Add the films that were added while serving, now and whenever another process adds some."""
     await catalogue.live.start()
@@ -214,8 +221,10 @@ def start_feedback(base: Foundation, ranking: RankingParts) -> FeedbackParts:
     if settings.impression_days:
         impressions = Impressions(stores.impressions, experiments.counter_keys(), metrics)
         base.stack.push_async_callback(impressions.close)
-    ahead = EmbeddingPrefetch(release, stores.features, ranking.pipeline.embeddings)
-    base.stack.push_async_callback(ahead.close)
+    ahead = None
+    if not ranking.models.asks_hybrid:  # it reads histories, not embeddings
+        ahead = EmbeddingPrefetch(release, stores.features, ranking.pipeline.embeddings)
+        base.stack.push_async_callback(ahead.close)
     followers = [follower for follower in (impressions, ranking.trending, ahead) if follower is not None]
     feedback = Feedback(
         stores.features, stores.events, stores.spool, followers=followers, on_spool_bytes=metrics.spool_bytes.set

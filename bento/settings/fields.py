@@ -156,6 +156,11 @@ class Serving(Subject):
         "on",
         "Shortcuts for repeated kinds of infer requests (docs/architecture.md); `off` = the ordinary way for all.",
     )
+    hybrid: Literal["on", "off"] = setting(
+        "HYBRID",
+        "on",
+        "Asks the model `hybrid` where the release has it (docs/retrieval.md); `off` = its models one by one.",
+    )
     home: Folder = setting(
         "MARQUEE_HOME",
         Path(".marquee"),

@@ -138,7 +138,7 @@ def test_every_answer_names_its_release_and_stages(service: Service) -> None:
     answer = ask(service, {"history": [1, 2, 3], "top_k": 3}).json()
     assert answer["release"] == service.release.number
     assert answer["degraded"] == []
-    assert set(answer["timings_ms"]) >= {"encode", "retrieve", "total"}
+    assert set(answer["timings_ms"]) >= {"retrieve", "total"}
     scores = [film["score"] for film in answer["recommendations"]]
     assert scores == sorted(scores, reverse=True)
     assert all(film["title"] for film in answer["recommendations"])

@@ -83,12 +83,18 @@ class GenreModels:
         self._given_up: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._vectors = item_vectors()
 
+    @property
+    def searches(self) -> int:
+        """How often films were searched, by either way."""
+        return self.calls["retrieval"] + self.calls["hybrid"]
+
     async def infer(self, request: InferRequest) -> InferResponse:
         self.calls[request.model_name] += 1
         self.requests.append(request)
-        if request.model_name in self.failing:
+        parts = HYBRID_PARTS if request.model_name == "hybrid" else {request.model_name}
+        if self.failing & {request.model_name, *parts}:
             raise BackendFailed(f"{request.model_name} was told to fail")
-        if request.model_name in self.hanging:
+        if self.hanging & {request.model_name, *parts}:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -153,6 +159,28 @@ class GenreModels:
         query = np.concatenate(parts, axis=1).astype(np.float32)
         return {"query": query, NEIGHBOUR_WEIGHT: np.full((1, 1), weights[-1], dtype=np.float32)}
 
+    def _hybrid(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The others in turn, as `model_repository/hybrid/config.pbtxt` has it."""
+        vectors = {"weights": inputs["weights"]}
+        for model, outputs in encoders().items():
+            given = self.compute(model, inputs)
+            vectors |= {FUSION_INPUTS[source]: given[output] for output, source in outputs.items()}
+        fused, ease = self.compute("fusion", vectors), self.compute("ease", inputs)
+        allowed = np.broadcast_to(inputs["allowed"], (1, N_FILMS))
+        excluded = inputs["excluded_rows"]
+        found = self.compute("retrieval", {
+            "query": fused["query"],
+            "extra_rows": ease["candidate_rows"],
+            "extra_scores": ease["candidate_scores"],
+            "extra_weight": fused[NEIGHBOUR_WEIGHT],
+            "top_k": inputs["top_k"],
+            "excluded_rows": excluded[excluded >= 0][np.newaxis],
+            "allowed_rows": np.flatnonzero(allowed)[np.newaxis],
+        })  # fmt: skip
+        if not inputs["explain"].any():
+            found["contributions"] = found["contributions"][:, :0]
+        return {**found, "query": fused["query"], "used": np.ones((1, len(SOURCES)), dtype=bool)}
+
     def _retrieval(self, inputs: dict[str, Any]) -> dict[str, Any]:
         query, k = inputs["query"][0], int(inputs["top_k"][0, 0])
         contributions = np.zeros((N_FILMS, len(SOURCES)), dtype=np.float32)
@@ -173,6 +201,9 @@ class GenreModels:
             "contributions": np.concatenate([contributions[best], np.zeros((padding, len(SOURCES)))])[np.newaxis],
         }
 
+
+HYBRID_PARTS = {*encoders(), "ease", "fusion", "retrieval"}
+"""A graph that holds a model fails and hangs with it."""
 
 ENCODERS = (*encoders(), "ease", "fusion", "text_embedding", "new_film_tower", "mlp_scorer")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -20,6 +21,12 @@ from bento.recommender.telemetry.metrics import Metrics
 from bento.release.loading import Release
 from tests.recommender import genre_world
 from tests.stores.memory_stores import MemoryFeatureStore, MemoryResponseCache
+
+HYBRID = os.environ.get("HYBRID", "off") == "on"
+"""`HYBRID=on` runs the tests with the model `hybrid` before the models one by one."""
+
+FINDING_STAGES = ("retrieve",) if HYBRID else ("encode", "retrieve")
+"""Stages between a person's state and the blend."""
 
 TIMEOUT_S = 5.0
 """So long that a busy machine never makes a model late; tests of lateness set their own."""
@@ -79,14 +86,21 @@ def build_world(
     of: Release | None = None,
     stores: Stores | None = None,
     deadlines: Deadlines | None = None,
+    hybrid: bool = HYBRID,
     **options: object,
 ) -> World:
-    """`shared`: the release, unless `of` gives another. `options`: those of `Pipeline`."""
+    """`shared`: the release, unless `of` gives another. `hybrid`: the model is asked first. `options`: those
+    of `Pipeline`."""
     release = of or shared
     models, registry = genre_world.GenreModels(), CollectorRegistry()
     answers = MemoryResponseCache()
     features = MemoryFeatureStore(answers)
-    model_client = Models(models, release.number, deadlines or Deadlines(timeout_s, timeout_s, 4 * timeout_s))
+    model_client = Models(
+        models,
+        release.number,
+        deadlines or Deadlines(timeout_s, timeout_s, 4 * timeout_s),
+        hybrid_films=genre_world.N_FILMS if hybrid else None,
+    )
     stores = stores or Stores(features, answers)
     explainer = Explainer(release, live_similarity(release))
     cards = FilmCards(release, Posters(release.folder))

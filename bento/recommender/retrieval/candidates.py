@@ -1,4 +1,4 @@
-"""Candidates from the models: all encoders at the same time, then fusion and retrieval.
+"""Candidates from the models: `hybrid` alone, or all encoders at the same time, then fusion and retrieval.
 
 This is the only module of the recommender that knows the names of models and tensors. A model that fails or is late
 becomes a missing source, not an exception: the caller decides how to go on without it. Every source has a deadline of
@@ -21,6 +21,7 @@ from bento.inference.core.errors import InferenceError
 from bento.inference.core.messages import InferRequest
 from bento.recommender.inference import Inference
 from bento.recommender.retrieval.deadlines import Deadlines
+from bento.recommender.retrieval.one_graph import HYBRID, HybridQuestion, hybrid_answer
 from bento.recommender.retrieval.release_search import IndexSearch, Ranked, ReleaseQuestion, ReleaseSearch
 from bento.recommender.retrieval.reranking import reranked, reranker_inputs
 from bento.recommender.schemas import Filters
@@ -73,15 +74,19 @@ class Encoded:
         return np.array([source in has for source in SOURCES], dtype=np.float32)
 
     def weights(self, wanted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(S,) the wanted weights, 0 for sources that are missing, whose share the available sources take over.
+        """(S,) see `taken_over`."""
+        return taken_over(wanted, self.available()) if self.missing else wanted * self.available()
 
-        The sum of their sizes stays the same, so that complete and degraded answers have scores of one scale.
-        """
-        if not self.missing:
-            return wanted * self.available()
-        left = wanted * self.available()
-        total = np.abs(left).sum()
-        return left * np.float32(np.abs(wanted).sum() / total) if total else left
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one inference found."""
+
+    ranked: Ranked
+    weights: npt.NDArray[np.float32]
+    """(S,) those that found it."""
+    missing: list[str]
+    """Sources that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ class RetrievalRequest:
     """The filters that gave `allowed_rows`, where they describe it completely."""
     added: AddedFilms | None = None
     """Films that the release's index does not hold, searched beside it."""
+    explain: bool = True
+    """Whether contributions are needed: without, they may be zeros."""
 
 
 class Models:
@@ -110,17 +117,53 @@ class Models:
         release: int,
         deadlines: Deadlines | None = None,
         search: ReleaseSearch | None = None,
+        hybrid_films: int | None = None,
     ) -> None:
-        """`search`: where the release's films are searched; None = in its own index."""
+        """`search`: where the release's films are searched; None = in its own index. `hybrid_films`: films of a release
+        whose model `hybrid` is asked before its models one by one; None = it has none, or it is not to be asked."""
         self._inference = inference
         self._search: ReleaseSearch = search or IndexSearch(self._infer)
+        self._hybrid_films = hybrid_films
         self._version = str(release)
         self._deadlines = deadlines or Deadlines()
         self._warnings = LimitedWarnings(log)
 
+    @property
+    def asks_hybrid(self) -> bool:
+        """Whether one inference is tried before the models one by one."""
+        return self._hybrid_films is not None
+
     def request_end_ns(self) -> int:
         """When a request that starts now has to be answered."""
         return self._deadlines.of_request(time.monotonic_ns())
+
+    async def find(
+        self, history: WatchHistory, request: RetrievalRequest, request_end_ns: int | None = None
+    ) -> Found | None:
+        """What `encode` and `retrieve` find, by one inference of `hybrid`.
+
+        None when there is no such model, when it fails or is late, or when no source with a weight is left: then the
+        models one by one may still know something.
+        """
+        if self._hybrid_films is None:
+            return None
+        end_ns = self._deadlines.of_hybrid(time.monotonic_ns(), request_end_ns)
+        question = HybridQuestion(
+            history, request.weights, request.k, request.explain, request.excluded_rows, request.allowed_rows
+        )
+        task = asyncio.create_task(self._infer(HYBRID, question.inputs(self._hybrid_films), end_ns))
+        await _until_late({HYBRID: task}, {HYBRID: end_ns})
+        outputs = self._result(HYBRID, task)
+        if outputs is None:
+            return None
+        answer = hybrid_answer(outputs, request.explain)
+        weights = taken_over(request.weights, answer.used)
+        if not weights.any():
+            return None
+        ranked = answer.released
+        if request.added is not None:
+            ranked = merged(ranked, nearest_added(request.added, answer.query, request), request.k)
+        return Found(ranked, weights, answer.missing)
 
     async def encode(self, history: WatchHistory, request_end_ns: int | None = None) -> Encoded:
         """Call all encoders at the same time, each with its own deadline; only those that miss it are left out."""
@@ -197,6 +240,16 @@ class Models:
             raise error
         self._warnings.warn(f"{part} is left out", str(error))
         return None
+
+
+def taken_over(wanted: npt.NDArray[np.float32], available: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(S,) the wanted weights, 0 for sources that are not available, whose share the others take over.
+
+    The sum of their sizes stays the same, so that complete and degraded answers have scores of one scale.
+    """
+    left = wanted * available
+    total = np.abs(left).sum()
+    return left * np.float32(np.abs(wanted).sum() / total) if total else left
 
 
 def _release_question(

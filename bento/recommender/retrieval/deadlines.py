@@ -4,6 +4,9 @@ request  |------------------------------------------------------|
 sources  |-- sequence --|                                            each its own, and never beyond half
          |-- ease ----------|                                        of what the request has left
 retrieval                    |-- fusion and search ---------|
+
+hybrid   |-- all of it ------|                                        where there is such a model; after that the above,
+                                                                      within what is left
 """
 
 from __future__ import annotations
@@ -37,6 +40,11 @@ class Deadlines:
         latest = _within(request_end_ns, now_ns, SOURCES_SHARE)
         own_s = {source: self.sources_s.get(source, self.source_s) for source in TIMED_SOURCES}
         return {source: min(now_ns + _ns(limit_s), latest) for source, limit_s in own_s.items()}
+
+    def of_hybrid(self, now_ns: int, request_end_ns: int | None) -> int:
+        """The deadline of all sources and the search in one inference: that of the most urgent source, so that a slow
+        one is left out in time by the models one by one."""
+        return min(self.of_sources(now_ns, request_end_ns).values())
 
     def of_retrieval(self, now_ns: int, request_end_ns: int | None) -> int:
         """The deadline of fusion and retrieval."""

@@ -24,7 +24,7 @@ from bento.recommender.telemetry.observations import ListFacts, Observations
 from bento.stores.connection.redis_safety import RedisReport, RedisWarning
 from bento.stores.errors import StoreUnavailable
 from tests.recommender.genre_world import item_vectors
-from tests.recommender.world import World
+from tests.recommender.world import FINDING_STAGES, World
 from tests.stores.memory_stores import MemoryImpressionLog
 
 WAIT_S = 10.0
@@ -129,7 +129,7 @@ async def test_the_report_counts_what_was_answered(
     assert (report.release, report.answers, report.cache.lookups) == (1, 3, {"miss": 2, "hit": 1})
     assert report.cache.hit_ratio == pytest.approx(0.3333)
     assert report.strategies == {"hybrid": 1, "cold_start": 1}
-    assert set(report.latency_ms) == {"state", "encode", "retrieve", "blend", "answer", "total"}
+    assert set(report.latency_ms) == {"state", *FINDING_STAGES, "blend", "answer", "total"}
     assert report.latency_ms["total"]["n"] == 3
     assert report.experiments[0].arms[1].lists == 3
     assert [one.strategy for one in report.sample_lists] == ["cold_start", "hybrid", "hybrid"]

@@ -54,10 +54,16 @@ def test_sources_leave_half_of_what_the_request_has_left_to_retrieval() -> None:
     assert ms(deadlines.of_retrieval(500_000_000, end_ns)) == 500  # too late already: at once
 
 
+def test_all_sources_at_once_have_the_time_of_the_most_urgent_one() -> None:
+    deadlines = Deadlines(source_s=0.2, sources_s={"ease": 0.05})
+    assert ms(deadlines.of_hybrid(0, None)) == 50
+    assert ms(deadlines.of_hybrid(0, 60_000_000)) == 30  # half of what is left is for the models one by one
+
+
 @pytest.mark.parametrize("source", MODELS)
 async def test_a_late_source_is_left_out_alone(make_world: Callable[..., World], source: str) -> None:
     """The others answer only after the late one was given up, so its deadline cannot have been theirs."""
-    world = make_world(deadlines=Deadlines(LONG_S, LONG_S, 2 * LONG_S, {source: SHORT_S}))
+    world = make_world(hybrid=False, deadlines=Deadlines(LONG_S, LONG_S, 2 * LONG_S, {source: SHORT_S}))
     late = MODELS[source]
     world.models.hanging.add(late)
     world.models.behind = {model: late for model in MODELS.values() if model != late}
@@ -72,9 +78,9 @@ async def test_a_late_source_is_left_out_alone(make_world: Callable[..., World],
 async def test_the_sources_that_are_left_take_over_its_weight(
     make_world: Callable[..., World], source: str, how: str
 ) -> None:
-    whole = make_world()
+    whole = make_world(hybrid=False)
     assert (await whole.ask(HORROR)).degraded == []
-    world = make_world(deadlines=Deadlines(LONG_S, LONG_S, 2 * LONG_S, {source: SHORT_S}))
+    world = make_world(hybrid=False, deadlines=Deadlines(LONG_S, LONG_S, 2 * LONG_S, {source: SHORT_S}))
     getattr(world.models, how).add(MODELS[source])
     answered = await world.ask(HORROR)
     contributions = answered.recommendations[0]["reasons"]["contributions"]  # type: ignore[index]
@@ -96,7 +102,7 @@ def weights_in(world: World) -> np.ndarray:
 async def test_nothing_outlives_the_request_s_own_deadline(
     make_world: Callable[..., World], late: str, strategy: str, degraded: list[str]
 ) -> None:
-    world = make_world(deadlines=Deadlines(LONG_S, LONG_S, 4 * SHORT_S))
+    world = make_world(hybrid=False, deadlines=Deadlines(LONG_S, LONG_S, 4 * SHORT_S))
     world.models.hanging.add(late)
     async with asyncio.timeout(LONG_S / 2):
         answered = await world.ask(HORROR)

@@ -72,7 +72,7 @@ def test_it_goes_on_as_long_as_it_happens_and_begins_anew_after_a_quiet_interval
 async def test_a_source_that_fails_every_request_is_one_line_and_counted_exactly(
     make_world: Callable[..., World], caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = make_world(deadlines=Deadlines(5, 5, 20))
+    world = make_world(hybrid=False, deadlines=Deadlines(5, 5, 20))
     world.models.failing.add("sequence_encoder")
     for top_k in range(1, 21):
         await world.ask(f'{{"history": [202], "top_k": {top_k}}}')
