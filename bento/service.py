@@ -14,11 +14,12 @@ import bentoml
 import click
 from _bentoml_sdk import Service
 
+from bento.http.closing import ClosingAnswers
 from bento.recommender.experiments import ExperimentsError, read_experiments
 from bento.release.loading import ReleaseError, check_release, scorers_of
 from bento.serving.front_door import FrontDoor, check_root_path, host_names, make_entrance
 from bento.serving.ports import PortTaken, check_port_is_free
-from bento.serving.supervisor import end_with_supervisor, stop_supervisor
+from bento.serving.supervisor import end_at_second_signal, end_with_supervisor, stop_supervisor
 from bento.settings import Settings, WrongSetting
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class RecommenderService(Service[Any]):
         from bento.inference.over_http.connections import use_in_uvicorn
 
         use_in_uvicorn(lambda: self.running.worker.connections)
-        return make_entrance(FrontDoor(super().to_asgi(is_main), lambda: self.running.worker), SETTINGS, HOST_NAMES)
+        door = FrontDoor(super().to_asgi(is_main), lambda: self.running.worker)
+        entrance = make_entrance(door, SETTINGS, HOST_NAMES)
+        return ClosingAnswers(entrance, lambda: self.running.worker.server.is_draining())
 
 
 @bentoml.service(
@@ -92,6 +95,7 @@ class Recommender:
             raise SystemExit(f"marquee: {error}") from None
         except OSError as error:
             raise SystemExit(f"marquee: MARQUEE_HOME={SETTINGS.home}: {error.strerror}") from None
+        end_at_second_signal()
 
     @bentoml.on_startup
     async def start(self) -> None:
@@ -102,6 +106,7 @@ class Recommender:
         logging.getLogger("marquee").setLevel(logging.INFO)
         use_own_folder(SETTINGS.home, os.environ)
         from bento.inference.core.long_lived import freeze_loaded_objects
+        from bento.serving.drain import drain_at_signals
         from bento.serving.worker import Worker
 
         try:
@@ -109,6 +114,7 @@ class Recommender:
         except Exception:
             stop_supervisor()
             raise
+        drain_at_signals(self.worker, SETTINGS.drain_s)
         freeze_loaded_objects()
 
     @bentoml.on_shutdown

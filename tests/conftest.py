@@ -116,6 +116,7 @@ def start_service(release: SampleRelease, home: Path, **environment: str) -> Ser
         "RETRIEVAL_TIMEOUT_MS": "20000",
         "REQUEST_TIMEOUT_MS": "60000",
         "REDIS_TIMEOUT_MS": "2000",
+        "DRAIN_S": "0",
         **environment,
     }
     command = [sys.executable, "-m", "bentoml", "serve", "bento.service:Recommender", "--port", str(port)]

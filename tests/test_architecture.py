@@ -52,7 +52,7 @@ ROOMS: dict[str, list[str | set[str] | tuple[str, ...]]] = {
         "auth",
         "release",
         {"stores", "inference"},
-        {"http", "background"},
+        {"http", "background", "end_signals"},
         "settings",
     ],
     "bento/recommender": [

@@ -132,6 +132,9 @@ def main(
     repository_poll_secs: Annotated[float, typer.Option(min=0.1, help="Poll mode: seconds between looks.")] = 15,
     exit_on_error: Annotated[Any, _switch("--exit-on-error", "Stop when a model fails to load at start.")] = "true",
     exit_timeout_secs: Annotated[float, typer.Option(min=0, help="How long to wait for requests at the end.")] = 30,
+    drain_secs: Annotated[
+        float, typer.Option(min=0, envvar="DRAIN_S", help="Of these, how long to take requests still, while not ready.")
+    ] = 3,
     strict_readiness: Annotated[Any, _switch("--strict-readiness", "Ready only when every model is.")] = "true",
     disable_auto_complete_config: Annotated[
         bool, typer.Option("--disable-auto-complete-config", help="Refuse models whose config.pbtxt is incomplete.")
@@ -233,6 +236,7 @@ def main(
         grpc_forwarded_headers=grpc_header_forward_pattern,
         grpc_credentials=credentials,
         client_shared_memory=allow_client_shm,
+        drain_s=drain_secs,
         grpc_restrictions=parse_restrictions(grpc_restricted_protocol or ()),
     )
     try:

@@ -39,6 +39,7 @@ class InferenceServer:
         self._repository = repository
         self._models = repository.table
         self._open = True
+        self._draining = False
 
     @classmethod
     async def start(cls, options: ServerOptions) -> InferenceServer:
@@ -53,6 +54,10 @@ class InferenceServer:
             await repository.close()
             raise
         return cls(options, repository)
+
+    def begin_drain(self) -> None:
+        """Be not ready from now on; requests are answered until `close`."""
+        self._draining = True
 
     async def close(self) -> None:
         """Stop serving: not ready from now on, requests in flight finish, then all models are freed."""
@@ -100,9 +105,13 @@ class InferenceServer:
 
     # -- what is there ---------------------------------------------------------------------------------------------
 
+    def is_draining(self) -> bool:
+        """Whether clients are asked to go elsewhere."""
+        return self._draining
+
     def is_ready(self) -> bool:
-        """Whether the server takes requests; with `strict_readiness` only when every model does."""
-        return self._open and (not self.options.strict_readiness or self._models.all_ready())
+        """Whether the server wants requests; with `strict_readiness` only when every model takes them."""
+        return self._open and not self._draining and (not self.options.strict_readiness or self._models.all_ready())
 
     def is_model_ready(self, name: str, version: str = "") -> bool:
         """Whether a model version takes requests; an unknown one does not."""

@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from rich.console import Console
 from rich.table import Table
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bento.end_signals import END_SIGNALS, EndSignals
+from bento.http.closing import ClosingAnswers
 from bento.inference.core.long_lived import freeze_loaded_objects
 from bento.inference.core.options import ServerOptions
 from bento.inference.over_grpc.restricted import RestrictedRpcs
-from bento.inference.over_grpc.service import start_grpc
+from bento.inference.over_grpc.service import GrpcFrontEnd, start_grpc
 from bento.inference.over_http.application import make_http_app
 from bento.inference.over_http.call import Reply
 from bento.inference.over_http.connections import Connections, infer_connections, plain_connections
@@ -62,6 +64,8 @@ class ListenOptions:
     """None: gRPC in clear text."""
     client_shared_memory: bool = True
     """Whether clients may register regions."""
+    drain_s: float = 3.0
+    """How long requests are still taken after the first signal; part of `ServerOptions.shutdown_timeout_s`."""
 
 
 class _HttpServer(uvicorn.Server):
@@ -74,45 +78,77 @@ class _HttpServer(uvicorn.Server):
 
 
 async def serve(options: ServerOptions, listen: ListenOptions, log_settings: LogSettings) -> None:
-    """Load the models, listen, and go on until SIGINT or SIGTERM; then finish the requests in flight.
+    """Load the models, listen, and go on until SIGINT or SIGTERM; then drain and finish the requests in flight.
 
+    A second signal ends the process at once.
     Raises: RepositoryFailed; OSError or RuntimeError when a port is taken.
     """
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = _stop_at_signals()
     server = await InferenceServer.start(options)
     Console(stderr=True).print(model_table(server.repository_index()))
     freeze_loaded_objects()
-    stops: list[_Stop] = []
+    front_ends = _FrontEnds()
+    drain_s = min(listen.drain_s, options.shutdown_timeout_s)
     try:
         regions = SharedMemoryRegistry(allowed=listen.client_shared_memory)
         state = FrontEndState(regions=regions, log_settings=log_settings)
-        await _listen(server, listen, state, options.shutdown_timeout_s, stops)
+        await _listen(server, listen, state, options.shutdown_timeout_s - drain_s, front_ends)
         await stop.wait()
+        server.begin_drain()
+        front_ends.begin_drain()
         logger.info("Signal received, waiting for in-flight requests to complete (at most %g s).",
                     options.shutdown_timeout_s)  # fmt: skip
+        await asyncio.sleep(drain_s)
     finally:
-        await asyncio.gather(*(end() for end in stops))
+        await asyncio.gather(*(stop() for stop in front_ends.stops))
         await server.close()
+
+
+def _stop_at_signals() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; a second one has its default action: the process ends."""
+    stop, signals = asyncio.Event(), EndSignals()
+
+    def signalled(number: signal.Signals) -> None:
+        if signals.is_second():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    for number in END_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, signalled, number)
+    return stop
 
 
 _Stop = Callable[[], Awaitable[object]]
 
 
+@dataclass(slots=True)
+class _FrontEnds:
+    """What listens."""
+
+    grpc: GrpcFrontEnd | None = None
+    stops: list[_Stop] = field(default_factory=list)
+    """What closes each port once its requests are answered."""
+
+    def begin_drain(self) -> None:
+        """Tell those that watch health; everything else asks the server."""
+        if self.grpc is not None:
+            self.grpc.begin_drain()
+
+
 async def _listen(
-    server: InferenceServer, listen: ListenOptions, state: FrontEndState, grace_s: float, stops: list[_Stop]
+    server: InferenceServer, listen: ListenOptions, state: FrontEndState, grace_s: float, front_ends: _FrontEnds
 ) -> None:
-    """Open the ports; what closes each once its requests are answered is added to `stops`."""
+    """Open the ports; what listens is added to `front_ends`."""
     if listen.grpc_port is not None:
         limit = listen.grpc_max_message_bytes
         interceptors = [RestrictedRpcs(listen.grpc_restrictions)] if listen.grpc_restrictions else []
-        grpc_server, port = await start_grpc(
+        front_ends.grpc, port = await start_grpc(
             server, listen.grpc_address, listen.grpc_port, max_message_bytes=limit, state=state,
             interceptors=interceptors, credentials=listen.grpc_credentials,
             forwarded_headers=listen.grpc_forwarded_headers,
         )  # fmt: skip
-        stops.append(partial(grpc_server.stop, grace_s))
+        front_ends.stops.append(partial(front_ends.grpc.stop, grace_s))
         logger.info("Started GRPCInferenceService at %s:%d", listen.grpc_address, port)
     limit = listen.http_max_input_bytes
     http_app = make_http_app(
@@ -127,8 +163,9 @@ async def _listen(
         ("Metrics Service", metrics_app(server), plain, listen.metrics_address, listen.metrics_port),
     ):
         if http_port is not None:
-            port, end = _start_http(app, connections, address, http_port, grace_s)
-            stops.append(end)
+            closing_app = ClosingAnswers(app, server.is_draining)
+            port, end = _start_http(closing_app, connections, address, http_port, grace_s)
+            front_ends.stops.append(end)
             logger.info("Started %s at %s:%d", name, address, port)
 
 

@@ -17,7 +17,7 @@ from bento.http.application import Application
 from bento.http.hosts import HostNames
 from bento.http.request_ids import RequestIds
 from bento.http.routing import Router
-from bento.inference.over_grpc.service import start_grpc
+from bento.inference.over_grpc.service import GrpcFrontEnd, start_grpc
 from bento.inference.over_http.application import make_http_app
 from bento.inference.over_http.connections import Connections, infer_connections, plain_connections
 from bento.inference.protocol.front_end import FrontEndState
@@ -28,6 +28,9 @@ from bento.release.loading import Release
 from bento.serving.assembly import Foundation, lay_foundation, start_parts
 from bento.serving.routes import build_config, build_router, log_start
 from bento.settings import Settings
+
+GRPC_GRACE_S = 25.0
+"""Seconds that requests over gRPC have to finish when the worker closes; `Drain` ends them sooner."""
 
 
 @dataclass
@@ -45,6 +48,7 @@ class Worker:
     grpc_port: int
     router: Router
     auth: Auth
+    _grpc: GrpcFrontEnd
     _stack: AsyncExitStack
 
     @classmethod
@@ -61,7 +65,7 @@ class Worker:
             base = await lay_foundation(settings, metrics, stack)
             parts = await start_parts(base, worker_id=ids.new())
             auth, state = make_auth(settings, base.stores.link, base.stores.prefix), FrontEndState()
-            grpc_port = await _listen_for_grpc(base, state, auth)
+            grpc_front_end, grpc_port = await _listen_for_grpc(base, state, auth)
             config = build_config(base, grpc_port)
             router = build_router(base, parts, auth, ids, config)
             v2 = make_http_app(base.server, max_body_bytes=settings.v2_max_body_bytes, state=state)
@@ -74,10 +78,20 @@ class Worker:
                 grpc_port,
                 router,
                 auth,
+                grpc_front_end,
                 stack.pop_all(),
             )
         log_start(settings, config, time.perf_counter() - started_s)
         return worker
+
+    def begin_drain(self) -> None:
+        """Be not ready over HTTP and gRPC, and ask clients to go elsewhere; requests are answered until `close`."""
+        self.server.begin_drain()
+        self._grpc.begin_drain()
+
+    async def stop_grpc(self, grace_s: float) -> None:
+        """Take no more requests over gRPC; those in flight have so many seconds."""
+        await self._grpc.stop(grace_s)
 
     async def close(self) -> None:
         """Stop everything in reverse order; requests in flight are answered."""
@@ -95,11 +109,11 @@ def _connections(base: Foundation, state: FrontEndState, auth: Auth, names: Host
     return infer_connections(base.server, state, base.settings.v2_max_body_bytes, trusts)
 
 
-async def _listen_for_grpc(base: Foundation, state: FrontEndState, auth: Auth) -> int:
-    """The port that gRPC is answered on. Raises: RuntimeError when it is taken."""
+async def _listen_for_grpc(base: Foundation, state: FrontEndState, auth: Auth) -> tuple[GrpcFrontEnd, int]:
+    """What answers gRPC, and its port. Raises: RuntimeError when it is taken."""
     settings = base.settings
-    grpc_server, port = await start_grpc(
+    front_end, port = await start_grpc(
         base.server, settings.host, settings.grpc_port, state=state, interceptors=auth.interceptors
     )
-    base.stack.push_async_callback(grpc_server.stop, grace=5.0)
-    return port
+    base.stack.push_async_callback(front_end.stop, grace=GRPC_GRACE_S)
+    return front_end, port

@@ -117,6 +117,14 @@ class Listening(Subject):
     v2_max_body_bytes: int = setting(
         "V2_MAX_BODY_BYTES", 64 * 2**20, "Largest request body under `/v2`, in bytes.", ge=1_024, le=2**32
     )
+    drain_s: float = setting(
+        "DRAIN_S",
+        3.0,
+        "Seconds that requests are still taken after SIGTERM, while health is not ready and answers carry "
+        "`Connection: close`.",
+        ge=0,
+        le=20,
+    )
 
 
 class Visiting(Subject):

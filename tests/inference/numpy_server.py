@@ -109,6 +109,7 @@ class NumpyServer:
         ]  # fmt: skip
         self.models = {entry.config.name: entry for entry in models}
         self.ready = True
+        self.draining = False
         self.requests: list[InferRequest] = []
         self.loads: list[tuple[str, str | None, dict[str, bytes] | None]] = []
         self.unloads: list[tuple[str, bool]] = []
@@ -177,6 +178,9 @@ class NumpyServer:
 
     def is_ready(self) -> bool:
         return self.ready
+
+    def is_draining(self) -> bool:
+        return self.draining
 
     def is_model_ready(self, name: str, version: str = "") -> bool:
         return name in self.models and version in ("", "1")

@@ -66,7 +66,7 @@ class Started:
 @contextmanager
 def started(*flags: str) -> Iterator[Started]:
     """A server with those flags, killed at the end unless it ended before."""
-    command = [sys.executable, "-m", "bento.inference", *LOOPBACK, *FREE_PORTS, *flags]
+    command = [sys.executable, "-m", "bento.inference", *LOOPBACK, *FREE_PORTS, "--drain-secs=0", *flags]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield Started(process)

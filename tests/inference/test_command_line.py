@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import grpc
 import pytest
 import typer
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 from typer.testing import CliRunner
@@ -22,9 +24,20 @@ from typer.testing import CliRunner
 from bento.inference.__main__ import app
 from bento.inference.refused_flags import REFUSED
 from bento.inference.standalone import ListenOptions
-from tests.inference.model_folders import write_python
+from tests.held_model import Hold
+from tests.inference.model_folders import X_TO_Y, write_python
 from tests.inference.onnx_models import write_repository
 from tests.inference.server_process import Started, failed, started
+
+X_AS_Y = """\
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        inputs = [pb_utils.get_input_tensor_by_name(request, "X").as_numpy() for request in requests]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("Y", values)]) for values in inputs]
+"""
+"""Answers Y = X."""
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +72,59 @@ def test_it_serves_http_grpc_and_metrics_and_ends_when_told(models):
         server.wait_for(r'D\d{4} [\d:.]+ \d+ application.py:\d+\] "HTTP request: GET /v2/health/ready"')
         assert server.end() == 0
         server.wait_for("Signal received, waiting for in-flight requests to complete")
+
+
+def test_after_a_signal_it_is_not_ready_and_answers_until_a_second_signal_ends_it(models):
+    """The drain would take 20 s; the second signal is sent until it is taken for one, and not for the first."""
+    with started(f"--model-repository={models}", "--drain-secs=20") as server:
+        port = server.port("HTTPService")
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("Signal received")
+        for path, status in (("/v2/health/ready", 400), ("/v2/health/live", 200), ("/v2/models/simple", 200)):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", path)
+            response = connection.getresponse()
+            assert (response.status, response.getheader("connection")) == (status, "close")
+            connection.close()
+        with grpc.insecure_channel(server.grpc) as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            assert not stub.ServerReady(pb.ServerReadyRequest()).ready
+            assert stub.ModelReady(pb.ModelReadyRequest(name="simple")).ready
+            health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            assert health.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        while server.process.poll() is None:
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+        assert server.process.returncode == -signal.SIGTERM
+
+
+def test_a_request_in_flight_is_answered_when_nothing_is_accepted_any_more(tmp_path):
+    hold = Hold(tmp_path)
+    write_python(tmp_path / "models", "held", X_TO_Y, hold.holding(X_AS_Y))
+    hold.begin()
+    body = json.dumps({"inputs": [{"name": "X", "datatype": "FP32", "shape": [1], "data": [2.5]}]})
+    with started(f"--model-repository={tmp_path}/models", "--trust-python-models", "--drain-secs=0.2") as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port("HTTPService"), timeout=60)
+        connection.request("POST", "/v2/models/held/infer", body)
+        hold.wait_until_entered()
+        server.process.send_signal(signal.SIGTERM)
+        until_refused(server.port("HTTPService"))
+        hold.release()
+        response = connection.getresponse()
+        assert (response.status, response.getheader("connection")) == (200, "close")
+        assert json.loads(response.read())["outputs"][0]["data"] == [2.5]
+        assert server.process.wait(30) == 0
+
+
+def until_refused(port: int) -> None:
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=20).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.02)
+    pytest.fail("connections are still accepted")
 
 
 def test_every_kind_of_answer_reaches_the_client(models):

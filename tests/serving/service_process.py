@@ -37,6 +37,7 @@ def serve(environment: dict[str, str], *arguments: str) -> subprocess.Popen[byte
         env=clean | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
 
 
@@ -71,6 +72,7 @@ def start(repository: Path, home: Path, **settings: str) -> Served:
         "GRPC_PORT": str(grpc_port),
         "MARQUEE_HOME": str(home),
         "MARQUEE_DEVICE": "cpu",
+        "DRAIN_S": "0",
         **settings,
     }
     served = Served(serve(environment), f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", home)

@@ -275,8 +275,15 @@ class GrpcFrontEnd:
         self._servicer = servicer
         self._health = health
 
+    def begin_drain(self) -> None:
+        """Say NOT_SERVING to health checks and watchers from now on; requests are answered until `stop`."""
+        self._health.end()
+
     async def stop(self, grace: float | None) -> None:
-        """Take no more requests, and give those in progress so many seconds. Health watchers are not waited for."""
+        """Take no more requests: connections get GOAWAY. Those in progress have so many seconds; None cancels them.
+
+        Health watchers are not waited for.
+        """
         self._health.end()
         self._servicer.end_streams()
         await self._grpc_server.stop(grace)

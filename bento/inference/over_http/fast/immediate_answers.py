@@ -32,6 +32,10 @@ class ImmediateAnswers:
         self._server = server
         self._state = state
 
+    def is_draining(self) -> bool:
+        """Whether answers must ask their clients to go elsewhere, which these do not."""
+        return self._server.is_draining()
+
     def answer(self, head: CachedHead, body: bytes, first_headers: bytes = b"") -> bytes | None:
         """The answer as it goes on the wire; None = leave the request to the application.
 

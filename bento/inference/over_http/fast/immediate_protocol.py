@@ -51,13 +51,14 @@ class ImmediateProtocol(JoinedWritesProtocol):
         super().data_received(data)
 
     def _is_free(self) -> bool:
-        """No request is in progress, writing is not paused, and no access log is written."""
+        """No request is in progress, writing is not paused, no access log is written, and the server stays."""
         return (
             (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and not self._writes_access_log
             and self.limit_concurrency is None
             and not self.transport.is_closing()
+            and not self._immediate.is_draining()
         )
 
     def _answered(self, cached: CachedHead, data: bytes, end: int) -> bool:

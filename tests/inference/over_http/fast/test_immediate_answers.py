@@ -36,6 +36,20 @@ def test_the_third_request_of_its_kind_is_answered_immediately_in_the_same_bytes
     assert struct.unpack("<16i", answers[3][1][-64:]) == tuple(range(0, 32, 2))
 
 
+def test_a_draining_server_leaves_each_request_to_the_application_which_closes_connections(
+    wire, passed_on, numpy_models
+):
+    data = request(headers="X-Kind: drain\r\n")
+    answers = [wire.ask(data) for _ in range(3)]
+    assert passed_on() == 2
+    numpy_models.server.draining = True
+    try:
+        assert wire.ask(data) == answers[0]
+        assert passed_on() == 3
+    finally:
+        numpy_models.server.draining = False
+
+
 def test_an_answer_in_json_is_the_same_too(wire, passed_on):
     answers = [wire.ask(request(headers="X-Kind: json\r\n")) for _ in range(4)]
     assert passed_on() == 2
