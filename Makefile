@@ -10,6 +10,17 @@ INDEX ?= flat
 HOST ?= http://127.0.0.1:$(PORT)
 USERS ?= 32
 DURATION ?= 30s
+# `make load`: closed (USERS, each waits for its answer) or open (RATE requests/s start, whatever is answered).
+MODE ?= closed
+RATE ?= 50
+SHAPE ?= constant
+PEAK ?= 3
+MIX ?= sessions
+PEOPLE ?= 200
+BOUNDS ?= p99_ms<=1000,failed_ratio<=0.001
+LOAD_WORKERS ?= 0
+LOAD_PORT ?= 5557
+REPORT ?= reports/open-loop
 SOAK_S ?= 600
 PART ?= features
 
@@ -26,12 +37,17 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" MARQUEE_HOME="$(MARQUEE_HOME)" MODEL_
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab release serve test test-all chaos mutants lint format load bench evaluate bento image clean
+.PHONY: help setup lab release serve test test-all chaos mutants lint format load load-closed load-open bench evaluate bento image clean
 
 help: ## List these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nVariables: DATA=%s PORT=%s GRPC_PORT=%s MODEL_REPOSITORY=%s MARQUEE_HOME=%s HARDWARE=%s\n' \
 	  '$(DATA)' '$(PORT)' '$(GRPC_PORT)' '$(MODEL_REPOSITORY)' '$(MARQUEE_HOME)' '$(HARDWARE)'
+	@printf 'Variables of load: MODE=%s (closed, open) HOST=%s DURATION=%s; closed: USERS=%s; open: RATE=%s\n' \
+	  '$(MODE)' '$(HOST)' '$(DURATION)' '$(USERS)' '$(RATE)'
+	@printf '  SHAPE=%s (constant, step, spike, soak) PEAK=%s MIX=%s (sessions, soak) PEOPLE=%s BOUNDS="%s"\n' \
+	  '$(SHAPE)' '$(PEAK)' '$(MIX)' '$(PEOPLE)' '$(BOUNDS)'
+	@printf '  LOAD_WORKERS=%s (processes that send; 0: one) LOAD_PORT=%s REPORT=%s\n' '$(LOAD_WORKERS)' '$(LOAD_PORT)' '$(REPORT)'
 
 setup: $(VENV)/.serve ## Make .venv with what training and serving need
 
@@ -83,10 +99,21 @@ format: $(VENV)/.dev ## Let ruff write the code as it should look
 	@$(RUN) ruff check --fix .
 	@$(RUN) ruff format .
 
-load: $(VENV)/.dev ## Locust against a running server (HOST), headless, report in reports/
+load: load-$(MODE) ## Locust against a running server (HOST), headless, report in reports/; MODE=open hides no queueing
+
+load-closed: $(VENV)/.dev
 	@mkdir -p reports
 	@$(RUN) locust -f loadtest/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(DURATION) \
 	  --host "$(HOST)" --html reports/load.html --csv reports/load --only-summary
+
+# The master of local workers listens on 127.0.0.1 alone.
+load-open: $(VENV)/.dev
+	@mkdir -p "$(REPORT)"
+	@$(RUN) locust -f loadtest/open_loop/locustfile.py --headless --only-summary --host "$(HOST)" --rate $(RATE) \
+	  --shape $(SHAPE) --duration $(DURATION) --peak $(PEAK) --mix $(MIX) --people $(PEOPLE) --bounds "$(BOUNDS)" \
+	  --report "$(REPORT)" --html "$(REPORT)/locust.html" --csv "$(REPORT)/locust" \
+	  $(if $(filter-out 0,$(LOAD_WORKERS)),--processes $(LOAD_WORKERS) --master-bind-host 127.0.0.1 \
+	  --master-bind-port $(LOAD_PORT) --master-port $(LOAD_PORT))
 
 bench: $(VENV)/.dev release ## Requests/s and p50/p99 at 1, 16, 64 clients, on servers that it starts itself
 	@$(RUN) python -m loadtest.benchmark

@@ -18,9 +18,9 @@ import numpy as np
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from locust import FastHttpUser, User, between, events, task
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
+from loadtest.api_key import signed
 from loadtest.workload import Workload, workload_from_answer
 
 grpc.experimental.gevent.init_gevent()
@@ -28,18 +28,6 @@ grpc.experimental.gevent.init_gevent()
 GRPC_ADDRESS = os.environ.get("MARQUEE_GRPC", "127.0.0.1:8001")
 HISTORY_LENGTH = 50
 CATALOGUE_SAMPLE = 200
-
-
-@events.init_command_line_parser.add_listener
-def add_options(parser: LocustArgumentParser) -> None:
-    """What Locust does not know of itself."""
-    parser.add_argument("--api-key", env_var="MARQUEE_API_KEY", default="", include_in_web_ui=False)
-
-
-def signed(environment: Environment) -> dict[str, str]:
-    """Headers that say who is calling."""
-    api_key = getattr(environment.parsed_options, "api_key", "")
-    return {"authorization": f"Bearer {api_key}"} if api_key else {}
 
 
 class RecommenderUser(FastHttpUser):

@@ -94,6 +94,20 @@ def test_locust_signs_with_a_key(asking_service: Service, admin_key: str, has_ke
     assert (shown.returncode == 0) is has_key, shown.stderr[-2000:]
 
 
+@pytest.mark.parametrize("mix", ["sessions", "soak"])
+def test_an_open_loop_asks_nothing_that_the_service_refuses(
+    asking_service: Service, admin_key: str, tmp_path: Path, mix: str
+) -> None:
+    command = [sys.executable, "-m", "locust", "-f", "loadtest/open_loop/locustfile.py", "--headless", "--only-summary"]
+    load = ["--host", asking_service.url, "--api-key", admin_key, "--rate", "30", "--duration", "5s", "--mix", mix]
+    judged = ["--bounds", "failed_ratio<=0", "--report", str(tmp_path)]
+    shown = subprocess.run(
+        [*command, *load, *judged], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "150,150,0,0,0" in (tmp_path / "phases.csv").read_text(encoding="utf-8")
+
+
 def test_people_a_minute_are_measured_against_a_running_service(service: Service, tmp_path: Path) -> None:
     options = ["--people", "20", "--size", "10", "--known", "5", "--report", str(tmp_path / "batch.json")]
     command = [sys.executable, "-m", "loadtest.batch", "--url", service.url, *options]

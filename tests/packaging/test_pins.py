@@ -56,7 +56,7 @@ EXTRAS_OF = {
     "clients": (),
     "export": ("cpu", "train", "lab"),
     "features": (),
-    "loadtest": ("cpu", "train", "dev"),
+    "loadtest": ("cpu", "train", "dev", "lab"),
     "sample": ("train",),
     "training": ("cpu", "train", "lab"),
 }
