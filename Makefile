@@ -90,14 +90,16 @@ chaos: $(VENV)/.dev ## Parts killed and hung under load, and a soak of SOAK_S se
 mutants: $(VENV)/.dev ## Put small bugs into one PART of the code and count those that its tests notice
 	@$(RUN) python tests/mutants.py $(PART)
 
-lint: $(VENV)/.dev ## ruff and mypy
+lint: $(VENV)/.dev ## ruff, mypy, and one way to write Markdown
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
+	@$(RUN) mdformat --check *.md docs
 	@$(RUN) mypy
 
-format: $(VENV)/.dev ## Let ruff write the code as it should look
+format: $(VENV)/.dev ## Let ruff and mdformat write code and Markdown as they should look
 	@$(RUN) ruff check --fix .
 	@$(RUN) ruff format .
+	@$(RUN) mdformat *.md docs
 
 load: load-$(MODE) ## Locust against a running server (HOST), headless, report in reports/; MODE=open hides no queueing
 

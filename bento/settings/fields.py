@@ -367,9 +367,9 @@ def shown_settings(settings: Settings) -> dict[str, Any]:
 
 def settings_table() -> str:
     """The settings as a Markdown table: variable, default, meaning; a row in bold begins a subject."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    rows = ["| variable | default | meaning |", "| -- | -- | -- |"]
     for subject in SUBJECTS:
-        rows.append(f"| **{subject.__doc__}** | | |")
+        rows.append(f"| **{subject.__doc__}** |  |  |")
         for field in subject.model_fields.values():
             extra = cast("dict[str, Any]", field.json_schema_extra)
             default = extra["shown"] or f"`{field.default}`"

@@ -187,7 +187,7 @@ def test_a_damaged_release_ends_the_start_in_one_line(tmp_path: Path) -> None:
     process = serve({"MODEL_REPOSITORY": str(tmp_path), "MARQUEE_HOME": str(tmp_path / "home")})
     output = process.communicate(timeout=START_LIMIT_S)[0].decode()
     assert process.returncode == 1
-    assert output.startswith("marquee: release 1 is damaged: fusion/1/model.py: 13 bytes, not ")
+    assert output.startswith("marquee: release 1 is damaged: fusion/1/model.py: has 13 bytes instead of ")
     assert len(output.splitlines()) == 1
 
 
