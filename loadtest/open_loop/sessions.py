@@ -11,6 +11,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from loadtest.soak_mix import EVENT_TYPES, TITLES, WORDS, Call
 from loadtest.workload import HISTORY_ONLY_RATIO, RETURNING_RATIO, Workload
@@ -94,18 +95,18 @@ class SessionMix:
     def _other_page(self) -> Call:
         kind = self._chance.choice(("film", "similar", "search"))
         if kind == "film":
-            return Call(kind, "GET", f"/movie/{self._film()}")
+            return Call(kind, "GET", f"/movie/{quote(str(self._film()), safe='')}")
         if kind == "similar":
             return Call(kind, "POST", "/similar", {"movie_id": self._film()})
         words = self._chance.choice(WORDS + TITLES).replace(" ", "+")
         return Call(kind, "GET", f"/search?q={words}&limit=5")
 
-    def _film(self) -> int:
+    def _film(self) -> int | str:
         return self._movie_ids[self._popular_films.draw(self._chance)]
 
-    def _films(self, n: int) -> list[int]:
+    def _films(self, n: int) -> list[int | str]:
         """Different films, the oldest first; as many as there are where `n` is more."""
-        films: dict[int, None] = {}
+        films: dict[int | str, None] = {}
         while len(films) < min(n, len(self._movie_ids)):
             films[self._film()] = None
         return list(films)
