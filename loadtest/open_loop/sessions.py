@@ -11,6 +11,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from loadtest.soak_mix import EVENT_TYPES, TITLES, WORDS, Call
 from loadtest.workload import HISTORY_ONLY_RATIO, RETURNING_RATIO, Workload
@@ -94,7 +95,7 @@ class SessionMix:
     def _other_page(self) -> Call:
         kind = self._chance.choice(("film", "similar", "search"))
         if kind == "film":
-            return Call(kind, "GET", f"/movie/{self._film()}")
+            return Call(kind, "GET", f"/movie/{quote(str(self._film()), safe='')}")
         if kind == "similar":
             return Call(kind, "POST", "/similar", {"movie_id": self._film()})
         words = self._chance.choice(WORDS + TITLES).replace(" ", "+")
