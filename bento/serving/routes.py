@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from bento.auth.setup import Auth
 from bento.http.docs_page import DocsRoutes
 from bento.http.openapi import document
 from bento.http.request_ids import RequestIds
-from bento.http.routing import Router
+from bento.http.routing import Route, Router
 from bento.recommender.over_http.admin_film_routes import AdminFilmRoutes
 from bento.recommender.over_http.api import API
 from bento.recommender.over_http.catalogue_routes import CatalogueRoutes
@@ -43,39 +44,71 @@ from features.catalog import GENRES
 log = logging.getLogger("marquee")
 
 
+class RouteOwner(Protocol):
+    """Routes of one subject."""
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+
+
 def build_router(base: Foundation, parts: Parts, auth: Auth, ids: RequestIds, config: Config) -> Router:
     """Every route of the recommender, and those that document them."""
-    release, stores = base.release, base.stores
+    owners = (
+        *_routes_of_films(base, parts, ids),
+        *_routes_of_people(base, parts, auth, ids),
+        *_own_routes(base, parts, config),
+    )
+    routes = [route for owner in owners for route in owner.routes()]
+    api = replace(API, root_path=base.settings.root_path, role_of=role_name_of_route)
+    return Router([*routes, *DocsRoutes(document(routes, api)).routes()])
+
+
+def _routes_of_films(base: Foundation, parts: Parts, ids: RequestIds) -> tuple[RouteOwner, ...]:
+    """Lists of films, and films themselves."""
+    release, stores, settings = base.release, base.stores, base.settings
     catalogue, feedback, background = parts.catalogue, parts.feedback, parts.background
     cards, similarity, search = catalogue.cards, catalogue.similarity, catalogue.search
     ask = Recommendations(parts.ranking.pipeline, release, ids, feedback.experiments, feedback.impressions)
+    limit_bytes, prefix = settings.batch_max_body_bytes, settings.root_path
+    return (
+        RecommendRoutes(ask),
+        FilteredRoutes(ask, live_filter(release, cards), search),
+        PersonRoutes(ask, cards, PersonFilms(release, stores.features)),
+        BatchRoutes(background.batch, stores.precompute_jobs, background.precompute, ids, release, limit_bytes, prefix),
+        MovieTitleRoutes(release, cards, similarity, search.titles, ids),
+        CatalogueRoutes(release, cards, similarity, catalogue.posters, search, ids, catalogue.live.poster),
+        AdminFilmRoutes(release, catalogue.live, cards),
+        EmbeddingRoutes(TextEmbeddings(base.server, release), release.entry.created_at, limit_bytes),
+    )
+
+
+def _routes_of_people(base: Foundation, parts: Parts, auth: Auth, ids: RequestIds) -> tuple[RouteOwner, ...]:
+    """Accounts, events, tastes, and what is known of a person."""
+    release, stores, feedback = base.release, base.stores, parts.feedback
     person_films = PersonFilms(release, stores.features)
     tastes = Tastes(stores.features, feedback.feedback, release, ids)
     noted = feedback.impressions or stores.impressions
-    limit_bytes, prefix = base.settings.batch_max_body_bytes, base.settings.root_path
     is_known = release.people.row_of.__contains__
-    owners = (
+    return (
         AuthRoutes(auth.accounts, auth.limits, auth.tokens, person_films, tastes, is_known),
-        RecommendRoutes(ask),
-        FilteredRoutes(ask, live_filter(release, cards), search),
-        PersonRoutes(ask, cards, person_films),
-        BatchRoutes(background.batch, stores.precompute_jobs, background.precompute, ids, release, limit_bytes, prefix),
-        MovieTitleRoutes(release, cards, similarity, search.titles, ids),
         EventRoutes(feedback.feedback, release, ids),
-        CatalogueRoutes(release, cards, similarity, catalogue.posters, search, ids, catalogue.live.poster),
-        AdminFilmRoutes(release, catalogue.live, cards),
         TasteRoutes(tastes),
-        PeopleRoutes(release, cards, stores.features, ids),
+        PeopleRoutes(release, parts.catalogue.cards, stores.features, ids),
         ForgetRoutes(stores.features, stores.events, stores.spool, noted, auth.accounts),
-        ExperimentRoutes(feedback.experiments, stores.impressions),
-        MonitorRoutes(background.monitoring),
-        HealthRoutes(release, base.server.is_ready, lambda: stores.link.is_available, stores.safety.report, config),
-        EmbeddingRoutes(TextEmbeddings(base.server, release), release.entry.created_at, limit_bytes),
-        PageRoutes(root_path=prefix),
     )
-    routes = [route for owner in owners for route in owner.routes()]
-    api = replace(API, root_path=prefix, role_of=role_name_of_route)
-    return Router([*routes, *DocsRoutes(document(routes, api)).routes()])
+
+
+def _own_routes(base: Foundation, parts: Parts, config: Config) -> tuple[RouteOwner, ...]:
+    """What the service says about itself, and its page."""
+    stores = base.stores
+    return (
+        ExperimentRoutes(parts.feedback.experiments, stores.impressions),
+        MonitorRoutes(parts.background.monitoring),
+        HealthRoutes(
+            base.release, base.server.is_ready, lambda: stores.link.is_available, stores.safety.report, config
+        ),
+        PageRoutes(root_path=base.settings.root_path),
+    )
 
 
 def build_config(base: Foundation, grpc_port: int) -> Config:

@@ -68,11 +68,10 @@ class Worker:
             grpc_front_end, grpc_port = await _listen_for_grpc(base, state, auth)
             config = build_config(base, grpc_port)
             router = build_router(base, parts, auth, ids, config)
-            v2 = make_http_app(base.server, max_body_bytes=settings.v2_max_body_bytes, state=state)
             worker = cls(
                 base.release,
                 base.server,
-                auth.guard(v2, of_v2_path),
+                auth.guard(_v2(base, state), of_v2_path),
                 _connections(base, state, auth, names),
                 Application(router, metrics, settings.max_body_bytes, auth.route_guard),
                 grpc_port,
@@ -100,6 +99,10 @@ class Worker:
     def inference_metrics(self) -> str:
         """The inference server's metrics in Prometheus' text format."""
         return render_metrics(self.server).decode()
+
+
+def _v2(base: Foundation, state: FrontEndState) -> ASGIApp:
+    return make_http_app(base.server, max_body_bytes=base.settings.v2_max_body_bytes, state=state)
 
 
 def _connections(base: Foundation, state: FrontEndState, auth: Auth, names: HostNames | None) -> Connections:
