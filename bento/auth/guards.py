@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import grpc
 from starlette.datastructures import Headers
@@ -17,6 +16,7 @@ from bento.http.requests import Request
 from bento.http.responses import v2_error_response
 from bento.http.root_path import route_path
 from bento.http.routing import Route
+from bento.inference.over_grpc.refusing import metadata_of, refusing
 
 GRPC_STATUS = {
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -68,27 +68,11 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler:
         """The RPC's handler, or one that refuses."""
         handler = await continuation(handler_call_details)
-        metadata = {
-            key: value if isinstance(value, str) else value.decode("latin-1")
-            for key, value in handler_call_details.invocation_metadata or ()
-        }
         try:
-            await self._gate.admit(of_rpc(handler_call_details.method), metadata)
+            await self._gate.admit(of_rpc(handler_call_details.method), metadata_of(handler_call_details))
         except HttpError as error:
-            return None if handler is None else _refusing(handler, error)
+            if handler is None:
+                return None
+            status, headers = GRPC_STATUS[error.http_status], tuple(error.headers().items())
+            return refusing(handler, status, str(error), headers)
         return handler
-
-
-def _refusing(handler: grpc.RpcMethodHandler, error: HttpError) -> grpc.RpcMethodHandler:
-    """A handler of the same kind that only refuses."""
-
-    async def refuse(_: Any, context: grpc.aio.ServicerContext) -> None:
-        await context.abort(GRPC_STATUS[error.http_status], str(error), tuple(error.headers().items()))
-
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }[handler.request_streaming, handler.response_streaming]
-    return make(refuse, handler.request_deserializer, handler.response_serializer)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import grpc
 
+from bento.inference.over_grpc.refusing import metadata_of, refusing
 from bento.inference.protocol.header_rules import Restrictions
 
 HEADER_PREFIX = "triton-grpc-protocol-"
@@ -48,25 +48,8 @@ class RestrictedRpcs(grpc.aio.ServerInterceptor):
         api = api_of(handler_call_details.method)
         if handler is None or api is None:
             return handler
-        metadata = {
-            key: value if isinstance(value, str) else value.decode("latin-1")
-            for key, value in handler_call_details.invocation_metadata or ()
-        }
-        missing = self._restrictions.missing(api, metadata, HEADER_PREFIX)
-        return handler if missing is None else _refusing(handler, missing)
-
-
-def _refusing(handler: grpc.RpcMethodHandler, header: str) -> grpc.RpcMethodHandler:
-    """A handler of the same kind that only refuses."""
-
-    async def refuse(_: Any, context: grpc.aio.ServicerContext) -> None:
-        text = f"This protocol is restricted, expecting header '{header}'"
-        await context.abort(grpc.StatusCode.UNAVAILABLE, text)
-
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }[handler.request_streaming, handler.response_streaming]
-    return make(refuse, handler.request_deserializer, handler.response_serializer)
+        missing = self._restrictions.missing(api, metadata_of(handler_call_details), HEADER_PREFIX)
+        if missing is None:
+            return handler
+        text = f"This protocol is restricted, expecting header '{missing}'"
+        return refusing(handler, grpc.StatusCode.UNAVAILABLE, text)
