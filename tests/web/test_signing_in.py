@@ -129,7 +129,7 @@ def test_an_account_is_forgotten_with_its_person(page: Page, asking_service: Ser
     page.click("#wall .card .stars label:nth-of-type(5)")
     page.wait(lambda: page.is_shown("#filmstrip"))
     page.click("#forget-me")
-    assert "Your account “saul” goes with it" in page.text("#forget-dialog")
+    assert "Your account “saul” is deleted with it" in page.text("#forget-dialog")
     page.click("#forget-dialog .primary")
     page.wait(lambda: page.text("#forget-heading") == "You are forgotten")
     assert page.text("#forget-dialog p") == "Your account is gone, with 1 event."

@@ -74,7 +74,7 @@ def test_a_taste_built_by_clicks_moves_the_programme(page: Page) -> None:
 
 def test_who_asks_for_it_and_means_it_is_forgotten(page: Page) -> None:
     def nothing_is_known() -> bool:  # which films are popular then, others change meanwhile
-        return "nothing is known yet" in page.text(".booth-facts")
+        return "no history yet" in page.text(".booth-facts")
 
     page.open("?own")
     page.wait(lambda: page.all(".taste-film"))
@@ -104,7 +104,7 @@ def test_a_person_of_the_data_can_be_forgotten(page: Page) -> None:
     assert page.text("#forget-heading") == "Forget person 414?"
     page.click("#forget-dialog .primary")
     assert page.changed_films(before)
-    assert "nothing is known yet" in page.text(".booth-facts")
+    assert "no history yet" in page.text(".booth-facts")
     assert page.text("#board-name") == "Person 414"
 
 
