@@ -24,7 +24,8 @@ class Started:
         self._ended = False
         self._grown = threading.Condition()
         assert process.stderr is not None
-        threading.Thread(target=self._read, args=(process.stderr,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(process.stderr,), daemon=True)
+        self._reader.start()
 
     def _read(self, stream: IO[str]) -> None:
         for line in stream:
@@ -58,6 +59,11 @@ class Started:
     def metrics(self) -> str:
         return f"127.0.0.1:{self.port('Metrics Service')}"
 
+    def kill(self) -> None:
+        """End it at once, unless it ended before, and read the rest of what it wrote."""
+        self.process.kill()
+        self._reader.join()
+
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
@@ -68,10 +74,11 @@ def started(*flags: str) -> Iterator[Started]:
     """A server with those flags, killed at the end unless it ended before."""
     command = [sys.executable, "-m", "bento.inference", *LOOPBACK, *FREE_PORTS, "--drain-secs=0", *flags]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        server = Started(process)
         try:
-            yield Started(process)
+            yield server
         finally:
-            process.kill()
+            server.kill()  # read to its end before the pipe is closed
 
 
 def failed(*flags: str) -> tuple[int, str]:
