@@ -30,11 +30,11 @@ Asked = tuple[str, str, bytes]
 
 
 def post(path: str, body: bytes, headers: str = OFFER) -> bytes:
-    return f"POST {path} HTTP/1.1\r\nHost: films\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def chunked(path: str, *chunks: bytes, headers: str = OFFER, trailer: bytes = b"") -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: films\r\n{headers}Transfer-Encoding: chunked\r\n\r\n".encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Transfer-Encoding: chunked\r\n\r\n".encode()
     return head + b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n" + trailer + b"\r\n"
 
 
