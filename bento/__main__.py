@@ -53,7 +53,7 @@ def monitor(url: Url = DEFAULT_URL, token: Token = "") -> None:
 def verify(url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Ask a running server for what it promises, check by check, and say what it kept.
 
-    It answers strangers and known people, leaves out what they have seen, changes with the next event, filters exactly,
+    It answers unknown and known people, leaves out what they have seen, changes with the next event, filters exactly,
     refuses wrong requests in one shape, names one release everywhere. A person named verify-... is made up for it and
     forgotten again. Exit status 0 when every check passes, else 1.
 

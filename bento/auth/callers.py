@@ -40,7 +40,7 @@ class Caller:
 ANYBODY = Caller("anybody", Role.ADMIN, is_known=False)
 """Every caller where authentication is off."""
 
-STRANGER = Caller("stranger", Role.USER, is_known=False)
+ANONYMOUS = Caller("anonymous", Role.USER, is_known=False)
 """A caller of a public route who did not sign in."""
 
 

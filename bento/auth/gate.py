@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bento.auth.accounts import Accounts, ApiKey, split_key
-from bento.auth.callers import ROLE_NAMES, STRANGER, Caller, Role
+from bento.auth.callers import ANONYMOUS, ROLE_NAMES, Caller, Role
 from bento.auth.errors import CannotCheck, NotAllowed, NotSignedIn, TooManyRequests
 from bento.auth.permissions import Access
 from bento.auth.rate_limits import RateLimits
@@ -62,9 +62,9 @@ class Gate:
 
     async def _perhaps(self, signed: str | None) -> Caller:
         try:
-            return STRANGER if signed is None else (await self._recognise(signed))[0]
+            return ANONYMOUS if signed is None else (await self._recognise(signed))[0]
         except (NotSignedIn, CannotCheck):  # an old token must not keep anybody from signing in
-            return STRANGER
+            return ANONYMOUS
 
     async def _recognise(self, signed: str) -> tuple[Caller, int]:
         """The caller and how many requests a minute are theirs."""

@@ -1,4 +1,4 @@
-"""What msgspec finds wrong with a request, as a newcomer would like to read it: field, value, limit, remedy."""
+"""What msgspec finds wrong with a request, in plain words: field, value, limit, remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an worker starts is stopped with it, also when it does not get far."""
+"""What a worker starts is stopped with it, also when it does not get far."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class Models:
     ) -> Ranked | None:
         """The best films by the weighted sum of all available sources.
 
-        Fewer than request come back when the catalogue has fewer. None when fusion or retrieval fails or is late.
+        Fewer than asked for come back when the catalogue has fewer. None when fusion or retrieval fails or is late.
         """
         end_ns = self._deadlines.of_retrieval(time.monotonic_ns(), request_end_ns)
         task = asyncio.create_task(self._fuse_and_search(encoded, request, end_ns))

@@ -54,7 +54,7 @@ class UserAnswer(Struct, frozen=True):
 
     success: bool
     method: str
-    """hybrid; cold_start for a stranger, or the rung of the fallback ladder that answered."""
+    """hybrid; cold_start without a history, or the rung of the fallback ladder that answered."""
     user_id: str
     user_stats: UserStats
     recommendations: list[RecommendedFilm]

@@ -73,7 +73,7 @@ class WatchedFilm(Struct, frozen=True):
 
 
 class Person(Struct, frozen=True):
-    """Answer of `GET /people/{user_id}`; of a stranger nothing is known, which is no error."""
+    """Answer of `GET /people/{user_id}`; for an unknown person it is empty, which is no error."""
 
     user_id: str
     total_ratings: int

@@ -43,7 +43,7 @@ ABOUT = About(
 
 
 class TasteRoutes:
-    """Takes in what newcomers say."""
+    """Reads the tastes that people state."""
 
     def __init__(self, tastes: Tastes) -> None:
         self._tastes = tastes
