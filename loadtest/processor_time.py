@@ -79,18 +79,19 @@ class Server:
         """Processor time of one request in microseconds, over `requests` on one connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            before_s = self._processor_s()
+            before_s = self.processor_s()
             for _ in range(requests):
                 connection.request(ask.method, ask.path, ask.body)
                 answer = connection.getresponse()
                 answer.read()
                 if answer.status != ask.status:
                     raise RuntimeError(f"{ask.name}: answered {answer.status}")
-            return (self._processor_s() - before_s) / requests * 1e6
+            return (self.processor_s() - before_s) / requests * 1e6
         finally:
             connection.close()
 
-    def _processor_s(self) -> float:
+    def processor_s(self) -> float:
+        """Processor time of the service so far, in seconds."""
         return sum(_processor_s(pid) for pid in self.pids)
 
 
@@ -111,14 +112,14 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def service(checkout: Path, home: Path, core: int) -> Iterator[Server]:
-    """The service of a checkout, pinned to one core."""
+def service(checkout: Path, home: Path, core: int, **own: str) -> Iterator[Server]:
+    """The service of a checkout, pinned to one core. `own`: settings beside those of the environment."""
     port, grpc_port = free_port(), free_port()
     pid_file = home / "pid"
     home.mkdir(parents=True)
     start = START.format(core=core, checkout=str(checkout), pid_file=str(pid_file))
     serve = ["-m", "bentoml", "serve", "bento.service:Recommender", "--port", str(port)]
-    settings = {"GRPC_PORT": str(grpc_port), "MARQUEE_HOME": str(home), "PYTHONPATH": str(checkout)}
+    settings = {"GRPC_PORT": str(grpc_port), "MARQUEE_HOME": str(home), "PYTHONPATH": str(checkout), **own}
     with running([sys.executable, "-c", start, *serve], port, settings, "/v2/health/ready"):
         yield Server(port, tuple(_descendants(int(pid_file.read_text()))))
 
