@@ -105,7 +105,7 @@ load: load-$(MODE) ## Locust against a running server (HOST), headless, report i
 
 load-closed: $(VENV)/.dev
 	@mkdir -p reports
-	@$(RUN) locust -f loadtest/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(DURATION) \
+	@$(RUN) MARQUEE_GRPC="$${MARQUEE_GRPC:-127.0.0.1:$(GRPC_PORT)}" locust -f loadtest/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(DURATION) \
 	  --host "$(HOST)" --html reports/load.html --csv reports/load --only-summary
 
 # The master of local workers listens on 127.0.0.1 alone.
