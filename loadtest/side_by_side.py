@@ -8,6 +8,7 @@ answer the same questions, and how many lists are the same is printed: figures o
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -102,7 +103,7 @@ def main(
             stack.enter_context(service(at.resolve(), Path(home) / name, core, MODEL_REPOSITORY=str(models.resolve())))
             for name, at, models in (("before", before, before_repository), ("now", here, repository))
         ]
-        workload = _workload(servers[1])
+        workload, seeds = _workload(servers[1]), itertools.count(1)  # no two rounds ask the same
         console.print(f"{same_lists(servers[0], servers[1], workload)} of {COMPARED} lists are the same")
         for kind in ("uncached", "cached"):
             for number in map(int, clients.split(",")):
@@ -110,7 +111,7 @@ def main(
                 figures: dict[int, list[Figures]] = {0: [], 1: []}
                 for turn in range(-1, rounds):  # the first warms up
                     for at in (0, 1) if turn % 2 else (1, 0):
-                        found = one_round(servers[at], case, workload, turn * 2 + at, seconds)
+                        found = one_round(servers[at], case, workload, next(seeds), seconds)
                         if turn >= 0:
                             figures[at].append(found)
                 old, new = (np.median(np.array(figures[at]), axis=0) for at in (0, 1))
